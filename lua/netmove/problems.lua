@@ -1,0 +1,233 @@
+--- Mistakes in a rules file: how they are collected, worded and shown.
+--
+-- One load has one book.  While the file is being read a misused word writes into the
+-- book and the reading goes on, so that the author sees every mistake at once.  Once the
+-- rules are live the same misuse raises an error that names file and line.
+
+local problems = {}
+
+local error, pcall, tonumber, tostring, type = error, pcall, tonumber, tostring, type
+local ipairs, next, pairs, load = ipairs, next, pairs, load
+local byte, find, format, gsub = string.byte, string.find, string.format, string.gsub
+local lower, match, sub = string.lower, string.match, string.sub
+local concat, sort = table.concat, table.sort
+local mtype, floor, min = math.type, math.floor, math.min
+
+local LONGEST_WORD = 64 -- words longer than this are not compared letter by letter
+local LONGEST_QUOTE = 60
+local LONGEST_LIST = 12 -- known words that a message lists when none is near
+local FRAMES = 24 -- how far up the stack the author's line is looked for
+
+---@class netmove.problem
+---@field entry string?   where in the tenant: "templates[1202]"
+---@field line integer?   where in the file
+---@field message string  what was found, what was expected, the nearest known word
+---@field trace string?   for developers only; never shown by itself
+
+---@class netmove.book
+---@field chunk string   the file's name
+---@field shown string   the same as Lua prefixes it to its own messages
+---@field open boolean   true while the file is being read
+---@field list netmove.problem[]
+
+--- Keys of a table in an order that does not change from run to run.
+---@param t table
+---@return any[]
+function problems.sorted_keys(t)
+  local keys = {}
+  for key in next, t do keys[#keys + 1] = key end
+  sort(keys, function(a, b)
+    local ta, tb = type(a), type(b)
+    if ta ~= tb then return ta < tb end
+    if ta == "number" or ta == "string" then return a < b end
+    return tostring(a) < tostring(b)
+  end)
+  return keys
+end
+
+--- A value as an author would write it, short enough for one line.
+---@param value any
+---@return string
+function problems.quote(value)
+  local kind = type(value)
+  if kind == "string" then
+    local text = gsub(value, "[%c\"\\]", function(c)
+      if c == "\n" then return "\\n" end
+      if c == '"' or c == "\\" then return "\\" .. c end
+      return format("\\%d", byte(c))
+    end)
+    if #text > LONGEST_QUOTE then text = sub(text, 1, LONGEST_QUOTE) .. "..." end
+    return '"' .. text .. '"'
+  elseif kind == "number" or kind == "boolean" or kind == "nil" then
+    return tostring(value)
+  elseif kind == "function" then
+    return "a function"
+  end
+  return "a " .. kind
+end
+
+--- `[1202]`, `.name` or `["two words"]`, as the author would index it.
+---@param key any
+---@return string
+function problems.index(key)
+  if type(key) == "string" then
+    if find(key, "^[%a_][%w_]*$") then return "." .. key end
+    return "[" .. problems.quote(key) .. "]"
+  end
+  return "[" .. tostring(key) .. "]"
+end
+
+-- Letters to add, drop, change or swap to get from a to b.
+local function distance(a, b)
+  local la, lb = #a, #b
+  local before, last, row = {}, {}, {}
+  for j = 0, lb do last[j] = j end
+  for i = 1, la do
+    row[0] = i
+    for j = 1, lb do
+      local same = byte(a, i) == byte(b, j)
+      local cost = min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (same and 0 or 1))
+      if i > 1 and j > 1 and byte(a, i) == byte(b, j - 1) and byte(a, i - 1) == byte(b, j) then
+        cost = min(cost, before[j - 2] + 1)
+      end
+      row[j] = cost
+    end
+    before, last, row = last, row, before
+  end
+  return last[lb]
+end
+
+--- The known word nearest to a misspelt one.
+---@param word any
+---@param known table<string, any>  words are its keys
+---@return string?
+function problems.nearest(word, known)
+  if type(word) ~= "string" or #word > LONGEST_WORD then return nil end
+  local wanted = lower(word)
+  local best, least = nil, floor(#word / 3) + 1
+  for _, candidate in ipairs(problems.sorted_keys(known)) do
+    if type(candidate) == "string" and #candidate <= LONGEST_WORD then
+      local d = distance(wanted, lower(candidate))
+      if d < least then best, least = candidate, d end
+    end
+  end
+  return best
+end
+
+--- ` (did you mean "order_shipped"?)`, or the known words if none is near and they are few.
+---@param word any
+---@param known table<string, any>
+---@return string
+function problems.hint(word, known)
+  local best = problems.nearest(word, known)
+  if best then return ' (did you mean "' .. best .. '"?)' end
+  local names = {}
+  for _, name in ipairs(problems.sorted_keys(known)) do names[#names + 1] = tostring(name) end
+  if #names == 0 or #names > LONGEST_LIST then return "" end
+  return " (known: " .. concat(names, ", ") .. ")"
+end
+
+---@param chunkname string
+---@return netmove.book
+function problems.book(chunkname)
+  local name = sub(chunkname, 1, 1) == "@" and sub(chunkname, 2) or chunkname
+  -- Lua shortens long names in its messages: ask it how.
+  local _, position = pcall(load("error('', 1)", "@" .. name, "t", { error = error }))
+  return { chunk = name, shown = sub(position, 1, -5), open = true, list = {} }
+end
+
+--- Splits `rules/acme.lua:12: message` into its line and the rest.
+---@param book netmove.book
+---@param message any
+---@return integer? line
+---@return string message
+function problems.split(book, message)
+  if type(message) ~= "string" then
+    return nil, "an error that is " .. problems.quote(message) .. ", not text"
+  end
+  local size = #book.shown
+  if sub(message, 1, size + 1) ~= book.shown .. ":" then return nil, message end
+  local line, rest = match(sub(message, size + 2), "^(%d+): ?(.*)$")
+  if not line then return nil, message end
+  return tonumber(line), rest
+end
+
+--- The line of the author's file that is being run, if any.
+---@param book netmove.book
+---@return integer?
+function problems.where(book)
+  for level = 3, FRAMES do
+    local _, position = pcall(error, "", level)
+    local line = problems.split(book, position)
+    if line then return line end
+  end
+end
+
+---@param book netmove.book
+---@param entry string?
+---@param message string
+---@param line integer?
+---@return netmove.problem
+function problems.add(book, entry, message, line)
+  for _, p in ipairs(book.list) do
+    if p.line == line and p.message == message and p.entry == entry then return p end
+  end
+  local p = { entry = entry, line = line, message = message }
+  book.list[#book.list + 1] = p
+  return p
+end
+
+--- A word was misused: noted while the file is read, raised once the rules are live.
+---@param book netmove.book
+---@param message string
+---@return netmove.problem
+function problems.misuse(book, message)
+  local line = problems.where(book)
+  if book.open then return problems.add(book, nil, message, line) end
+  return error(problems.format(book.chunk, { line = line, message = message }), 0)
+end
+
+--- `FILE:LINE: ENTRY: message`, without what is not known.
+---@param chunkname string
+---@param p netmove.problem
+---@return string
+function problems.format(chunkname, p)
+  local name = sub(chunkname, 1, 1) == "@" and sub(chunkname, 2) or chunkname
+  if p.line then name = name .. ":" .. tostring(p.line) end
+  if p.entry then name = name .. ": " .. p.entry end
+  return name .. ": " .. p.message
+end
+
+--- Reports every key of a closed table that is not known.
+---@param given table
+---@param known table<string, any>
+---@param report fun(message: string)
+function problems.closed(given, known, report)
+  for _, key in ipairs(problems.sorted_keys(given)) do
+    if known[key] == nil then
+      report("unknown key " .. problems.quote(key) .. problems.hint(key, known))
+    end
+  end
+end
+
+--- True for text, whole and broken numbers and booleans: what may travel as a value.
+---@param value any
+---@return boolean
+function problems.is_scalar(value)
+  local kind = type(value)
+  if kind == "number" then
+    return mtype(value) == "integer" or (value == value and value ~= 1 / 0 and value ~= -1 / 0)
+  end
+  return kind == "string" or kind == "boolean"
+end
+
+--- The set of a list's words, for `nearest` and `closed`.
+---@param words string[]
+---@return table<string, boolean>
+function problems.set(words)
+  local set = {}
+  for _, word in pairs(words) do set[word] = true end
+  return set
+end
+
+return problems

@@ -1,0 +1,77 @@
+/* adapter.h - the contract of a way to deliver messages (Netmera, FCM, APNs, SMTP, SMPP, HTTP gateways).
+ *
+ * One file or folder implements each kind; the engine knows nothing of protocols and an adapter
+ * nothing of queues.
+ *
+ * An adapter
+ * - MUST call `done` of a send exactly once for each of its messages, with an outcome of
+ *   model/message.h, also when it is closed meanwhile (unknown, or retry where nothing was sent);
+ * - MUST say `unknown` where bytes may have reached the provider and the answer was lost, `retry`
+ *   only where nothing was sent or the provider said so;
+ * - MUST split a partial answer by what the answer names, and MAY split blindly only where the
+ *   answer proves that nothing was sent;
+ * - MUST classify by its protocol's own words, kept as `reason`, without secret, token or address;
+ * - MAY NOT block, retry, delay, reorder between persons, or start a thread of its own;
+ * - MAY NOT call `done` from inside `send`;
+ * - MAY NOT keep a pointer into a message after its `done`;
+ * - MAY NOT log a secret, an address or a message's text.
+ * How often, how fast, when and whether is the engine's alone.
+ */
+#pragma once
+
+#include <uv.h>
+
+#include "client/client.h"
+#include "json/json.h"
+#include "model/message.h"
+
+/* A configured instance of an adapter: the head of each adapter's own struct. */
+struct nm_provider {
+  const struct nm_adapter *adapter;
+};
+
+/* What an adapter may use.  Outlives every provider. */
+struct nm_adapter_env {
+  uv_loop_t *loop;
+  struct nm_client *client;
+};
+
+/* Messages of one lane that go out together; lives until the last done. */
+struct nm_send {
+  const struct nm_message *const *messages;
+  size_t count;
+  void (*done)(struct nm_send *send, size_t index, const struct nm_outcome *outcome);
+  void *data;
+};
+
+struct nm_adapter {
+  const char *name;       /* "netmera": what a tenant's provider names */
+  unsigned channels;      /* bits 1u << enum nm_channel that it can carry */
+  size_t batch_max;       /* messages that one send may carry */
+  int sends_max;          /* sends under way at a time, for each provider, unless settings say less */
+
+  /* Checks a provider's settings (secrets are plain text here).  Names the key that is wrong. */
+  int (*check)(const json_t *settings, struct nm_error *err);
+
+  /* Gives *out.  Borrows settings for the call. */
+  int (*open)(struct nm_provider **out, const struct nm_adapter_env *env, const json_t *settings,
+              struct nm_error *err);
+
+  /* Why this message cannot go by this adapter at all ("has no notification_key"), or NULL.  The
+   * engine holds it with that reason.  Pure. */
+  const char *(*unfit)(const struct nm_message *message);
+
+  /* Starts delivering; takes nothing, returns at once. */
+  void (*send)(struct nm_provider *provider, struct nm_send *send);
+
+  /* Ends what is under way (each still gets its done), then frees, then calls on_closed. */
+  void (*close)(struct nm_provider *provider, void (*on_closed)(void *data), void *data);
+};
+
+/* The adapters that are built; NULL for any other name.  nm_adapter_is_known tells those that a
+ * later version brings from words that are none. */
+const struct nm_adapter *nm_adapter_find(struct nm_text name);
+bool nm_adapter_is_known(struct nm_text name);
+
+extern const struct nm_adapter nm_adapter_loopback;
+extern const struct nm_adapter nm_adapter_netmera;

@@ -1,0 +1,63 @@
+/* client.h - outbound HTTP on a uv loop: libcurl multi.  One client a loop; only on its thread.
+ *
+ * Never re-sends by itself: the body is given by a read callback without a seek callback, so that
+ * libcurl reports a lost connection instead of posting again.  No redirects, no proxies of the
+ * environment, no protocol but http and https, certificates always verified.
+ */
+#pragma once
+
+#include <uv.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+
+struct nm_client;
+
+/* How a request ended, as far as we can know. */
+enum nm_client_end {
+  NM_CLIENT_ANSWERED = 0, /* status and body are there */
+  NM_CLIENT_UNREACHABLE = 1, /* name, connect or TLS failed: nothing was sent */
+  NM_CLIENT_UNKNOWN = 2,  /* something was sent and the answer was lost or never came */
+  NM_CLIENT_REFUSED = 3,  /* the address guard or the URL check said no: nothing was sent */
+};
+
+struct nm_client_answer {
+  enum nm_client_end end;
+  int status;                /* 0 where there is none */
+  struct nm_text body;       /* at most response_max_bytes; more is NM_CLIENT_UNKNOWN with that reason */
+  int64_t retry_after_ms;    /* Retry-After as a duration from now; -1 = none */
+  const char *reason;        /* for people: "connection refused" */
+};
+
+struct nm_client_call {
+  const char *method;          /* "GET", "POST", ... */
+  struct nm_text url;
+  const struct nm_text *headers; /* whole lines "Name: value", without CRLF */
+  size_t header_count;
+  struct nm_text body;         /* sent where the method is POST or PUT, also when empty */
+  int64_t timeout_ms;          /* the whole of it; 0 = 30 s */
+  size_t response_max_bytes;   /* 0 = 1 MiB */
+  void (*done)(void *data, const struct nm_client_answer *answer); /* once; borrows answer */
+  void *data;
+};
+
+struct nm_client_options {
+  /* "127.0.0.0/8", ...: private ranges that may be called.  Borrowed as long as the client lives. */
+  const struct nm_text *allow;
+  size_t allow_count;
+  int connections_per_host_max; /* 0 = 16 */
+};
+
+NM_MUST_CHECK int nm_client_open(struct nm_client **out, uv_loop_t *loop,
+                                 const struct nm_client_options *options, struct nm_error *err);
+
+/* Starts a call; copies what it needs of it.  Non-zero: could not even start, done is not called.
+ * done is never called from inside this function. */
+NM_MUST_CHECK int nm_client_start(struct nm_client *client, const struct nm_client_call *call,
+                                  struct nm_error *err);
+
+/* Calls under way. */
+size_t nm_client_active(const struct nm_client *client);
+
+/* Ends every call (done gets NM_CLIENT_UNKNOWN), then on_closed. */
+void nm_client_close(struct nm_client *client, void (*on_closed)(void *data), void *data);

@@ -1,0 +1,92 @@
+/* http.h - HTTP/1.1 to the letter: byte streams into requests, answers into bytes, and the router.
+ *
+ * A server listens on one address (TCP or a unix socket) of the calling thread's loop, parses with
+ * llhttp behind the strict head guard, checks route, method, content type and size in the order
+ * contract.md gives, and calls the route's handler with the whole request.  The handler answers
+ * once, now or later, on the same thread.  Requests of one connection are answered in order, one at
+ * a time: what follows stays in the socket (back-pressure).
+ */
+#pragma once
+
+#include <uv.h>
+
+#include "base/arena.h"
+#include "base/buffer.h"
+
+struct nm_http_server;
+struct nm_http_request;
+
+/* Every field 0 = the default of base/limits.h. */
+struct nm_http_limits {
+  size_t head_max_bytes;
+  int connections_max;
+  int head_timeout_ms, body_timeout_ms, write_timeout_ms, idle_timeout_ms;
+};
+
+enum nm_http_method {
+  NM_HTTP_GET = 1, NM_HTTP_HEAD = 2, NM_HTTP_POST = 4, NM_HTTP_PUT = 8, NM_HTTP_DELETE = 16,
+};
+
+enum { NM_HTTP_PARAMS_MAX = 4 };
+
+/* A route: "/optimove/event/{appKey}".  A {name} takes one whole segment, percent-decoded. */
+struct nm_http_route {
+  unsigned methods;            /* bits of enum nm_http_method; HEAD comes with GET */
+  const char *pattern;
+  const char *content_types;   /* "application/json", several with '|'; NULL = no body is read into
+                                * meaning (a body is still drained up to body_max_bytes) */
+  size_t body_max_bytes;       /* 413 above it; 0 = no body allowed beyond an empty one */
+  void (*handler)(struct nm_http_request *request, void *data);
+};
+
+struct nm_http_options {
+  const struct nm_http_route *routes; /* ends with pattern NULL; lent for ever */
+  void *data;                         /* for every handler */
+  struct nm_http_limits limits;
+};
+
+/* Listens on "127.0.0.1:8443", "[::1]:0" or "unix:var/netmove.sock" (mode 0600, a stale file is
+ * replaced).  Gives *out. */
+NM_MUST_CHECK int nm_http_listen(struct nm_http_server **out, uv_loop_t *loop,
+                                 struct nm_text address, const struct nm_http_options *options,
+                                 struct nm_error *err);
+
+/* The address it really listens on ("127.0.0.1:41733"). */
+struct nm_text nm_http_address(const struct nm_http_server *server);
+
+/* Stops accepting and closes idle connections; requests being answered are finished (with
+ * Connection: close).  on_stopped is called once, when no connection is left; the server is then
+ * gone. */
+void nm_http_stop(struct nm_http_server *server, void (*on_stopped)(void *data), void *data);
+
+/* ---- a request, in its handler and until it is answered ---------------------------------------- */
+
+enum nm_http_method nm_http_method(const struct nm_http_request *request);
+struct nm_text nm_http_path(const struct nm_http_request *request);   /* as sent, without query */
+struct nm_text nm_http_body(const struct nm_http_request *request);
+struct nm_text nm_http_content_type(const struct nm_http_request *request); /* without parameters */
+
+/* A {name} of the pattern, decoded; empty when there is none. */
+struct nm_text nm_http_param(const struct nm_http_request *request, const char *name);
+
+/* A query parameter, decoded (the first of that name); empty when missing. */
+struct nm_text nm_http_query(struct nm_http_request *request, const char *name);
+
+/* A header by its name in any case; empty when missing.  Several of one name: the first. */
+struct nm_text nm_http_header(const struct nm_http_request *request, const char *name);
+
+/* Memory that lives as long as the request. */
+struct nm_arena *nm_http_arena(struct nm_http_request *request);
+
+/* "203.0.113.7" of the peer, "unix" on a unix socket. */
+struct nm_text nm_http_peer(const struct nm_http_request *request);
+
+/* Answers; the request is gone afterwards.  Borrows all.  extra_headers: whole lines with CRLF, or
+ * the empty text.  Where the caller has gone away it does nothing but free. */
+void nm_http_respond(struct nm_http_request *request, int status, const char *content_type,
+                     struct nm_text body, struct nm_text extra_headers);
+
+/* Answers with the contract's error body {"error":{"code","message","field"}}; field may be NULL.
+ * 401 closes nothing; retry_after_s > 0 adds Retry-After. */
+void nm_http_refuse(struct nm_http_request *request, int status, const char *code,
+                    const char *message, const char *field, int retry_after_s);

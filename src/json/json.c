@@ -1,0 +1,102 @@
+#include "json/json.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/limits.h"
+
+/* jansson's own depth limit is far above ours: brackets outside strings are counted before parsing,
+ * which is cheap, and keeps its recursion short. */
+static bool is_too_deep(struct nm_text text)
+{
+  int depth = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < text.len; i++) {
+    char c = text.ptr[i];
+    if (in_string) {
+      if (c == '\\') i++;
+      else if (c == '"') in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '{' || c == '[') {
+      if (++depth > NM_JSON_DEPTH_MAX) return true;
+    } else if (c == '}' || c == ']') {
+      depth--;
+    }
+  }
+  return false;
+}
+
+static int parse(json_t **out, struct nm_text text, size_t flags, struct nm_error *err)
+{
+  json_error_t why;
+  if (is_too_deep(text)) return nm_fail(err, NM_ELIMIT, "nested deeper than %d", NM_JSON_DEPTH_MAX);
+  json_t *value = json_loadb(text.ptr ? text.ptr : "", text.len, JSON_REJECT_DUPLICATES | flags, &why);
+  if (!value)
+    return nm_fail(err, NM_EINVAL, "not JSON: %s (line %d, column %d)", why.text, why.line, why.column);
+  *out = value;
+  return NM_OK;
+}
+
+int nm_json_parse(json_t **out, struct nm_text text, struct nm_error *err)
+{
+  return parse(out, text, 0, err);
+}
+
+int nm_json_parse_any(json_t **out, struct nm_text text, struct nm_error *err)
+{
+  return parse(out, text, JSON_DECODE_ANY, err);
+}
+
+static int append_piece(const char *bytes, size_t len, void *data)
+{
+  return nm_buffer_append(data, bytes, len) ? -1 : 0;
+}
+
+int nm_json_write(struct nm_buffer *out, const json_t *value)
+{
+  size_t before = out->len;
+  if (json_dump_callback(value, append_piece, out, JSON_COMPACT | JSON_ENCODE_ANY) == 0) return NM_OK;
+  out->len = before;
+  return NM_ELIMIT;
+}
+
+struct nm_text nm_json_text(struct nm_arena *arena, const json_t *value)
+{
+  size_t len = json_dumpb(value, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY);
+  char *bytes = len > 0 ? nm_arena_alloc(arena, len + 1) : NULL;
+  if (!bytes) return (struct nm_text){ NULL, 0 };
+  json_dumpb(value, bytes, len, JSON_COMPACT | JSON_ENCODE_ANY);
+  return (struct nm_text){ bytes, len };
+}
+
+struct nm_text nm_json_string(const json_t *object, const char *key)
+{
+  const json_t *value = json_object_get(object, key);
+  if (!json_is_string(value)) return (struct nm_text){ NULL, 0 };
+  return (struct nm_text){ json_string_value(value), json_string_length(value) };
+}
+
+bool nm_json_i64(const json_t *object, const char *key, int64_t *out)
+{
+  const json_t *value = json_object_get(object, key);
+  if (json_is_integer(value)) {
+    *out = json_integer_value(value);
+    return true;
+  }
+  return json_is_string(value) && nm_text_to_i64(nm_json_string(object, key), out);
+}
+
+int nm_json_set_text(json_t *object, const char *key, struct nm_text value)
+{
+  json_t *string = json_stringn(value.ptr ? value.ptr : "", value.len);
+  if (!string) return NM_EINVAL;
+  return json_object_set_new(object, key, string) ? NM_ENOMEM : NM_OK;
+}
+
+int nm_json_set_id(json_t *object, const char *key, int64_t id)
+{
+  char text[24];
+  int len = snprintf(text, sizeof text, "%" PRId64, id);
+  return nm_json_set_text(object, key, (struct nm_text){ text, (size_t)len });
+}

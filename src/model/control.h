@@ -1,0 +1,30 @@
+/* control.h - what operators ask of the running daemon, and its answer: plain data, both ways.
+ *
+ * Whoever asks (api, main) posts a nm_control to the engine's port; the engine fills rc, error and
+ * answer and returns the task.
+ */
+#pragma once
+
+#include "base/port.h"
+#include "json/json.h"
+
+enum nm_control_verb {
+  NM_CONTROL_TENANT_SAVED = 0, /* args {tenant}: reconcile; answers {done:[...], todo:[...], warnings:[...]} */
+  NM_CONTROL_SWAP_RULES = 1,   /* payload: struct nm_generation; takes it */
+  NM_CONTROL_RUN_CANCEL = 2,   /* args {run} */
+  NM_CONTROL_EXPLAIN = 3,      /* args {tenant, event}: today's rules over it, step by step */
+  NM_CONTROL_CONNECTOR_PLAN = 4, /* args {tenant} */
+  NM_CONTROL_QUEUE_CHANGED = 5,  /* something was put back to waiting by hand: look again */
+  NM_CONTROL_STOP = 6,         /* finish what is in flight, start nothing new, then answer */
+  NM_CONTROL_STATUS = 7,       /* answers lanes, runs, generations in memory */
+};
+
+struct nm_control {
+  struct nm_task task; /* first */
+  enum nm_control_verb verb;
+  json_t *args;        /* the asker's; the engine borrows it */
+  void *payload;       /* for the verbs that name one */
+  int rc;
+  struct nm_error error;
+  json_t *answer;      /* gives; NULL where the verb has none */
+};

@@ -1,0 +1,457 @@
+/* store.h - the journal and the queue: what came in, what became of it, and what is still to do.
+ *
+ * One writer thread commits whatever it finds in its mailbox as one transaction (group commit); a
+ * reader thread with its own connection serves what only looks.  A request is answered after its
+ * transaction is on disk, never before.  Claims on work (take, lease) live in the writer's memory:
+ * after a restart everything that has no end is free again.
+ *
+ * Every request struct begins with a struct nm_store_request.  The asker owns it, everything it
+ * points at and the arena that results are made in, until `done` has run on its own loop
+ * (base/port.h).  Verbs are the same for SQLite and, later, PostgreSQL.
+ *
+ * All ids come from one sequence of time-ordered 64-bit integers: an id names one thing, whatever
+ * its kind.  Times are wall-clock milliseconds.
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "base/port.h"
+#include "json/json.h"
+#include "model/event.h"
+#include "model/message.h"
+#include "model/run.h"
+
+struct nm_store;
+
+enum nm_store_verb {
+  /* writer */
+  NM_STORE_ACCEPT = 0,
+  NM_STORE_TAKE,
+  NM_STORE_PLAN,
+  NM_STORE_LEASE,
+  NM_STORE_FINISH,
+  NM_STORE_PAGE_SAVE,
+  NM_STORE_EXPAND,
+  NM_STORE_RUN_SET,
+  NM_STORE_FENCE,
+  NM_STORE_BATCH_TAKE,
+  NM_STORE_BATCH_FINISH,
+  NM_STORE_TENANT_SAVE,
+  NM_STORE_GENERATION_SAVE,
+  NM_STORE_PROFILE_SAVE,
+  NM_STORE_LISTENER_SAVE,
+  NM_STORE_RETRY,
+  NM_STORE_RETAIN,
+  /* reader */
+  NM_STORE_RESUME,
+  NM_STORE_PAGE_LOAD,
+  NM_STORE_TENANTS_LOAD,
+  NM_STORE_GENERATIONS_LOAD,
+  NM_STORE_PROFILES_LOAD,
+  NM_STORE_LISTENERS_LOAD,
+  NM_STORE_QUERY,
+};
+
+struct nm_store_request {
+  struct nm_task task; /* first: home and done are the asker's */
+  enum nm_store_verb verb;
+  struct nm_arena *arena; /* results that are texts or arrays live here */
+  int rc;
+  struct nm_error error;
+};
+
+/* Bits of what there is to do after a commit. */
+enum { NM_STORE_WORK_EVENTS = 1, NM_STORE_WORK_MESSAGES = 2, NM_STORE_WORK_UPDATES = 4 };
+
+struct nm_store_options {
+  struct nm_text url; /* "sqlite:var/netmove.db"; its folder is made */
+  /* Called on the writer thread after each commit that left new work; MAY NOT block. */
+  void (*on_work)(void *data, unsigned work);
+  void *data;
+};
+
+/* Opens, migrates, checks, starts both threads.  A schema newer than ours, a second daemon on the
+ * same file (NM_ECONFLICT, err names its process) and a damaged file are refused.  Gives *out. */
+NM_MUST_CHECK int nm_store_open(struct nm_store **out, const struct nm_store_options *options,
+                                struct nm_error *err);
+
+/* Hands a request over.  NM_EFULL (answer 503), NM_ECLOSED, NM_EIO (a sync failed: nothing is
+ * acknowledged any more until restart) leave it with the caller, `done` is then not called. */
+NM_MUST_CHECK int nm_store_submit(struct nm_store *store, struct nm_store_request *request);
+
+/* Commits what is in the mailbox, joins the threads, closes.  Other threads have stopped asking. */
+void nm_store_close(struct nm_store *store);
+
+/* For /readyz: true while a commit can be acknowledged. */
+bool nm_store_is_sound(struct nm_store *store);
+
+/* ---- accept: events into the journal ------------------------------------------------------ */
+
+struct nm_store_arrival {
+  struct nm_event event;    /* all but id; tenant_id and received_at_ms filled */
+  struct nm_text identity;  /* nm_event_identity() */
+  int64_t window_ms;
+  int64_t id;               /* out: its own, or the first one's */
+  bool is_duplicate;        /* out */
+};
+
+struct nm_store_accept {
+  struct nm_store_request request;
+  struct nm_store_arrival *arrivals;
+  size_t count;
+};
+
+/* ---- take: events to be planned ------------------------------------------------------------ */
+
+enum nm_event_state {
+  NM_EVENT_NEW = 0,
+  NM_EVENT_DELAYED = 1, /* planned anew when due */
+  NM_EVENT_PLANNED = 2, /* its effects are in the store */
+  NM_EVENT_HELD = 3,    /* a person should look; reason */
+  NM_EVENT_DROPPED = 4, /* rightly nothing; reason */
+  NM_EVENT_SKIPPED = 5, /* nothing asked for it; reason says what is missing */
+};
+
+struct nm_store_take {
+  struct nm_store_request request;
+  int64_t now_ms;
+  size_t max;
+  struct nm_event *events; /* out: new or due, 4s first, then by id; claimed until plan */
+  size_t count;
+  int64_t next_due_ms;     /* out: the earliest delayed one that is not due; 0 = none */
+};
+
+/* ---- plan: an event's effects, in one transaction with its own state ------------------------ */
+
+struct nm_cancel {
+  struct nm_text campaign;
+  int64_t channel_id;      /* 0 = all channels of the campaign */
+  struct nm_text stamp;    /* TimeStamp of the 4 */
+  int64_t stamp_ms;        /* read in the connector's zone; 0 = none or unreadable */
+  int64_t arrived_at_ms;
+  size_t in_flight;        /* counted by the engine when it stopped sending */
+  int64_t fenced_at_ms;    /* out: when this was committed */
+  int64_t *run_ids;        /* out: runs that it stopped */
+  size_t run_count;
+  int64_t stopped;         /* out: messages stopped, of runs and single ones */
+};
+
+struct nm_update {
+  int64_t id;
+  struct nm_text customer;
+  struct nm_text field;
+  struct nm_text value;
+};
+
+struct nm_plan {
+  int64_t event_id;
+  int64_t tenant_id;
+  enum nm_event_state state;
+  struct nm_text reason;
+  int64_t due_at_ms;          /* delayed */
+  int64_t generation_id;
+  struct nm_message *messages; /* out: id and state (stopped where a tombstone covers it) */
+  size_t message_count;
+  int64_t stamp_ms;           /* the event's TimeStamp as an instant; 0 = none: for tombstones */
+  struct nm_run *run;         /* NULL = none; out: id and state.  A second one of the campaign and
+                               * channel within run_window_ms is made held, its reason names the
+                               * first; a tombstone makes it cancelled */
+  int64_t run_window_ms;      /* 12 h; 0 where the tenant allows repetition */
+  struct nm_cancel *cancel;   /* NULL = none */
+  struct nm_update *updates;  /* coalesced with what waits for the same customer and field */
+  size_t update_count;
+};
+
+struct nm_store_plan {
+  struct nm_store_request request;
+  struct nm_plan *plans;
+  size_t count;
+};
+
+/* ---- lease and finish: messages --------------------------------------------------------------- */
+
+struct nm_store_lease {
+  struct nm_store_request request;
+  int64_t tenant_id;
+  struct nm_text provider;
+  int64_t now_ms;
+  size_t max;
+  struct nm_message *messages; /* out: due ones by priority, due time, id; claimed until finish */
+  size_t count;
+  int64_t next_due_ms;         /* out: 0 = nothing waits beyond these */
+};
+
+struct nm_finish {
+  int64_t message_id;
+  int64_t run_id;
+  enum nm_message_state state; /* waiting again: due_at_ms; sent, dead, held, expired, stopped: the end */
+  int64_t due_at_ms;
+  int attempts;                /* as they count now */
+  bool has_attempt;            /* write an attempt with what follows (never for a lease given back) */
+  enum nm_outcome_kind outcome;
+  int code;
+  struct nm_text reason;
+  int64_t started_at_ms, ended_at_ms;
+};
+
+/* A message that a cancel stopped while it was in flight keeps its true outcome (sent) and counts
+ * as in flight; one that would wait again becomes stopped. */
+struct nm_store_finish {
+  struct nm_store_request request;
+  const struct nm_finish *items;
+  size_t count;
+};
+
+/* ---- runs --------------------------------------------------------------------------------------- */
+
+/* A page as Optimove sent it (a JSON array), stored compressed.  NM_ECONFLICT: the run takes none
+ * any more (cancelled). */
+struct nm_store_page_save {
+  struct nm_store_request request;
+  int64_t run_id;
+  int64_t number;      /* from 0, no gaps */
+  int64_t rows;        /* 0: the empty page that ends the list; body is not kept */
+  int64_t due_at_ms;   /* earliest ScheduleTime of its rows; 0 = now */
+  struct nm_text body;
+};
+
+struct nm_store_page_load {
+  struct nm_store_request request;
+  int64_t run_id;
+  int64_t number;
+  struct nm_text body; /* out */
+  int64_t rows, due_at_ms;
+};
+
+/* Rows of one page that the rules held, by reason. */
+struct nm_hold_mark {
+  struct nm_text reason;
+  int64_t count;
+  struct nm_text rows; /* JSON array of row numbers in the page */
+};
+
+/* The cursor and the messages of the rows it passed, in one transaction.  NM_ECONFLICT where the run
+ * is not active any more: nothing was written. */
+struct nm_store_expand {
+  struct nm_store_request request;
+  int64_t run_id;
+  int64_t from_page, from_row; /* must be where the cursor stands */
+  int64_t to_page, to_row;
+  bool is_end;                 /* the run becomes expanded (or done, where nothing waits) */
+  struct nm_message *messages; /* out: id */
+  size_t message_count;
+  int64_t repeated, skipped;
+  const struct nm_hold_mark *holds;
+  size_t hold_count;
+};
+
+/* From one state to another by hand or by the engine; NM_ECONFLICT where it is in neither `from`.
+ * Done follows by itself (expand, finish). */
+struct nm_store_run_set {
+  struct nm_store_request request;
+  int64_t run_id;
+  unsigned from_states; /* bits 1u << state */
+  enum nm_run_state state;
+  struct nm_text reason;
+};
+
+/* An operator's cancel of one run. */
+struct nm_store_fence {
+  struct nm_store_request request;
+  int64_t run_id;
+  size_t in_flight;
+  int64_t fenced_at_ms; /* out */
+  int64_t stopped;      /* out */
+};
+
+/* ---- updates at Optimove --------------------------------------------------------------------------- */
+
+enum nm_batch_state {
+  NM_BATCH_SENDING = 0, /* taken; its call may be under way */
+  NM_BATCH_SENT = 1,    /* taken by Optimove; its callback is to come by due_at_ms */
+  NM_BATCH_RETRY = 2,   /* to be sent again at due_at_ms */
+  NM_BATCH_DONE = 3,
+  NM_BATCH_DEAD = 4,
+};
+
+/* A batch that is due again (RETRY, SENDING left by a crash, SENT without its callback in time), or a
+ * new one out of what waits, without customers that stand in an unsettled batch. */
+struct nm_store_batch_take {
+  struct nm_store_request request;
+  int64_t tenant_id;
+  int64_t now_ms;
+  size_t customers_max, attributes_max;
+  int64_t batch_id;          /* out: 0 = nothing to do */
+  enum nm_batch_state was;   /* out: the state it was found in; SENDING for a new one */
+  int attempts;              /* out: calls made so far */
+  struct nm_update *updates; /* out: sorted by customer, then journal order */
+  size_t count;
+  int64_t next_due_ms;       /* out: 0 = none */
+};
+
+struct nm_batch_error {
+  struct nm_text customer; /* empty = all */
+  struct nm_text field;    /* empty = all of the customer */
+  struct nm_text reason;
+};
+
+struct nm_store_batch_finish {
+  struct nm_store_request request;
+  int64_t tenant_id; /* a batch of another tenant is not found */
+  int64_t batch_id;
+  enum nm_batch_state state;
+  int64_t due_at_ms;
+  struct nm_text reason;                /* of dead and retry */
+  const struct nm_batch_error *errors;  /* done: those named become dead letters, the rest is done */
+  size_t error_count;
+};
+
+/* ---- tenants, generations, profiles, listeners ------------------------------------------------------ */
+
+struct nm_store_tenant {
+  int64_t id;
+  int64_t version;
+  struct nm_text name, app_key;
+  struct nm_text sealed; /* JSON whose secrets are encrypted (tenants/) */
+};
+
+struct nm_store_tenant_save {
+  struct nm_store_request request;
+  struct nm_store_tenant tenant; /* by name; out: id, version.  NM_ECONFLICT: the appKey is another's */
+  bool is_new;                   /* out */
+};
+
+struct nm_store_tenants_load {
+  struct nm_store_request request;
+  struct nm_store_tenant *tenants;
+  size_t count;
+};
+
+struct nm_store_generation {
+  int64_t id;
+  int64_t tenant_id;
+  int64_t created_at_ms;
+  bool is_active;
+  struct nm_text digest; /* hex */
+  struct nm_text source;
+};
+
+/* Makes it the active one; the same digest again gives the first one's id.  Keeps the two latest and
+ * each that an open run still uses. */
+struct nm_store_generation_save {
+  struct nm_store_request request;
+  struct nm_store_generation generation; /* out: id */
+};
+
+/* All that are active or that an open run uses, of every tenant. */
+struct nm_store_generations_load {
+  struct nm_store_request request;
+  struct nm_store_generation *generations;
+  size_t count;
+};
+
+struct nm_store_profile {
+  struct nm_text ext_id;
+  struct nm_text body; /* JSON object; empty = no such profile */
+  int64_t version;     /* 0 = no such profile */
+};
+
+/* Saves a profile whose version is still the expected one (0 = new), else NM_ECONFLICT; with its
+ * event, where there is one, in the same transaction. */
+struct nm_store_profile_save {
+  struct nm_store_request request;
+  int64_t tenant_id;
+  struct nm_store_profile profile; /* version: expected; out: the new one */
+  struct nm_store_arrival *arrival; /* NULL = no event */
+};
+
+struct nm_store_profiles_load {
+  struct nm_store_request request;
+  int64_t tenant_id;
+  struct nm_store_profile *profiles; /* ext_id in, body and version out; one query for all */
+  size_t count;
+};
+
+enum nm_listener_state {
+  NM_LISTENER_REGISTERING = 0, /* journaled before the call */
+  NM_LISTENER_REGISTERED = 1,
+  NM_LISTENER_UNREGISTERING = 2,
+  NM_LISTENER_GONE = 3,
+};
+
+struct nm_store_listener {
+  int64_t id;            /* 0 = new */
+  int64_t tenant_id;
+  int64_t event_type;
+  int64_t channel_id;    /* 0 = none */
+  struct nm_text url;    /* without its secret */
+  int64_t secret_number; /* which secret it carries */
+  enum nm_listener_state state;
+};
+
+struct nm_store_listener_save {
+  struct nm_store_request request;
+  struct nm_store_listener listener; /* out: id */
+};
+
+struct nm_store_listeners_load {
+  struct nm_store_request request;
+  int64_t tenant_id;
+  struct nm_store_listener *listeners; /* all but those gone */
+  size_t count;
+};
+
+/* ---- by hand, and looking ------------------------------------------------------------------------------ */
+
+/* Puts held events, held or dead messages and dead updates back to waiting, due now, attempts from 0.
+ * An id that is none of these: NM_ENOTFOUND, error names it, and none is changed. */
+struct nm_store_retry {
+  struct nm_store_request request;
+  const int64_t *ids;
+  size_t count;
+  int64_t now_ms;
+  size_t retried; /* out */
+};
+
+/* Deletes what is older than its age, a bounded number of rows a call. */
+struct nm_store_retain {
+  struct nm_store_request request;
+  int64_t now_ms;
+  int64_t events_age_ms, dead_age_ms;
+  size_t rows_max;
+  bool is_more; /* out */
+};
+
+/* What an engine needs at start. */
+struct nm_store_lane {
+  int64_t tenant_id;
+  struct nm_text provider;
+};
+
+struct nm_store_resume {
+  struct nm_store_request request;
+  struct nm_store_lane *lanes; /* out: those with waiting messages */
+  size_t lane_count;
+  struct nm_run *runs;         /* out: active, paused, expanded and held ones */
+  size_t run_count;
+  int64_t *update_tenants;     /* out: tenants with waiting updates or unsettled batches */
+  size_t update_tenant_count;
+};
+
+enum nm_store_query_kind {
+  NM_QUERY_QUEUE = 0,  /* args {tenant_id?, limit, before?}: held events, held and dead messages, dead updates,
+                        * newest first: [{id, kind, tenant_id, at, state, reason, ...}] */
+  NM_QUERY_SHOW = 1,   /* args {id}: whatever has this id, with its event, messages, attempts */
+  NM_QUERY_RUNS = 2,   /* args {tenant_id?, limit, before?} */
+  NM_QUERY_RUN = 3,    /* args {id}: with holds by reason and messages by state */
+  NM_QUERY_STATUS = 4, /* {waiting_events, waiting_messages, oldest_waiting_ms, held, dead, ...} */
+  NM_QUERY_EVENT = 5,  /* args {id}: one event with its body, for explain */
+};
+
+/* Lists, for people and the API; ids in the answer are text.  Cut at one second. */
+struct nm_store_query {
+  struct nm_store_request request;
+  enum nm_store_query_kind kind;
+  const json_t *args;
+  json_t *answer; /* gives */
+};
