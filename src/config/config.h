@@ -1,0 +1,38 @@
+/* config.h - the daemon's settings, read once into one frozen struct. */
+#pragma once
+
+#include "base/problems.h"
+
+struct nm_settings {
+  struct nm_arena *arena;        /* everything below lives in it */
+  struct nm_text public_listen;  /* "127.0.0.1:8080" where nothing else is said */
+  struct nm_text public_url;     /* what Optimove calls; default http://<listen> */
+  struct nm_text admin_listen;   /* "127.0.0.1:9090"; empty = none */
+  struct nm_text admin_socket;   /* "var/netmove.sock" */
+  struct nm_text store;          /* "sqlite:var/netmove.db" */
+  struct nm_text rules;          /* "rules" */
+  struct nm_text master_key;     /* "file:..." or "env:..."; empty = a file beside the store */
+  struct nm_text *outbound_allow; /* CIDRs */
+  size_t outbound_allow_count;
+  struct nm_text *behind;        /* CIDRs of proxies that end TLS */
+  size_t behind_count;
+  struct nm_text tls_certificate, tls_key; /* empty = plain HTTP, on loopback only */
+  struct {
+    int connections, per_address;
+    int handshake_ms, head_ms, body_ms, write_ms, idle_ms;
+  } limits;
+  struct nm_text log_level;      /* "info" */
+  int64_t events_age_ms, dead_age_ms; /* retention */
+};
+
+/* Reads a settings file; an empty path means defaults only.  Unknown keys, wrong kinds, a plain
+ * listener that is not loopback and a postgresql store are problems, each with its line of words.
+ * Gives *out (destroy frees it). */
+NM_MUST_CHECK int nm_settings_load(struct nm_settings **out, struct nm_text path,
+                                   struct nm_problems *problems);
+
+/* An option of the command line over the file: "listen", "admin", "store", "rules". */
+NM_MUST_CHECK int nm_settings_override(struct nm_settings *settings, const char *option,
+                                       struct nm_text value, struct nm_problems *problems);
+
+void nm_settings_destroy(struct nm_settings *settings);

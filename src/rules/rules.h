@@ -1,0 +1,100 @@
+/* rules.h - turns one recorded event into the effects its tenant's rules ask for.
+ *
+ * Pure: no clock, no files, no network.  The same rules, event and time always give the same
+ * effects, so a recorded event can be played again.  A struct nm_rules is used by one thread at a
+ * time (it may be made on one and handed to another).
+ */
+#pragma once
+
+#include <uv.h>
+
+#include "base/problems.h"
+#include "base/zone.h"
+#include "json/json.h"
+#include "model/effect.h"
+
+struct nm_rules; /* one tenant's proven rules: a sandboxed state with instruction and memory limits */
+
+enum { NM_RULES_DIGEST_BYTES = 64 }; /* hex of SHA-256 of the source */
+
+/* Loads a tenant's file and proves it on its own examples.  `file` is what messages name
+ * ("rules/acme.lua").  Borrows all, gives *out.  NM_EINVAL with every mistake in problems. */
+NM_MUST_CHECK int nm_rules_load(struct nm_rules **out, struct nm_text file, struct nm_text source,
+                                struct nm_problems *problems);
+void nm_rules_destroy(struct nm_rules *rules);
+
+struct nm_rules_template {
+  int64_t id;
+  struct nm_text message;
+};
+
+/* What the file says of itself; lives as long as the rules. */
+struct nm_rules_facts {
+  struct nm_text name;
+  char digest[NM_RULES_DIGEST_BYTES + 1];
+  const struct nm_zone *zone;       /* the tenant's time_zone */
+  const int64_t *channel_ids;
+  const enum nm_channel *channel_kinds;
+  size_t channel_count;
+  const int64_t *template_ids;
+  size_t template_count;
+  const struct nm_text *hooks;      /* names with a rule */
+  size_t hook_count;
+  const int64_t *event_types;       /* EventTypeIDs that are routed */
+  size_t event_type_count;
+};
+const struct nm_rules_facts *nm_rules_facts(const struct nm_rules *rules);
+
+struct nm_rules_moment {
+  int64_t now_ms;       /* wall clock that the rules are told */
+  bool is_recipient;    /* the event is one row of a run */
+};
+
+/* Runs the rules over one event (nm_event_for_rules(), with `user` added where there is a profile).
+ * Borrows everything; effects live in the arena.  NM_EINVAL: the author's code failed, err says where in
+ * one line; NM_ELIMIT: it overran its instructions, time or memory.  The state stays usable. */
+NM_MUST_CHECK int nm_rules_run(struct nm_rules *rules, const json_t *event,
+                               const struct nm_rules_moment *moment, struct nm_arena *arena,
+                               struct nm_effects *out, struct nm_error *err);
+
+/* ---- generations -------------------------------------------------------------------------------- */
+
+/* One loaded and proven version of a tenant's rules, counted (runs keep theirs). */
+struct nm_generation {
+  int64_t id;           /* 0 until saved in the store */
+  int64_t tenant_id;
+  struct nm_rules *rules;
+  struct nm_text source; /* owned */
+  int references;       /* engine thread only, once handed over */
+};
+
+/* Copies source; takes rules.  NULL when out of memory. */
+struct nm_generation *nm_generation_create(int64_t tenant_id, struct nm_rules *rules,
+                                           struct nm_text source);
+void nm_generation_unref(struct nm_generation *generation); /* NULL is fine */
+
+/* ---- the folder of rules files -------------------------------------------------------------------- */
+
+struct nm_rules_folder;
+
+/* What was found in one file that is new or has changed. */
+struct nm_rules_verdict {
+  struct nm_text tenant;          /* file name without .lua */
+  struct nm_text file;            /* "rules/acme.lua" */
+  struct nm_text source;
+  struct nm_rules *rules;         /* NULL where it did not prove itself; takes it by setting NULL */
+  const struct nm_problems *problems;
+};
+
+/* Watches a folder on the loop (file events, with a look every second as a backstop); calls on_verdict for
+ * each *.lua in it that is new or whose digest changed, once its content has been still for a moment.
+ * Files in subfolders do not count.  A missing folder is a warning and is watched for. */
+NM_MUST_CHECK int nm_rules_folder_open(struct nm_rules_folder **out, uv_loop_t *loop, struct nm_text path,
+                                       void (*on_verdict)(void *data, struct nm_rules_verdict *verdict),
+                                       void *data, struct nm_error *err);
+
+/* Looks now, at every file whose digest is not the last one seen, or with `all` at every file; on_verdict
+ * is called from inside. */
+void nm_rules_folder_look(struct nm_rules_folder *folder, bool all);
+
+void nm_rules_folder_close(struct nm_rules_folder *folder, void (*on_closed)(void *data), void *data);
