@@ -17,6 +17,8 @@ enum nm_control_verb {
   NM_CONTROL_QUEUE_CHANGED = 5,  /* something was put back to waiting by hand: look again */
   NM_CONTROL_STOP = 6,         /* finish what is in flight, start nothing new, then answer */
   NM_CONTROL_STATUS = 7,       /* answers lanes, runs, generations in memory */
+  NM_CONTROL_RULES_ARE_IN = 8, /* every stored generation was handed over: events may be planned; those of
+                                * a tenant without one are held */
 };
 
 struct nm_control {

@@ -65,6 +65,7 @@ struct nm_generation {
   int64_t tenant_id;
   struct nm_rules *rules;
   struct nm_text source; /* owned */
+  bool is_active;       /* its tenant's events are planned by it; else only runs that began with it */
   int references;       /* engine thread only, once handed over */
 };
 

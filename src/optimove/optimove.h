@@ -1,0 +1,110 @@
+/* optimove.h - Optimove's API: calls paced by key, recipients, attribute updates, listeners.
+ *
+ * Facts and sources: every function names the one of Optimove's that it calls.  Engine thread only.
+ * An answer is never trusted to be what the documentation says: quoted strings, empty bodies, null
+ * and text are all seen in the field.
+ */
+#pragma once
+
+#include "client/client.h"
+#include "json/json.h"
+#include "store/store.h"
+#include "tenants/tenants.h"
+
+struct nm_optimove;         /* all accounts of this engine */
+struct nm_optimove_account; /* one base URL and key: one sliding window of 50 calls in 10 s */
+
+NM_MUST_CHECK int nm_optimove_open(struct nm_optimove **out, uv_loop_t *loop,
+                                   struct nm_client *client);
+
+/* Calls that wait end with NM_OPTIMOVE_LATER; those under way end with the client's closing. */
+void nm_optimove_close(struct nm_optimove *optimove, void (*on_closed)(void *data), void *data);
+
+/* The account of a tenant's connector; lives as long as the room.  NULL without a connector or
+ * memory. */
+struct nm_optimove_account *nm_optimove_account(struct nm_optimove *optimove,
+                                                const struct nm_tenant *tenant);
+
+enum nm_optimove_end {
+  NM_OPTIMOVE_OK = 0,
+  NM_OPTIMOVE_LATER = 1,   /* unreachable, 429, 5xx: nothing was done; again after retry_after_ms or a backoff */
+  NM_OPTIMOVE_DENIED = 2,  /* 401 or 403: this key may not call this function */
+  NM_OPTIMOVE_REFUSED = 3, /* another 4xx, or a quoted string where a list belongs: a person should look */
+  NM_OPTIMOVE_UNKNOWN = 4, /* the answer was lost: it may or may not have been done */
+};
+
+struct nm_optimove_answer {
+  enum nm_optimove_end end;
+  int status;             /* 0 = none */
+  const json_t *body;     /* parsed where it is JSON; NULL otherwise; borrowed for the call */
+  struct nm_text raw;     /* the bytes of the body */
+  int64_t retry_after_ms; /* -1 = none */
+  const char *reason;     /* for people, names the function: "GetRegisteredEventListeners: 401 \"Unauthorized\"" */
+};
+
+typedef void nm_optimove_done(void *data, const struct nm_optimove_answer *answer);
+
+/* A page of a campaign's recipients: GetCustomerExecutionDetailsByCampaign with $top, $skip and the
+ * connector's params as CustomerAttributes.  OK: body is an array, or NULL for an empty one. */
+NM_MUST_CHECK int nm_optimove_recipients(struct nm_optimove_account *account,
+                                         const struct nm_tenant *tenant, struct nm_text campaign,
+                                         int64_t channel_id, int64_t top, int64_t skip,
+                                         nm_optimove_done *done, void *data);
+
+/* UpdateCustomerAttributes: updates sorted by customer.  OK: taken, the callback will tell. */
+NM_MUST_CHECK int nm_optimove_update_attributes(struct nm_optimove_account *account,
+                                                const struct nm_update *updates, size_t count,
+                                                struct nm_text callback_url,
+                                                nm_optimove_done *done, void *data);
+
+/* GetRegisteredEventListeners, RegisterEventListener, UnregisterEventListener; channel_id 0 = without. */
+NM_MUST_CHECK int nm_optimove_listeners(struct nm_optimove_account *account, nm_optimove_done *done,
+                                        void *data);
+NM_MUST_CHECK int nm_optimove_register(struct nm_optimove_account *account, int64_t event_type,
+                                       int64_t channel_id, struct nm_text url,
+                                       nm_optimove_done *done, void *data);
+NM_MUST_CHECK int nm_optimove_unregister(struct nm_optimove_account *account, int64_t event_type,
+                                         int64_t channel_id, nm_optimove_done *done, void *data);
+
+/* ---- reading what came back ------------------------------------------------------------------------ */
+
+/* One row of a page. */
+struct nm_recipient {
+  struct nm_text customer;     /* CustomerID */
+  int64_t template_id;         /* 0 = none */
+  int64_t due_at_ms;           /* ScheduleTime or ScheduledTime in the connector's zone; 0 = now */
+  bool is_control_group;       /* ActionID 1: never messaged (optimove-api 4.7) */
+  json_t *event;               /* as nm_event_for_rules() makes them: EventTypeID 13, CampaignID, ChannelID, the
+                                * row's keys in Optimove's spelling, attributes by the params' names; gives */
+};
+
+/* Reads one row.  NM_EINVAL with a reason for rows that cannot be used (no CustomerID, attributes that do not match what
+ * was asked for).  Texts borrow from the row or the arena. */
+NM_MUST_CHECK int nm_optimove_read_row(const json_t *row, const struct nm_tenant *tenant,
+                                       struct nm_text campaign, int64_t channel_id,
+                                       struct nm_arena *arena, struct nm_recipient *out,
+                                       struct nm_error *err);
+
+/* The earliest ScheduleTime of a page's rows; 0 where any row is due now. */
+int64_t nm_optimove_page_due(const json_t *rows, const struct nm_tenant *tenant);
+
+/* ---- listeners: wanted against what is there --------------------------------------------------------- */
+
+struct nm_reconcile {
+  struct nm_optimove_account *account;
+  struct nm_tenant *tenant;             /* borrowed until done */
+  const struct nm_keyring *keyring;
+  struct nm_store *store;
+  struct nm_port *home;                 /* for the store's answers */
+  struct nm_text public_url;
+  const int64_t *routed_types;          /* EventTypeIDs that the rules route beyond 11, 13 and 4 */
+  size_t routed_count;
+  bool only_plan;                       /* look, change nothing */
+  /* Called once.  rc: 0 all as wanted; NM_EDENIED the key is refused; NM_EIO not yet as wanted.  report:
+   * {"done":[text],"todo":[text],"warnings":[text]}; borrowed. */
+  void (*done)(void *data, int rc, const json_t *report);
+  void *data;
+};
+
+/* Starts; copies *what.  done is not called when it fails. */
+NM_MUST_CHECK int nm_optimove_reconcile(const struct nm_reconcile *what);
