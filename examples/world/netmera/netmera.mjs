@@ -102,7 +102,8 @@ export class Netmera extends World {
   /** Before any fault: whose request it is, and whether it is one too many. */
   arrive(request) {
     request.apiKey = request.headers['x-netmera-api-key'] ?? '';
-    request.name = request.path.startsWith(prefix) ? request.path.slice(prefix.length) : request.path;
+    const name = request.path.startsWith(prefix) ? request.path.slice(prefix.length) : '';
+    request.name = Object.hasOwn(this.endpoints, name) ? name : 'unknown';
     const { rateLimit } = this.settings;
     if (rateLimit === null || this.windows.admit(request.apiKey, rateLimit)) return null;
     const { retryAfterSeconds } = rateLimit;
@@ -110,8 +111,7 @@ export class Netmera extends World {
   }
 
   answer(request) {
-    const known = request.path.startsWith(prefix) && Object.hasOwn(this.endpoints, request.name);
-    if (!known) return problem(404, `No endpoint ${request.method} ${request.path}.`, request.path);
+    if (request.name === 'unknown') return problem(404, `No endpoint ${request.method} ${request.path}.`, request.path);
     const endpoint = this.endpoints[request.name];
     if (!Object.hasOwn(endpoint, request.method)) {
       return problem(405, `Method '${request.method}' is not supported.`, request.path, { Allow: Object.keys(endpoint).join(', ') });

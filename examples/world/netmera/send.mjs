@@ -80,7 +80,8 @@ export class Sending {
     for (const message of messages) {
       message.ghosts = message.ids.filter((id) => this.isUnknown(id));
       if (message.ghosts.length === 0) continue;
-      message.ids = message.ids.filter((id) => !message.ghosts.includes(id));
+      const ghosts = new Set(message.ghosts);
+      message.ids = message.ids.filter((id) => !ghosts.has(id));
       unknown.push(...message.ghosts);
     }
     return unknown;
