@@ -44,6 +44,14 @@ enum {
   NM_RULES_LOAD_CPU_MAX_MS = 500,
   NM_RULES_EFFECTS_MAX = 200,
 
+  /* tenants */
+  NM_TENANT_NAME_MAX_BYTES = 64, /* names of tenants and providers, which stand in paths and file names */
+  NM_TENANT_APP_KEY_MAX_BYTES = 128,
+  NM_TENANT_TEXT_MAX_BYTES = 32 * 1024, /* one value; a service account's JSON is the longest */
+  NM_TENANT_DOCUMENT_MAX_BYTES = 1024 * 1024,
+  NM_TENANT_PROVIDERS_MAX = 32,
+  NM_TENANT_LIST_MAX = 1000, /* channels, params, hooks */
+
   /* engine */
   NM_RUN_PAGE_ROWS_MAX = 10000,
   NM_RUN_AHEAD_MESSAGES_MAX = 50000, /* expanded ahead of the drain, for each lane */
