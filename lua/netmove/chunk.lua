@@ -7,7 +7,7 @@
 
 local chunk = {}
 
-local pcall, type = pcall, type
+local pcall, select, type = pcall, select, type
 local byte, dump, sub, unpack = string.byte, string.dump, string.sub, string.unpack
 local sort = table.sort
 
@@ -69,7 +69,7 @@ local function read_lines(s, at, first)
   local n, deltas
   n, at = read_size(s, at)
   deltas, at = at, at + n
-  local marks, absolute = nil, {}
+  local absolute, marks = {}
   marks, at = read_size(s, at)
   for _ = 1, marks do
     local pc, line
@@ -87,15 +87,15 @@ local function read_lines(s, at, first)
 end
 
 local function skip_names(s, at)
-  local n, _
+  local n
   n, at = read_size(s, at)
-  for _ = 1, n do -- local variables
-    _, at = read_text(s, at)
-    _, at = read_size(s, at)
-    _, at = read_size(s, at)
+  for _ = 1, n do -- local variables: name, first and last instruction
+    at = select(2, read_text(s, at))
+    at = select(2, read_size(s, at))
+    at = select(2, read_size(s, at))
   end
   n, at = read_size(s, at)
-  for _ = 1, n do _, at = read_text(s, at) end -- upvalues
+  for _ = 1, n do at = select(2, read_text(s, at)) end -- upvalues
   return at
 end
 
@@ -122,10 +122,10 @@ local function scan(s, code, count, constants, env, lines, found)
 end
 
 local function read_function(s, at, outer, found)
-  local _, first, count, code, constants, env, protos, lines
-  _, at = read_text(s, at) -- source
+  local first, count, code, constants, env, protos, lines
+  at = select(2, read_text(s, at)) -- source
   first, at = read_size(s, at)
-  _, at = read_size(s, at) -- last line
+  at = select(2, read_size(s, at)) -- last line
   at = at + 3 -- parameters, vararg, stack size
   count, at = read_size(s, at)
   code, at = at, at + count * 4

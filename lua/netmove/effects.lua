@@ -15,7 +15,7 @@ local shapes = {
     channel = { "text", true }, message = { "text", true }, to = { "text", true },
     customer = { "text" }, campaign = { "text" }, template = { "integer" },
     channel_id = { "integer" }, content = { "table", true }, expires_in_ms = { "integer" },
-    quiet = { "table" },
+    quiet = { "table" }, missing = { "table" },
   },
   expand = {
     campaign = { "text", true }, channel_id = { "integer", true }, quiet = { "table" },
@@ -65,19 +65,31 @@ function effects.minute_of(text)
   if minute < 24 * 60 then return minute end
 end
 
---- Checks an effect that an author wrote by hand.
+local function is_good(effect, shape)
+  for key, value in next, effect do
+    local field = shape[key]
+    if not field or not kinds[field[1]][2](value) then return false end
+  end
+  for key, field in next, shape do
+    if field[2] and effect[key] == nil then return false end
+  end
+  return true
+end
+
+--- Checks an effect that an author's function returned.
 ---@param effect table
 ---@return string? wrong
 function effects.check(effect)
-  local shape = shapes[effect.effect]
+  local name = effect.effect
+  local shape = shapes[name]
   if not shape then
-    return "unknown effect " .. problems.quote(effect.effect)
-      .. problems.hint(effect.effect, effects.names)
+    return "unknown effect " .. problems.quote(name) .. problems.hint(name, effects.names)
   end
-  local name, wrong = effect.effect, nil
+  if is_good(effect, shape) then return nil end
   if name == "send" and effect.content == nil then
     return "a send is made by send(message, event, ctx)"
   end
+  local wrong
   problems.closed(effect, shape, function(message) wrong = wrong or name .. ": " .. message end)
   if wrong then return wrong end
   for _, key in ipairs(problems.sorted_keys(shape)) do

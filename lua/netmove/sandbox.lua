@@ -45,7 +45,8 @@ end
 
 local function setting(library, name)
   if library then
-    return "setting " .. problems.quote(library .. "." .. tostring(name)) .. ": libraries stay as they are"
+    local full = library .. "." .. tostring(name)
+    return "setting " .. problems.quote(full) .. ": libraries stay as they are"
   end
   return "setting the global " .. problems.quote(name) .. ": write local " .. tostring(name)
 end

@@ -11,7 +11,9 @@ local find, format, gsub, sub = string.find, string.format, string.gsub, string.
 local concat = table.concat
 local mtype = math.type
 
-local ESCAPES = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&#39;" }
+local ESCAPES = {
+  ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&#39;",
+}
 
 local text_mt = {}
 
@@ -117,13 +119,13 @@ function texts.compile(source)
   return setmetatable(parts, text_mt)
 end
 
---- Fills a compiled text in.
+--- Fills a compiled text in.  A name without value and fallback is empty, and is noted.
 ---@param text string|table
 ---@param event table
----@param html boolean?  escape what comes from the event
----@return string?
----@return string? missing  the name that has no value
-function texts.render(text, event, html)
+---@param lost string[]   the names that have no value
+---@param html boolean?   escape what comes from the event
+---@return string
+function texts.render(text, event, lost, html)
   if getmetatable(text) ~= text_mt then return text end
   local out = {}
   for i = 1, #text do
@@ -132,7 +134,10 @@ function texts.render(text, event, html)
       local value = look_up(part, event)
       if value and html then value = gsub(value, "[&<>\"']", ESCAPES) end
       value = value or part.fallback
-      if not value then return nil, part.name end
+      if not value then
+        lost[#lost + 1] = part.name
+        value = ""
+      end
       out[i] = value
     else
       out[i] = part

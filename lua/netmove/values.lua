@@ -32,7 +32,7 @@ function values.resolve(value, event, ctx)
   if getmetatable(value) ~= value_mt then return value end
   local found = texts.walk(event, value.keys)
   if found == nil or found == "" or type(found) == "userdata" then
-    if value.fallback == nil then return nil, nil, value.path end
+    if not value.has_default then return nil, nil, value.path end
     return (values.resolve(value.fallback, event, ctx))
   end
   if not value.kind then return found end
@@ -43,11 +43,15 @@ function values.resolve(value, event, ctx)
   return converted
 end
 
-local function changed(value, key, to)
-  local copy = { path = value.path, keys = value.keys, kind = value.kind, fallback = value.fallback }
-  copy[key] = to
-  copy.book = value.book
-  return setmetatable(copy, value_mt)
+local function made(book, path, keys, kind, has_default, fallback)
+  return setmetatable({
+    book = book, path = path, keys = keys,
+    kind = kind, has_default = has_default, fallback = fallback,
+  }, value_mt)
+end
+
+local function must_be_value(self, method)
+  if getmetatable(self) ~= value_mt then error("write :" .. method .. "(...) with a colon", 3) end
 end
 
 local methods = {}
@@ -55,6 +59,7 @@ local methods = {}
 --- Converts what is found: "text", "number", "integer", "boolean" or "date".
 ---@param kind string
 function methods:as(kind)
+  must_be_value(self, "as")
   if not conversions.names[kind] then
     if not unknown.is(kind) then
       problems.misuse(self.book, "unknown conversion " .. problems.quote(kind)
@@ -62,17 +67,18 @@ function methods:as(kind)
     end
     return self
   end
-  return changed(self, "kind", kind)
+  return made(self.book, self.path, self.keys, kind, self.has_default, self.fallback)
 end
 
 --- Stands in where nothing is found.
 ---@param fallback any
 function methods:default(fallback)
+  must_be_value(self, "default")
   if fallback == nil then
     problems.misuse(self.book, "default: expected a value, got nil")
     return self
   end
-  return changed(self, "fallback", fallback)
+  return made(self.book, self.path, self.keys, self.kind, true, fallback)
 end
 
 value_mt.__index = function(self, name)
@@ -156,7 +162,7 @@ function values.words(book)
   ---@param path string  from the event on: "extId", "attributes.store", "user.attributes.city"
   function words.from(path)
     local keys = path_of(book, "from", path)
-    return setmetatable({ book = book, path = tostring(path), keys = keys }, value_mt)
+    return made(book, tostring(path), keys, false, false, false)
   end
 
   ---@param path string                   a table of the event: "changes", "attributes"

@@ -1,0 +1,152 @@
+--- netmove: reads a tenant's rules file, proves it, and runs it over events.
+--
+-- Pure: opens nothing, waits for nothing, reads no clock.  Runs without the daemon, which
+-- embeds it.
+
+local examples = require "netmove.examples"
+local effects = require "netmove.effects"
+local problems = require "netmove.problems"
+local runner = require "netmove.runner"
+local sandbox = require "netmove.sandbox"
+local tenant = require "netmove.tenant"
+local unknown = require "netmove.unknown"
+local words = require "netmove.words"
+
+local netmove = {}
+
+local load, pairs, pcall, tostring, type = load, pairs, pcall, tostring, type
+local sub = string.sub
+
+local BYTE_ORDER_MARK = "\xEF\xBB\xBF"
+
+-- What every part of one load shares.
+local function new_state(book)
+  local state = {
+    book = book, words = {},
+    messages = {}, channels = {}, templates = {}, events = {}, hooks = {},
+    trace = {}, at = 0, quiet = nil,
+  }
+  local own = words.new(state)
+  for name, word in pairs(own) do
+    if type(word) == "function" then state.words[word] = name end
+  end
+  return state, own
+end
+
+-- Tables that rules may count on being there.
+local function complete(event)
+  local user = event.user
+  if type(user) ~= "table" then
+    user = {}
+    event.user = user
+  end
+  if type(user.attributes) ~= "table" then user.attributes = {} end
+  if type(event.attributes) ~= "table" then event.attributes = {} end
+  if type(event.changes) ~= "table" then event.changes = {} end
+end
+
+local function attach_quiet(list, quiet)
+  for i = 1, #list do
+    local effect = list[i]
+    local name = effect.effect
+    if (name == "send" or name == "expand") and not effect.quiet then effect.quiet = quiet end
+  end
+  return list
+end
+
+local function failure(state, entry, message)
+  local book = state.book
+  local line, found = problems.split(book, message)
+  if not line then
+    local prefix = book.chunk .. ":"
+    if sub(found, 1, #prefix) == prefix then -- ours, already says where
+      return { message = found, step = state.at, found = found }
+    end
+    found = entry.label .. ": " .. found
+  end
+  local shown = problems.format(book.chunk, { line = line, message = found })
+  return { message = shown, step = state.at, line = line, found = found }
+end
+
+local function evaluator(state, room)
+  ---@param event table  the rules' own copy
+  ---@param ctx table    now_ms, minute, weekday, date, recipient
+  ---@return table[]? effects
+  ---@return table trace_or_failure
+  return function(event, ctx)
+    local trace = {}
+    state.trace, state.at, state.quiet = trace, 0, nil
+    complete(event)
+    local entry
+    if event.EventTypeID ~= nil then
+      entry = state.events[event.EventTypeID]
+      if not entry then
+        return { effects.hold("event type " .. tostring(event.EventTypeID) .. " is not routed") },
+          trace
+      end
+    else
+      local name = event.name or event.type
+      entry = state.hooks[name]
+      if not entry then
+        trace[1] = { step = "no rule named " .. tostring(name), index = 0, answered = false }
+        return {}, trace
+      end
+    end
+    sandbox.enter(room)
+    local ran, list = pcall(runner.run, state, entry, event, ctx)
+    sandbox.leave()
+    if not ran then return nil, failure(state, entry, list) end
+    if not list then return { effects.hold("no step answered") }, trace end
+    local quiet = state.quiet or entry.quiet
+    if quiet then attach_quiet(list, quiet) end
+    return list, trace
+  end
+end
+
+local function read(book, source, own, room)
+  if sub(source, 1, 3) == BYTE_ORDER_MARK then source = sub(source, 4) end
+  local main, wrong = load(source, "@" .. book.chunk, "t", room.env)
+  if not main then
+    local line, message = problems.split(book, wrong)
+    problems.add(book, nil, message, line)
+    return false
+  end
+  sandbox.inspect(book, main, own, words.libraries)
+  sandbox.enter(room)
+  local ran, returned = pcall(main)
+  sandbox.leave()
+  if not ran then
+    if returned ~= unknown.enough then
+      local line, message = problems.split(book, returned)
+      problems.add(book, nil, message, line)
+    end
+    return false
+  end
+  return true, returned
+end
+
+--- Reads and proves a rules file: all of its mistakes, or rules that have passed their
+-- examples.
+---@param source string
+---@param chunkname string  the file's name, as messages should show it
+---@param host table?       { known_zone = fun(name: string): boolean }
+---@return table? rules
+---@return netmove.problem[]? problems
+function netmove.load(source, chunkname, host)
+  local book = problems.book(chunkname)
+  local state, own = new_state(book)
+  local room = sandbox.new(book, own, words.libraries)
+  local whole, returned = read(book, source, own, room)
+  if not whole then return nil, book.list end
+  local rules, list = tenant.build(state, returned, host or {})
+  if #book.list > 0 or not rules then return nil, book.list end
+  book.open = false
+  rules.evaluate = evaluator(state, room)
+  examples.run(book, rules.evaluate, list)
+  if #book.list > 0 then return nil, book.list end
+  return rules
+end
+
+netmove.format_problem = problems.format
+
+return netmove

@@ -1,0 +1,228 @@
+--- Examples: events that a file says what it makes of, run whenever it is loaded.
+
+local effects = require "netmove.effects"
+local problems = require "netmove.problems"
+local texts = require "netmove.texts"
+local unknown = require "netmove.unknown"
+
+local examples = {}
+
+local getmetatable, ipairs, pairs, tonumber, type = getmetatable, ipairs, pairs, tonumber, type
+local lower = string.lower
+local mtype, tointeger = math.type, math.tointeger
+local concat = table.concat
+
+-- Without `at` it is noon on a Monday.
+local NOON = 12 * 60
+local DATE, WEEKDAY, MIDNIGHT_MS = "2024-01-15", 1, 1705276800000
+
+local keys = problems.set { "given", "gives", "at", "recipient" }
+local event_keys = problems.set {
+  "EventTypeID", "CampaignID", "ChannelID", "TemplateID", "CustomerID", "TimeStamp",
+  "PromoCode", "Notes",
+}
+local integers = { "EventTypeID", "ChannelID", "TemplateID" }
+local identities = { "CampaignID", "CustomerID", "extId" }
+
+local spelling = {}
+for key in pairs(event_keys) do spelling[lower(key)] = key end
+
+local function copy(value)
+  if type(value) ~= "table" then return value end
+  local out = {}
+  for key, inner in pairs(value) do out[key] = copy(inner) end
+  return out
+end
+
+-- The type of an event that does not say it, as on the wire.
+local function infer(event)
+  if event.EventTypeID ~= nil then return end
+  if event.name ~= nil or event.type ~= nil then
+    event.name = event.name or event.type == "PROFILE" and "PROFILE_ATTRIBUTE_CHANGE" or event.type
+    event.type = event.type or event.name == "PROFILE_ATTRIBUTE_CHANGE" and "PROFILE"
+      or event.name == "MESSAGE_LOG" and event.name or "EVENT"
+  elseif event.CustomerID ~= nil then
+    event.EventTypeID = 11
+  elseif event.CampaignID ~= nil and event.ChannelID ~= nil then
+    event.EventTypeID = 13
+  else
+    return 'given: neither EventTypeID nor name: what event is it?'
+  end
+end
+
+local function read_given(given, report)
+  local event = copy(given)
+  for _, key in ipairs(problems.sorted_keys(given)) do
+    local own = type(key) == "string" and spelling[lower(key)]
+    if own and own ~= key then
+      report("given: " .. problems.quote(key) .. " is spelt " .. problems.quote(own) .. " here")
+    end
+  end
+  for _, key in ipairs(integers) do
+    local value = event[key]
+    if value ~= nil and mtype(value) ~= "integer" then
+      event[key] = tointeger(tonumber(value))
+      if event[key] == nil then
+        report("given: " .. key .. ": expected a whole number, got " .. problems.quote(value))
+      end
+    end
+  end
+  for _, key in ipairs(identities) do
+    if type(event[key]) == "number" then event[key] = texts.plain(event[key]) end
+  end
+  local wrong = infer(event)
+  if wrong then report(wrong) end
+  return event
+end
+
+local function check_gives(gives, report)
+  problems.closed(gives, effects.keys, function(message) report("gives: " .. message) end)
+  local name = gives.effect
+  if name ~= nil and not effects.names[name] then
+    report("gives: unknown effect " .. problems.quote(name) .. problems.hint(name, effects.names))
+  end
+end
+
+local function read_gives(gives, report)
+  if gives[1] == nil and #problems.sorted_keys(gives) > 0 then
+    check_gives(gives, report)
+    return { gives }
+  end
+  for i, one in ipairs(gives) do
+    if type(one) == "table" and not getmetatable(one) then
+      check_gives(one, report)
+    else
+      report("gives[" .. i .. "]: expected an effect, got " .. problems.quote(one))
+    end
+  end
+  return gives
+end
+
+local function read_one(book, i, example)
+  local label, before = "example " .. i, #book.list
+  local function report(message) problems.add(book, label, message) end
+  if type(example) ~= "table" or getmetatable(example) then
+    if not unknown.is(example) then
+      report("expected { given = { }, gives = { } }, got " .. problems.quote(example))
+    end
+    return nil
+  end
+  problems.closed(example, keys, report)
+  local read = { label = label, minute = NOON, recipient = example.recipient == true }
+  for _, key in ipairs { "given", "gives" } do
+    local value = example[key]
+    if type(value) ~= "table" or getmetatable(value) then
+      if not unknown.is(value) then
+        report(key .. ": expected a table, got " .. problems.quote(value))
+      end
+      return nil
+    end
+  end
+  if example.at ~= nil then
+    read.minute = effects.minute_of(example.at)
+    if not read.minute then
+      report('at: expected a time such as "23:30", got ' .. problems.quote(example.at))
+    end
+  end
+  read.given = read_given(example.given, report)
+  read.gives = read_gives(example.gives, report)
+  if #book.list == before then return read end
+end
+
+--- Reads the list of examples; what is wrong with one goes into the book.
+---@param book netmove.book
+---@param given table
+---@return table[]
+function examples.read(book, given)
+  local list = {}
+  for _, key in ipairs(problems.sorted_keys(given)) do
+    if mtype(key) ~= "integer" then
+      problems.add(book, "examples", "unknown key " .. problems.quote(key)
+        .. ", expected a list of examples")
+    else
+      list[#list + 1] = read_one(book, key, given[key])
+    end
+  end
+  return list
+end
+
+local function show_value(value)
+  if type(value) ~= "table" then return problems.quote(value) end
+  local parts = {}
+  for _, key in ipairs(problems.sorted_keys(value)) do
+    local name = type(key) == "string" and key or "[" .. problems.quote(key) .. "]"
+    parts[#parts + 1] = name .. "=" .. show_value(value[key])
+  end
+  return "{" .. concat(parts, ", ") .. "}"
+end
+
+-- `{campaign="7", channel_id=16, effect=expand}`; inner tables only if they were asked about.
+local function show(effect, asked)
+  local parts = {}
+  for _, key in ipairs(problems.sorted_keys(effect)) do
+    local value = effect[key]
+    if key == "effect" then
+      parts[#parts + 1] = "effect=" .. value
+    elseif type(value) ~= "table" or asked[key] ~= nil then
+      parts[#parts + 1] = key .. "=" .. show_value(value)
+    end
+  end
+  return "{" .. concat(parts, ", ") .. "}"
+end
+
+-- Notes every named key that differs.
+local function differ(got, expected, path, found)
+  for _, key in ipairs(problems.sorted_keys(expected)) do
+    local want, have = expected[key], got[key]
+    local name = path .. (path == "" and type(key) == "string" and key or problems.index(key))
+    if type(want) == "table" and type(have) == "table" then
+      differ(have, want, name, found)
+    elseif want ~= have then
+      found[#found + 1] = name .. "="
+        .. (key == "effect" and type(want) == "string" and want or show_value(want))
+    end
+  end
+  return found
+end
+
+local function show_all(list, expected)
+  local parts = {}
+  for i, effect in ipairs(list) do parts[i] = show(effect, expected[i] or {}) end
+  return #parts > 0 and concat(parts, ", ") or "no effect"
+end
+
+local function compare(got, expected)
+  if #got ~= #expected then
+    local wanted = #expected == 0 and "no effect" or #expected == 1 and "one effect"
+      or #expected .. " effects"
+    return "got " .. show_all(got, expected) .. ", expected " .. wanted
+  end
+  local found = {}
+  for i = 1, #got do differ(got[i], expected[i], #got > 1 and "[" .. i .. "]" or "", found) end
+  if #found > 0 then
+    return "got " .. show_all(got, expected) .. ", expected " .. concat(found, ", ")
+  end
+end
+
+--- Runs the examples; what differs or throws goes into the book.
+---@param book netmove.book
+---@param evaluate fun(event: table, ctx: table): table?, table
+---@param list table[]
+function examples.run(book, evaluate, list)
+  for _, example in ipairs(list) do
+    local ctx = {
+      minute = example.minute, weekday = WEEKDAY, date = DATE,
+      now_ms = MIDNIGHT_MS + example.minute * 60000,
+      recipient = example.recipient or nil,
+    }
+    local got, failure = evaluate(copy(example.given), ctx)
+    if got then
+      local difference = compare(got, example.gives)
+      if difference then problems.add(book, example.label, difference) end
+    else
+      problems.add(book, example.label, failure.found, failure.line)
+    end
+  end
+end
+
+return examples

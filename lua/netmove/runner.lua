@@ -1,0 +1,200 @@
+--- Steps and how they are run: the first that returns something decides.
+
+local chunk = require "netmove.chunk"
+local effects = require "netmove.effects"
+local messages = require "netmove.messages"
+local problems = require "netmove.problems"
+local unknown = require "netmove.unknown"
+
+local runner = {}
+
+local error, getmetatable, ipairs, setmetatable, type =
+  error, getmetatable, ipairs, setmetatable, type
+
+local DEEPEST = 8 -- steps that return steps
+
+-- A step of ours: { name, run = function(self, event, ctx) }.  It can be called like an
+-- author's own function.
+local step_mt = {}
+
+step_mt.__call = function(self, event, ctx)
+  if type(event) ~= "table" then
+    problems.misuse(self.book, self.name .. " is a step: write it without ()")
+    return unknown.new()
+  end
+  return self.run(self, event, ctx)
+end
+
+step_mt.__newindex = function(self)
+  problems.misuse(self.book, self.name .. " is a step and cannot be changed")
+end
+
+---@param step table  { book, name, run, ... }
+---@return table
+function runner.step(step)
+  return setmetatable(step, step_mt)
+end
+
+---@param value any
+---@return boolean
+function runner.is_step(value)
+  return type(value) == "function" or getmetatable(value) == step_mt
+end
+
+local function call_author(self, event, ctx)
+  return self.call(event, ctx)
+end
+
+-- Why something is no step, in words that help.
+local function not_a_step(value, words)
+  if type(value) == "function" then
+    local name = words[value]
+    if name == "for_each_recipient" then
+      return "for_each_recipient needs its step: for_each_recipient(send_template)"
+    end
+    return name and name .. " is not a step by itself: call it"
+  elseif messages.is(value) then
+    return "expected a step, got a message: write send_template, or a function that returns "
+      .. "send(name, event, ctx)"
+  elseif type(value) == "table" and value.effect ~= nil then
+    return "expected a step, got an effect: write function() return " .. tostring(value.effect)
+      .. "(...) end"
+  end
+  return "expected a step, got " .. problems.quote(value)
+end
+
+---@class netmove.entry
+---@field label string   "events[11]"
+---@field quiet table?   { from, to } in minutes
+
+local function add_step(state, entry, value, label)
+  if unknown.is(value) then return end
+  if getmetatable(value) == step_mt then
+    entry[#entry + 1] = value
+    local quiet = value.quiet or value.inner and value.inner.quiet
+    if quiet and entry.quiet and quiet ~= entry.quiet then
+      problems.add(state.book, label, "a second quiet_between in one entry", value.line)
+    end
+    entry.quiet = entry.quiet or quiet
+    return
+  end
+  local wrong = not_a_step(value, state.words)
+  if not runner.is_step(value) or state.words[value] then
+    problems.add(state.book, label, wrong)
+    return
+  end
+  entry[#entry + 1] = {
+    name = "function", run = call_author, call = value,
+    author = true, line = chunk.line(value), label = label,
+  }
+end
+
+--- Makes an entry of a step or a list of steps.
+---@param state table
+---@param label string
+---@param value any
+---@return netmove.entry
+function runner.entry(state, label, value)
+  local entry = { label = label }
+  if type(value) ~= "table" or getmetatable(value) or value.effect ~= nil then
+    add_step(state, entry, value, label)
+    return entry
+  end
+  local count = 0
+  for _, key in ipairs(problems.sorted_keys(value)) do
+    if type(key) ~= "number" then
+      problems.add(state.book, label, "unknown key " .. problems.quote(key)
+        .. ", expected a list of steps")
+    else
+      count = count + 1
+      if key ~= count then
+        problems.add(state.book, label, "no step at place " .. count .. " of the list")
+        count = key
+      end
+      add_step(state, entry, value[key], label .. problems.index(key))
+    end
+  end
+  if count == 0 then problems.add(state.book, label, "no step") end
+  return entry
+end
+
+local function refuse(state, step, message)
+  local p = { line = step.line, entry = step.label, message = message }
+  return error(problems.format(state.book.chunk, p), 0)
+end
+
+local function check_effect(state, step, effect)
+  if type(effect) ~= "table" or getmetatable(effect) then
+    local what = messages.is(effect) and "a message; write send(name, event, ctx)"
+      or problems.quote(effect)
+    refuse(state, step, "a step returns an effect, a list of effects, a step or nothing; got "
+      .. what)
+  end
+  local wrong = effects.check(effect)
+  if not wrong and effect.effect == "send" and not state.messages[effect.message] then
+    wrong = "no message named " .. problems.quote(effect.message)
+      .. problems.hint(effect.message, state.messages)
+  end
+  if wrong then refuse(state, step, wrong) end
+end
+
+-- What an author's function returned, as a list of effects.
+local function check(state, step, answer)
+  if type(answer) == "table" and not getmetatable(answer) and answer.effect == nil then
+    if answer[1] == nil then
+      refuse(state, step, "a step returned a table that is neither an effect nor a list of effects")
+    end
+    for i = 1, #answer do check_effect(state, step, answer[i]) end
+    return answer
+  end
+  check_effect(state, step, answer)
+  return { answer }
+end
+
+-- Runs the steps that a step returned, until there are effects, or nothing.
+local function settle(state, step, answer, event, ctx, index)
+  for _ = 1, DEEPEST do
+    if getmetatable(answer) == step_mt then
+      state.trace[#state.trace + 1] = { step = answer.name, index = index, answered = false }
+      answer = answer.run(answer, event, ctx)
+    elseif type(answer) == "function" then
+      answer = answer(event, ctx)
+    else
+      return check(state, step, answer)
+    end
+    if not answer then return nil end
+    state.trace[#state.trace].answered = true
+  end
+  return refuse(state, step, "steps that return steps, more than " .. DEEPEST .. " deep")
+end
+
+--- Runs an entry over one event.
+---@param state table
+---@param entry netmove.entry
+---@param event table
+---@param ctx table
+---@param inner boolean?  inside another step
+---@return table[]?  effects
+function runner.run(state, entry, event, ctx, inner)
+  local trace = state.trace
+  for i = 1, #entry do
+    local step = entry[i]
+    local mark = { step = step.name, index = i, answered = false, line = step.line }
+    trace[#trace + 1] = mark
+    if not inner then state.at = i end
+    local answer = step.run(step, event, ctx)
+    if answer then
+      if step.author then
+        answer = settle(state, step, answer, event, ctx, i)
+      elseif answer.effect then
+        answer = { answer }
+      end
+      if answer then
+        mark.answered = true
+        return answer
+      end
+    end
+  end
+end
+
+return runner

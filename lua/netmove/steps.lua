@@ -1,0 +1,250 @@
+--- The steps we give, and `send`.
+
+local effects = require "netmove.effects"
+local messages = require "netmove.messages"
+local problems = require "netmove.problems"
+local runner = require "netmove.runner"
+local texts = require "netmove.texts"
+local unknown = require "netmove.unknown"
+local values = require "netmove.values"
+
+local steps = {}
+
+local error, getmetatable, ipairs, next, tostring, type =
+  error, getmetatable, ipairs, next, tostring, type
+
+local hold, drop = effects.hold, effects.drop
+
+local function make_send(message, event, ctx)
+  local content, to, expires_in, missing = messages.render(message, event, ctx)
+  if not content then return hold(to) end
+  local customer = texts.plain(event.CustomerID or event.extId)
+  to = to or customer
+  if not to then
+    return hold("message " .. message.name .. " has nobody to go to: the event has no CustomerID")
+  end
+  return {
+    effect = "send",
+    channel = message.kind,
+    message = message.name,
+    to = to,
+    customer = customer,
+    template = event.TemplateID,
+    campaign = event.CampaignID,
+    channel_id = event.ChannelID,
+    content = content,
+    expires_in_ms = expires_in,
+    missing = missing,
+  }
+end
+
+-- send(message, event, ctx)
+local function send_word(state)
+  local book = state.book
+  return function(name, event, ctx)
+    if book.open then
+      problems.misuse(book, "send is used inside a function: "
+        .. "function(event, ctx) return send(name, event, ctx) end")
+      return unknown.new()
+    end
+    local message = messages.is(name) and name or state.messages[name]
+    if not message then
+      problems.misuse(book, "no message named " .. problems.quote(name)
+        .. problems.hint(name, state.messages))
+    elseif not message.name then
+      problems.misuse(book, "this message is not in messages")
+    elseif type(event) ~= "table" then
+      problems.misuse(book, "send: expected (message, event, ctx), got no event")
+    end
+    return make_send(message, event, ctx)
+  end
+end
+
+local function send_template(state)
+  return runner.step {
+    book = state.book,
+    name = "send_template",
+    run = function(_, event, ctx)
+      local template, channel = event.TemplateID, event.ChannelID
+      if template == nil then return hold("the event names no TemplateID") end
+      local message = state.templates[template]
+      if not message then return hold("template " .. tostring(template) .. " is not mapped") end
+      if channel == nil then return hold("the event names no ChannelID") end
+      local kind = state.channels[channel]
+      if not kind then return hold("channel " .. tostring(channel) .. " is not known") end
+      if message.kind ~= kind then
+        return hold("message " .. message.name .. " is " .. messages.articles[message.kind]
+          .. ", channel " .. tostring(channel) .. " is " .. kind)
+      end
+      return make_send(message, event, ctx)
+    end,
+  }
+end
+
+local function for_each_word(state)
+  local function run(self, event, ctx)
+    if ctx.recipient then return runner.run(state, self.inner, event, ctx, true) end
+    if event.CampaignID == nil then return hold("the event names no CampaignID") end
+    if event.ChannelID == nil then return hold("the event names no ChannelID") end
+    return { effect = "expand", campaign = event.CampaignID, channel_id = event.ChannelID }
+  end
+  return function(step)
+    if step == nil then
+      problems.misuse(state.book, "for_each_recipient: expected a step, got nil")
+      step = unknown.new()
+    end
+    if not state.book.open then error("for_each_recipient is made while the file is read", 2) end
+    -- Its line is told now: later there is only the entry.
+    local line, first = problems.where(state.book), #state.book.list + 1
+    local inner = runner.entry(state, "for_each_recipient", step)
+    for i = first, #state.book.list do
+      state.book.list[i].line = state.book.list[i].line or line
+    end
+    return runner.step {
+      book = state.book, name = "for_each_recipient", run = run, inner = inner, line = line,
+    }
+  end
+end
+
+local function cancel_campaign(state)
+  return runner.step {
+    book = state.book,
+    name = "cancel_campaign",
+    run = function(_, event)
+      if event.CampaignID == nil then return hold("the event names no CampaignID") end
+      return { effect = "cancel", campaign = event.CampaignID, channel_id = event.ChannelID }
+    end,
+  }
+end
+
+local function quiet_word(state)
+  local function run(self, _, ctx)
+    local quiet = self.quiet
+    state.quiet = quiet
+    if ctx.recipient then return nil end -- travels along; checked before each send
+    local from, to, minute = quiet.from, quiet.to, ctx.minute
+    local inside
+    if from < to then
+      inside = minute >= from and minute < to
+    else
+      inside = minute >= from or minute < to
+    end
+    if inside then return { effect = "delay", until_time = self.until_time } end
+  end
+  return function(from, to)
+    local minutes = {}
+    for i, time in ipairs { from or false, to or false } do
+      minutes[i] = effects.minute_of(time)
+      if not minutes[i] and not unknown.is(time) then
+        problems.misuse(state.book, 'quiet_between: expected a time such as "22:00", got '
+          .. problems.quote(time or nil))
+      end
+    end
+    if minutes[1] and minutes[1] == minutes[2] then
+      problems.misuse(state.book, "quiet_between: from and to are the same time, "
+        .. problems.quote(from))
+    end
+    return runner.step {
+      book = state.book, name = "quiet_between", run = run,
+      quiet = { from = minutes[1] or 0, to = minutes[2] or 0 },
+      until_time = to, line = problems.where(state.book),
+    }
+  end
+end
+
+local function add_renamed(attributes, renamed, event)
+  local source = texts.walk(event, renamed.keys)
+  if type(source) ~= "table" then return end
+  for from, to in next, renamed.names do
+    local value = source[from]
+    if problems.is_scalar(value) then attributes[to] = value end
+  end
+end
+
+local function run_update(self, event, ctx)
+  local id, wrong = values.resolve(self.customer, event, ctx)
+  local customer = texts.plain(id)
+  if wrong or not customer then
+    return hold("update_customer: " .. (wrong or "the event has no CustomerID to use"))
+  end
+  local attributes = {}
+  for _, renamed in ipairs(self.renamed) do add_renamed(attributes, renamed, event) end
+  for name, from in next, self.fields do
+    local value, why = values.resolve(from, event, ctx)
+    if why then return hold("update_customer: " .. name .. ": " .. why) end
+    if value ~= nil then
+      if not problems.is_scalar(value) then
+        why = "update_customer: " .. name .. ": expected a text, number or boolean, got "
+          .. problems.quote(value)
+        if type(from) == "function" then error(why, 0) end
+        return hold(why)
+      end
+      attributes[name] = value
+    end
+  end
+  if next(attributes) == nil then return drop("nothing to update") end
+  return { effect = "update", customer = customer, attributes = attributes }
+end
+
+local function is_value(value)
+  return problems.is_scalar(value) or values.is(value)
+end
+
+local function update_word(state)
+  local book = state.book
+  local function wrong(message) problems.misuse(book, "update_customer: " .. message) end
+  return function(given)
+    local step = {
+      book = book, name = "update_customer", run = run_update, fields = {}, renamed = {},
+    }
+    if type(given) ~= "table" or getmetatable(given) then
+      if not unknown.is(given) then
+        wrong("expected a table, as in update_customer { }, got " .. problems.quote(given))
+      end
+      return runner.step(step)
+    end
+    for _, name in ipairs(problems.sorted_keys(given)) do
+      local value = given[name]
+      if unknown.is(value) then
+        step.fields[name] = nil
+      elseif values.is_renamed(value) and type(name) == "number" then
+        step.renamed[#step.renamed + 1] = value
+      elseif type(name) ~= "string" then
+        wrong("expected NAME = value or renamed(...), got " .. problems.quote(value))
+      elseif not is_value(value) then
+        wrong(name .. ": expected a text, number, boolean, from(...) or a function, got "
+          .. (values.is_renamed(value) and "renamed(...), which stands without a name"
+            or problems.quote(value)))
+      elseif name == "CustomerID" then
+        step.customer = value
+      else
+        step.fields[name] = value
+      end
+    end
+    if book.open and given.CustomerID == nil then
+      wrong("no CustomerID" .. (problems.nearest("CustomerID", given)
+        and " (found " .. problems.quote(problems.nearest("CustomerID", given)) .. ")" or ""))
+    end
+    if book.open and next(step.fields) == nil and #step.renamed == 0 and given.CustomerID ~= nil
+      and #problems.sorted_keys(given) == 1 then
+      wrong("names nothing to update")
+    end
+    return runner.step(step)
+  end
+end
+
+--- The words for steps, and `send`.
+---@param state table
+---@return table<string, any>
+function steps.words(state)
+  return {
+    send = send_word(state),
+    send_template = send_template(state),
+    for_each_recipient = for_each_word(state),
+    cancel_campaign = cancel_campaign(state),
+    quiet_between = quiet_word(state),
+    update_customer = update_word(state),
+  }
+end
+
+return steps

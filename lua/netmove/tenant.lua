@@ -1,0 +1,247 @@
+--- `tenant { }`: the whole of a file, checked key by key and made ready to run.
+
+local examples = require "netmove.examples"
+local messages = require "netmove.messages"
+local problems = require "netmove.problems"
+local runner = require "netmove.runner"
+local unknown = require "netmove.unknown"
+
+local tenant = {}
+
+local find = string.find
+local getmetatable, ipairs, next, setmetatable, type =
+  getmetatable, ipairs, next, setmetatable, type
+local tonumber = tonumber
+local mtype = math.type
+local sort = table.sort
+
+local keys = problems.set {
+  "name", "time_zone", "messages", "channels", "templates", "events", "hooks", "examples",
+}
+
+local kinds = problems.set { "push", "sms", "email" }
+
+-- Zones that a misspelt one is compared with; which exist is the host's to say.
+local zones = problems.set {
+  "UTC", "Europe/Istanbul", "Europe/London", "Europe/Paris", "Europe/Berlin", "Europe/Madrid",
+  "Europe/Rome", "Europe/Amsterdam", "Europe/Athens", "Europe/Bucharest", "Europe/Sofia",
+  "Europe/Moscow", "Europe/Warsaw", "Europe/Kyiv", "Asia/Baku", "Asia/Dubai", "Asia/Riyadh",
+  "Asia/Tashkent", "Asia/Almaty", "Asia/Jerusalem", "Asia/Kolkata", "Asia/Singapore",
+  "Asia/Tokyo", "Africa/Cairo", "Africa/Johannesburg", "America/New_York", "America/Chicago",
+  "America/Denver", "America/Los_Angeles", "America/Sao_Paulo", "America/Toronto",
+  "Australia/Sydney",
+}
+
+local tenant_mt = {}
+
+--- The word `tenant`: marks a table as what the file returns.
+---@param book netmove.book
+---@return table<string, function>
+function tenant.words(book)
+  return {
+    tenant = function(given)
+      if type(given) ~= "table" or getmetatable(given) then
+        if not unknown.is(given) then
+          problems.misuse(book, "tenant: expected a table, as in tenant { }, got "
+            .. problems.quote(given))
+        end
+        given = nil
+      end
+      return setmetatable({ given = given }, tenant_mt)
+    end,
+  }
+end
+
+---@param value any
+---@return boolean
+function tenant.is(value)
+  return getmetatable(value) == tenant_mt
+end
+
+-- A part of the tenant that must be a table; empty where it is not.
+local function part(book, given, name, shape)
+  local value = given[name]
+  if value == nil or unknown.is(value) then return {} end
+  if type(value) ~= "table" or getmetatable(value) then
+    problems.add(book, name, "expected " .. shape .. ", got " .. problems.quote(value))
+    return {}
+  end
+  return value
+end
+
+local function check_name(book, name)
+  if unknown.is(name) then return "" end
+  if type(name) ~= "string" or not find(name, "^[%w][%w_-]*$") then
+    problems.add(book, "name", 'expected a name of letters, digits, "_" and "-", got '
+      .. problems.quote(name))
+    return ""
+  end
+  return name
+end
+
+local function check_zone(book, zone, host)
+  if zone == nil or unknown.is(zone) then return "UTC" end
+  if type(zone) ~= "string" then
+    problems.add(book, "time_zone", 'expected a name such as "Europe/Istanbul", got '
+      .. problems.quote(zone))
+    return "UTC"
+  end
+  local known
+  if host.known_zone then
+    known = host.known_zone(zone)
+  else
+    known = zones[zone] or find(zone, "^%u%l+/[%u][%w_/+-]+$") ~= nil
+  end
+  if not known then
+    local hint = problems.nearest(zone, zones) and problems.hint(zone, zones)
+      or ' (expected a name such as "Europe/Istanbul")'
+    problems.add(book, "time_zone", "unknown time zone " .. problems.quote(zone) .. hint)
+  end
+  return zone
+end
+
+local function add_messages(state, given)
+  for _, name in ipairs(problems.sorted_keys(given)) do
+    local message = given[name]
+    local label = "messages" .. problems.index(name)
+    if messages.is(message) then
+      for _, note in ipairs(message.notes) do note.entry = note.entry or label end
+      if type(name) ~= "string" then
+        problems.add(state.book, label, "a message needs a name, as in messages = { welcome = "
+          .. message.kind .. " { } }")
+      else
+        state.messages[name] = messages.named(message, name)
+      end
+    elseif not unknown.is(message) then
+      problems.add(state.book, label, "expected push { }, sms { } or email { }, got "
+        .. problems.quote(message))
+    end
+  end
+end
+
+-- An integer key, or nothing and a problem.
+local function integer_key(book, what, label, key)
+  if mtype(key) == "integer" then return key end
+  local message = what .. " is an integer, got " .. problems.quote(key)
+  if type(key) == "string" and mtype(tonumber(key)) == "integer" then
+    message = message .. " (write [" .. key .. "])"
+  end
+  problems.add(book, label, message)
+end
+
+local function add_channels(state, given)
+  for _, id in ipairs(problems.sorted_keys(given)) do
+    local kind = given[id]
+    local label = "channels" .. problems.index(id)
+    if integer_key(state.book, "a channel id", label, id) then
+      if kinds[kind] then
+        state.channels[id] = kind
+      elseif not unknown.is(kind) then
+        problems.add(state.book, label, "unknown kind of channel " .. problems.quote(kind)
+          .. problems.hint(kind, kinds))
+      end
+    end
+  end
+end
+
+local function add_templates(state, given, complete)
+  for _, id in ipairs(problems.sorted_keys(given)) do
+    local name = given[id]
+    local label = "templates" .. problems.index(id)
+    local message = state.messages[name]
+    if messages.is(name) then message = name.name and name end
+    if integer_key(state.book, "a template id", label, id) then
+      if message then
+        state.templates[id] = message
+      elseif messages.is(name) then
+        problems.add(state.book, label, "this message is not in messages")
+      elseif type(name) ~= "string" then
+        if not unknown.is(name) then
+          problems.add(state.book, label, "expected the name of a message, got "
+            .. problems.quote(name))
+        end
+      elseif complete[name] == nil then
+        problems.add(state.book, label, "no message named " .. problems.quote(name)
+          .. problems.hint(name, complete))
+      end
+    end
+  end
+end
+
+local function add_events(state, given)
+  for _, id in ipairs(problems.sorted_keys(given)) do
+    local label = "events" .. problems.index(id)
+    local integer = integer_key(state.book, "an event type", label, id)
+    local entry = runner.entry(state, label, given[id])
+    if integer then state.events[id] = entry end
+  end
+end
+
+local function add_hooks(state, given)
+  for _, name in ipairs(problems.sorted_keys(given)) do
+    local label = "hooks" .. problems.index(name)
+    if type(name) ~= "string" then
+      problems.add(state.book, label, "a hook is named by its event, as in PURCHASE = ..., got "
+        .. problems.quote(name))
+    else
+      state.hooks[name] = runner.entry(state, label, given[name])
+    end
+  end
+end
+
+local function names_of(templates)
+  local names = {}
+  for id, message in next, templates do names[id] = message.name end
+  return names
+end
+
+local function sorted(t)
+  local list = {}
+  for key in next, t do list[#list + 1] = key end
+  sort(list)
+  return list
+end
+
+local function kinds_of(all)
+  local of = {}
+  for name, message in next, all do of[name] = message.kind end
+  return of
+end
+
+--- Checks what the file returned, and fills `state` with what runs it.
+---@param state table
+---@param returned any
+---@param host table
+---@return table? rules  name, time_zone and tables to compare; nil if there is no tenant
+---@return table? list   the examples
+function tenant.build(state, returned, host)
+  local book = state.book
+  if not tenant.is(returned) then
+    if not unknown.is(returned) then
+      local got = returned == nil and "nothing" or problems.quote(returned)
+      problems.add(book, nil, "the file returns " .. got .. ", expected return tenant { ... }")
+    end
+    return nil
+  end
+  local given = returned.given
+  if not given then return nil end
+  problems.closed(given, keys, function(message) problems.add(book, "tenant", message) end)
+  local named = part(book, given, "messages", "a table of messages by name")
+  local rules = { name = check_name(book, given.name) }
+  rules.time_zone = check_zone(book, given.time_zone, host)
+  add_messages(state, named)
+  add_channels(state, part(book, given, "channels", "kinds by channel id"))
+  add_templates(state, part(book, given, "templates", "messages by template id"), named)
+  add_events(state, part(book, given, "events", "steps by event type"))
+  add_hooks(state, part(book, given, "hooks", "steps by event name"))
+  local list = examples.read(book, part(book, given, "examples", "a list of examples"))
+  rules.channels = state.channels
+  rules.templates = names_of(state.templates)
+  rules.messages = kinds_of(state.messages)
+  rules.event_types = sorted(state.events)
+  rules.hooks_named = sorted(state.hooks)
+  rules.examples = #list
+  return rules, list
+end
+
+return tenant
