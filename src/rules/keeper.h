@@ -1,0 +1,40 @@
+/* keeper.h - the life of generations between the folder, the store and the engine.
+ *
+ * At start it proves what the store holds and publishes it, then looks at the folder; afterwards each
+ * changed file is loaded, proven, saved and only then published.  A file that does not prove itself is
+ * reported, and what was published before goes on serving.  Main thread only.
+ */
+#pragma once
+
+#include "rules/rules.h"
+#include "store/store.h"
+#include "tenants/tenants.h"
+
+struct nm_rules_keeper;
+
+struct nm_rules_keeper_env {
+  uv_loop_t *loop;
+  struct nm_port *home; /* of this loop: the store's answers come here */
+  struct nm_store *store;
+  struct nm_tenants *tenants;
+  struct nm_text folder;
+  /* Takes a generation that is saved; it goes to the engine. */
+  void (*publish)(void *data, struct nm_generation *generation);
+  /* Once: everything that can serve at start was published. */
+  void (*on_ready)(void *data);
+  void *data;
+};
+
+NM_MUST_CHECK int nm_rules_keeper_open(struct nm_rules_keeper **out,
+                                       const struct nm_rules_keeper_env *env, struct nm_error *err);
+
+/* A tenant was saved: rules that waited for one of its name are taken up. */
+void nm_rules_keeper_adopt(struct nm_rules_keeper *keeper, struct nm_text tenant);
+
+/* Looks at the folder now; done gets an array of {"file","tenant","verdict","digest","problems":[text]}, verdict
+ * "active", "waits for its tenant" or "refused".  Borrowed for the call. */
+void nm_rules_keeper_reload(struct nm_rules_keeper *keeper,
+                            void (*done)(void *data, const json_t *verdicts), void *data);
+
+void nm_rules_keeper_close(struct nm_rules_keeper *keeper, void (*on_closed)(void *data),
+                           void *data);
