@@ -66,7 +66,9 @@ static enum key key_from(struct nm_text word)
 
 static int compare_nocase(const void *a, const void *b)
 {
-  return strcasecmp(*(const char *const *)a, *(const char *const *)b);
+  const char *x = *(const char *const *)a, *y = *(const char *const *)b;
+  int order = strcasecmp(x, y);
+  return order != 0 ? order : strcmp(x, y);
 }
 
 /* The sender's own key for the answer: cut to what fits there, never inside a character. */

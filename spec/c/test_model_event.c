@@ -1,0 +1,497 @@
+/* links: model */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "model/event.h"
+
+static struct nm_arena *arena;
+static struct nm_error err;
+static const char *field;
+
+static int begin(void **state)
+{
+  (void)state;
+  arena = nm_arena_create(1024 * 1024);
+  return arena ? 0 : -1;
+}
+
+static int end(void **state)
+{
+  (void)state;
+  nm_arena_destroy(arena);
+  return 0;
+}
+
+static struct nm_event read_hinted(const char *body, int64_t hint)
+{
+  struct nm_event event;
+  int rc = nm_event_read_campaign(arena, nm_text_from(body), hint, &event, &field, &err);
+  if (rc != NM_OK) fail_msg("%s: %s", body, err.text);
+  return event;
+}
+
+static struct nm_event read_event(const char *body)
+{
+  return read_hinted(body, 0);
+}
+
+static void assert_text(struct nm_text text, const char *expected)
+{
+  if (!nm_text_equal(text, nm_text_from(expected)))
+    fail_msg("got \"%.*s\", expected \"%s\"", NM_TEXT_ARG(text), expected);
+}
+
+static void assert_refused(const char *body, const char *expected_field)
+{
+  struct nm_event event = { .id = 77 };
+  int rc = nm_event_read_campaign(arena, nm_text_from(body), 0, &event, &field, &err);
+  if (rc != NM_EINVAL) fail_msg("%s: got %d", body, rc);
+  assert_int_equal(event.id, 77); /* out-parameters are as they were */
+  if (!expected_field) {
+    assert_null(field);
+    return;
+  }
+  if (!field || strcmp(field, expected_field) != 0)
+    fail_msg("%s: field %s, expected %s (%s)", body, field ? field : "(none)", expected_field, err.text);
+  assert_non_null(strstr(err.text, expected_field));
+}
+
+/* ---- campaign events -------------------------------------------------------------------------- */
+
+static void reads_every_spelling_of_a_bulk_event(void **state)
+{
+  (void)state;
+  static const char *const spellings[] = {
+    "{\"EventTypeID\":13,\"TimeStamp\":\"2022-09-19 05:04:54\",\"CampaignID\":38085,\"ChannelID\":506}",
+    "{\"eventTypeId\":13,\"timeStamp\":\"2022-09-19 05:04:54\",\"campaignId\":38085,\"channelId\":506}",
+    "{\"eventtypeid\":\"13\",\"timestamp\":\"2022-09-19 05:04:54\",\"campaignid\":\"38085\",\"channelid\":\"506\"}",
+    "{\"EVENTTYPEID\":13,\"TIMESTAMP\":\"2022-09-19 05:04:54\",\"CAMPAIGNID\":\"38085\",\"CHANNELID\":506}",
+    "{\"TimeStamp\":\"2022-09-19 05:04:54\",\"campaignID\":38085,\"channelID\":\"506\"}",
+  };
+  for (size_t i = 0; i < sizeof spellings / sizeof *spellings; i++) {
+    struct nm_event event = read_event(spellings[i]);
+    assert_int_equal(event.kind, NM_EVENT_CAMPAIGN);
+    assert_int_equal(event.type, 13);
+    assert_int_equal(event.channel_id, 506);
+    assert_int_equal(event.template_id, 0);
+    assert_text(event.campaign, "38085");
+    assert_text(event.customer, "");
+    assert_text(event.stamp, "2022-09-19 05:04:54");
+    assert_text(event.body, spellings[i]);
+  }
+}
+
+static void reads_a_single_event_whose_campaign_is_no_number(void **state)
+{
+  (void)state;
+  struct nm_event event = read_event("{\"campaignID\":\"a1B2c3\",\"channelID\":15,\"templateID\":7,"
+                                     "\"customerID\":\"C123\",\"promoCode\":[\"B77\"],"
+                                     "\"notes\":\"{\\\"duration\\\":3}\"}");
+  assert_int_equal(event.type, 11);
+  assert_int_equal(event.template_id, 7);
+  assert_text(event.campaign, "a1B2c3");
+  assert_text(event.customer, "C123");
+}
+
+static void keeps_ids_of_64_bits_exactly(void **state)
+{
+  (void)state;
+  struct nm_event event = read_event("{\"EventTypeID\":11,\"CampaignID\":9007199254740993,"
+                                     "\"CustomerID\":9223372036854775807,\"TemplateID\":\"9223372036854775807\"}");
+  assert_text(event.campaign, "9007199254740993");
+  assert_text(event.customer, "9223372036854775807");
+  assert_true(event.template_id == INT64_MAX);
+}
+
+static void infers_the_type_when_the_body_does_not_say(void **state)
+{
+  (void)state;
+  assert_int_equal(read_event("{\"CustomerID\":\"c\"}").type, 11);
+  assert_int_equal(read_event("{\"CustomerID\":\"c\",\"CampaignID\":1,\"ChannelID\":2}").type, 11);
+  assert_int_equal(read_event("{\"CampaignID\":1,\"ChannelID\":2}").type, 13);
+  assert_int_equal(read_event("{\"EventTypeID\":null,\"CampaignID\":1,\"ChannelID\":2}").type, 13);
+  assert_refused("{\"CampaignID\":1}", "EventTypeID");
+  assert_refused("{\"ChannelID\":1}", "EventTypeID");
+  assert_refused("{}", "EventTypeID");
+}
+
+static void the_body_beats_what_the_url_says(void **state)
+{
+  (void)state;
+  assert_int_equal(read_hinted("{\"EventTypeID\":13,\"CampaignID\":1}", 4).type, 13);
+  assert_int_equal(read_hinted("{\"CampaignID\":1,\"ChannelID\":2}", 4).type, 4);
+  assert_int_equal(read_hinted("{\"CampaignID\":1,\"ChannelID\":2}", -1).type, 13);
+}
+
+static void takes_a_type_that_nobody_routes(void **state)
+{
+  (void)state;
+  assert_int_equal(read_event("{\"EventTypeID\":99}").type, 99);
+}
+
+static void names_the_field_that_is_wrong(void **state)
+{
+  (void)state;
+  static const struct {
+    const char *body, *field;
+  } cases[] = {
+    { "{\"EventTypeID\":13.0,\"CampaignID\":1}", "EventTypeID" },
+    { "{\"EventTypeID\":1e1}", "EventTypeID" },
+    { "{\"EventTypeID\":true}", "EventTypeID" },
+    { "{\"EventTypeID\":\"\"}", "EventTypeID" },
+    { "{\"EventTypeID\":\"13a\"}", "EventTypeID" },
+    { "{\"EventTypeID\":\" 13\"}", "EventTypeID" },
+    { "{\"EventTypeID\":\"99999999999999999999\"}", "EventTypeID" },
+    { "{\"EventTypeID\":0}", "EventTypeID" },
+    { "{\"EventTypeID\":-13}", "EventTypeID" },
+    { "{\"EventTypeID\":[13]}", "EventTypeID" },
+    { "{\"eventtypeid\":{}}", "EventTypeID" },
+    { "{\"EventTypeID\":13,\"ChannelID\":7.0}", "ChannelID" },
+    { "{\"EventTypeID\":13,\"channelid\":\"push\"}", "ChannelID" },
+    { "{\"EventTypeID\":13,\"ChannelID\":0}", "ChannelID" },
+    { "{\"EventTypeID\":11,\"TemplateID\":1e3}", "TemplateID" },
+    { "{\"EventTypeID\":11,\"TemplateID\":\"-5\"}", "TemplateID" },
+    { "{\"EventTypeID\":13,\"CampaignID\":7.5}", "CampaignID" },
+    { "{\"EventTypeID\":13,\"CampaignID\":\"\"}", "CampaignID" },
+    { "{\"EventTypeID\":13,\"CampaignID\":\"  \"}", "CampaignID" },
+    { "{\"EventTypeID\":13,\"CampaignID\":0}", "CampaignID" },
+    { "{\"EventTypeID\":13,\"CampaignID\":false}", "CampaignID" },
+    { "{\"EventTypeID\":13,\"CampaignID\":\"a\\nb\"}", "CampaignID" },
+    { "{\"EventTypeID\":11,\"CustomerID\":{\"id\":1}}", "CustomerID" },
+    { "{\"EventTypeID\":11,\"CustomerID\":-1}", "CustomerID" },
+    { "{\"EventTypeID\":13,\"TimeStamp\":1663563894}", "TimeStamp" },
+    { "{\"EventTypeID\":11,\"PromoCode\":{}}", "PromoCode" },
+    { "{\"EventTypeID\":11,\"PromoCode\":[\"a\",{}]}", "PromoCode" },
+    { "{\"EventTypeID\":11,\"PromoCode\":1.5}", "PromoCode" },
+    { "{\"EventTypeID\":11,\"Notes\":{\"a\":1}}", "Notes" },
+    { "{\"EventTypeID\":11,\"ScheduleTime\":5}", "ScheduleTime" },
+    { "{\"EventTypeID\":11,\"ScheduledTime\":5}", "ScheduledTime" },
+    { "{\"EventTypeID\":11,\"ActionID\":1.0}", "ActionID" },
+    { "{\"EventTypeID\":11,\"attributes\":[]}", "attributes" },
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) assert_refused(cases[i].body, cases[i].field);
+}
+
+static void refuses_what_is_no_object(void **state)
+{
+  (void)state;
+  static const char *const bodies[] = { "", "{", "[]", "13", "\"x\"", "null", "{} {}", "{'a':1}", "{\"a\":NaN}",
+                                        "{\"CampaignID\":99999999999999999999}", "{\"a\":1,\"a\":2}" };
+  for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) assert_refused(bodies[i], NULL);
+}
+
+static void refuses_a_body_that_is_nested_too_deep(void **state)
+{
+  (void)state;
+  char body[512] = "{\"EventTypeID\":13,\"x\":";
+  memset(body + strlen(body), '[', 200);
+  assert_refused(body, NULL);
+}
+
+static void refuses_two_keys_that_differ_only_in_case(void **state)
+{
+  (void)state;
+  assert_refused("{\"CampaignID\":1,\"campaignId\":1,\"ChannelID\":2}", "CampaignID");
+  assert_refused("{\"EventTypeID\":13,\"color\":1,\"x\":2,\"Color\":2}", "color");
+}
+
+static void finds_a_repeated_key_among_thousands_quickly(void **state)
+{
+  (void)state;
+  static char body[400000];
+  size_t len = (size_t)snprintf(body, sizeof body, "{\"EventTypeID\":99");
+  for (int i = 0; i < 10000; i++)
+    len += (size_t)snprintf(body + len, sizeof body - len, ",\"key%d\":0", i);
+  snprintf(body + len, sizeof body - len, ",\"KEY5000\":1}");
+  struct nm_event event;
+  assert_int_equal(nm_event_read_campaign(arena, nm_text_from(body), 0, &event, &field, &err), NM_EINVAL);
+  assert_int_equal(strcasecmp(field, "key5000"), 0);
+}
+
+static void shows_a_long_key_cut_between_characters(void **state)
+{
+  (void)state;
+  char key[400] = "", body[1000];
+  for (int i = 0; i < 40; i++) memcpy(key + i * 3, "\xE2\x82\xAC", 3);
+  snprintf(body, sizeof body, "{\"EventTypeID\":99,\"%sa\":1,\"%sA\":1}", key, key);
+  struct nm_event event;
+  assert_int_equal(nm_event_read_campaign(arena, nm_text_from(body), 0, &event, &field, &err), NM_EINVAL);
+  assert_int_equal(strlen(field), 63);
+  assert_true(nm_text_is_utf8(nm_text_from(field)));
+}
+
+static void bounds_the_length_of_ids(void **state)
+{
+  (void)state;
+  char id[300], body[400];
+  memset(id, 'x', sizeof id);
+  id[256] = 0;
+  snprintf(body, sizeof body, "{\"CustomerID\":\"%s\"}", id);
+  assert_int_equal(read_event(body).customer.len, 256);
+  id[256] = 'x';
+  id[257] = 0;
+  snprintf(body, sizeof body, "{\"CustomerID\":\"%s\"}", id);
+  assert_refused(body, "CustomerID");
+  snprintf(body, sizeof body, "{\"EventTypeID\":13,\"TimeStamp\":\"%s\"}", id);
+  assert_refused(body, "TimeStamp");
+}
+
+static void says_when_there_is_no_memory(void **state)
+{
+  (void)state;
+  struct nm_arena *small = nm_arena_create(8);
+  struct nm_event event;
+  assert_int_equal(nm_event_read_campaign(small, NM_TEXT("{\"CustomerID\":\"0123456789\"}"), 0, &event,
+                                          &field, &err), NM_ENOMEM);
+  nm_arena_destroy(small);
+}
+
+/* ---- hook events ------------------------------------------------------------------------------ */
+
+static int try_hook(const char *text, struct nm_event *event)
+{
+  json_t *value = NULL;
+  assert_int_equal(nm_json_parse_any(&value, nm_text_from(text), &err), NM_OK);
+  int rc = nm_event_read_hook(arena, value, event, &field, &err);
+  json_decref(value);
+  return rc;
+}
+
+static struct nm_event read_hook(const char *text)
+{
+  struct nm_event event;
+  if (try_hook(text, &event) != NM_OK) fail_msg("%s: %s", text, err.text);
+  return event;
+}
+
+static void reads_a_hook_event(void **state)
+{
+  (void)state;
+  struct nm_event event = read_hook("{ \"id\": \"evt-1\", \"type\": \"EVENT\", \"name\": \"PURCHASE\","
+                                    "\"time\": \"2026-01-01T10:00:00Z\", \"extId\": 42, \"attributes\": {\"total\": 12.5} }");
+  assert_int_equal(event.kind, NM_EVENT_HOOK);
+  assert_int_equal(event.type, 0);
+  assert_text(event.name, "PURCHASE");
+  assert_text(event.customer, "42");
+  assert_text(event.foreign_id, "evt-1");
+  assert_text(event.stamp, "2026-01-01T10:00:00Z");
+  assert_text(event.body, "{\"id\":\"evt-1\",\"type\":\"EVENT\",\"name\":\"PURCHASE\",\"time\":"
+                          "\"2026-01-01T10:00:00Z\",\"extId\":42,\"attributes\":{\"total\":12.5}}");
+}
+
+static void names_profile_and_message_log_events_itself(void **state)
+{
+  (void)state;
+  assert_text(read_hook("{\"type\":\"PROFILE\",\"extId\":\"u\"}").name, "PROFILE_ATTRIBUTE_CHANGE");
+  assert_text(read_hook("{\"type\":\"MESSAGE_LOG\"}").name, "MESSAGE_LOG");
+  assert_text(read_hook("{\"type\":\"MESSAGE_LOG\",\"name\":\"PUSH_CLICK\"}").name, "PUSH_CLICK");
+  assert_text(read_hook("{\"changes\":{\"a\":1}}").name, "PROFILE_ATTRIBUTE_CHANGE");
+  assert_text(read_hook("{\"name\":\"PURCHASE\",\"id\":7}").foreign_id, "7");
+}
+
+static void names_the_field_of_a_hook_event_that_is_wrong(void **state)
+{
+  (void)state;
+  static const struct {
+    const char *text, *field;
+  } cases[] = {
+    { "{\"type\":\"EVENT\"}", "name" },
+    { "{\"type\":\"EVENT\",\"name\":\"\"}", "name" },
+    { "{\"type\":\"EVENT\",\"name\":5}", "name" },
+    { "{\"type\":\"event\",\"name\":\"A\"}", "type" },
+    { "{\"type\":1,\"name\":\"A\"}", "type" },
+    { "{\"name\":\"A\",\"id\":1.5}", "id" },
+    { "{\"name\":\"A\",\"id\":\"\"}", "id" },
+    { "{\"name\":\"A\",\"extId\":[]}", "extId" },
+    { "{\"name\":\"A\",\"extId\":0}", "extId" },
+    { "{\"name\":\"A\",\"time\":5}", "time" },
+    { "{\"name\":\"A\",\"attributes\":[]}", "attributes" },
+    { "{\"name\":\"A\",\"changes\":\"x\"}", "changes" },
+    { "[]", NULL },
+    { "\"A\"", NULL },
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    struct nm_event event;
+    if (try_hook(cases[i].text, &event) != NM_EINVAL) fail_msg("%s was taken", cases[i].text);
+    if (cases[i].field) assert_string_equal(field, cases[i].field);
+    else assert_null(field);
+  }
+}
+
+/* ---- what rules see --------------------------------------------------------------------------- */
+
+static void assert_shown(const struct nm_event *event, const char *expected)
+{
+  json_t *got = NULL, *wanted = NULL;
+  assert_int_equal(nm_event_for_rules(event, &got, &err), NM_OK);
+  assert_int_equal(nm_json_parse(&wanted, nm_text_from(expected), &err), NM_OK);
+  if (!json_equal(got, wanted)) {
+    struct nm_text text = nm_json_text(arena, got);
+    fail_msg("got %.*s, expected %s", NM_TEXT_ARG(text), expected);
+  }
+  json_decref(got);
+  json_decref(wanted);
+}
+
+static void rules_see_optimoves_spelling_whatever_came(void **state)
+{
+  (void)state;
+  static const struct {
+    const char *body, *shown;
+  } cases[] = {
+    { "{\"eventTypeId\":\"13\",\"timeStamp\":\"t\",\"campaignId\":7,\"channelId\":\"459\"}",
+      "{\"EventTypeID\":13,\"TimeStamp\":\"t\",\"CampaignID\":\"7\",\"ChannelID\":459,\"attributes\":{}}" },
+    { "{\"customerID\":5,\"templateID\":\"9\",\"first_name\":\"Ada\",\"Cart\":{\"Count\":2}}",
+      "{\"EventTypeID\":11,\"CustomerID\":\"5\",\"TemplateID\":9,\"first_name\":\"Ada\",\"Cart\":{\"Count\":2},"
+      "\"attributes\":{}}" },
+    { "{\"customerID\":\"5\",\"promoCode\":\"B1, B2,,B3\",\"notes\":\"{}\",\"actionid\":\"1\"}",
+      "{\"EventTypeID\":11,\"CustomerID\":\"5\",\"PromoCode\":[\"B1\",\"B2\",\"B3\"],\"Notes\":\"{}\",\"ActionID\":1,"
+      "\"attributes\":{}}" },
+    { "{\"customerID\":\"5\",\"PromoCode\":[\"a,b\",7,\"\"],\"scheduledtime\":\"2030-01-01\",\"ActionID\":\"x\"}",
+      "{\"EventTypeID\":11,\"CustomerID\":\"5\",\"PromoCode\":[\"a,b\",\"7\"],\"ScheduleTime\":\"2030-01-01\","
+      "\"ActionID\":\"x\",\"attributes\":{}}" },
+    { "{\"customerID\":\"5\",\"PromoCode\":\"\",\"Attributes\":{\"tier\":\"gold\"},\"TimeStamp\":null}",
+      "{\"EventTypeID\":11,\"CustomerID\":\"5\",\"PromoCode\":[],\"attributes\":{\"tier\":\"gold\"}}" },
+    { "{\"customerID\":\"5\",\"promocode\":null,\"attributes\":null,\"other\":null}",
+      "{\"EventTypeID\":11,\"CustomerID\":\"5\",\"other\":null,\"attributes\":{}}" },
+    { "{\"customerID\":\"5\",\"scheduleTime\":\"a\",\"scheduledTime\":\"b\"}",
+      "{\"EventTypeID\":11,\"CustomerID\":\"5\",\"ScheduleTime\":\"a\",\"scheduledTime\":\"b\",\"attributes\":{}}" },
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    struct nm_event event = read_event(cases[i].body);
+    assert_shown(&event, cases[i].shown);
+  }
+}
+
+static void rules_see_hook_events_as_the_contract_shows_them(void **state)
+{
+  (void)state;
+  static const struct {
+    const char *text, *shown;
+  } cases[] = {
+    { "{\"id\":7,\"type\":\"EVENT\",\"name\":\"PURCHASE\",\"extId\":42,\"more\":1}",
+      "{\"id\":\"7\",\"type\":\"EVENT\",\"name\":\"PURCHASE\",\"extId\":\"42\",\"more\":1,\"attributes\":{}}" },
+    { "{\"type\":\"PROFILE\",\"extId\":\"u\"}",
+      "{\"type\":\"PROFILE\",\"name\":\"PROFILE_ATTRIBUTE_CHANGE\",\"extId\":\"u\",\"attributes\":{},\"changes\":{}}" },
+    { "{\"extId\":\"u\",\"changes\":{\"a\":1},\"attributes\":null}",
+      "{\"type\":\"PROFILE\",\"name\":\"PROFILE_ATTRIBUTE_CHANGE\",\"extId\":\"u\",\"attributes\":{},"
+      "\"changes\":{\"a\":1}}" },
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    struct nm_event event = read_hook(cases[i].text);
+    assert_shown(&event, cases[i].shown);
+  }
+}
+
+static void rules_see_no_callbacks(void **state)
+{
+  (void)state;
+  struct nm_event event = { .kind = NM_EVENT_CALLBACK, .body = NM_TEXT("{}") };
+  json_t *out = NULL;
+  assert_int_equal(nm_event_for_rules(&event, &out, &err), NM_EINVAL);
+  assert_null(out);
+}
+
+/* ---- identity --------------------------------------------------------------------------------- */
+
+enum { HOURS_48_MS = 48 * 3600 * 1000 };
+
+static void assert_same(const char *a, const char *b, bool same, int64_t window_ms)
+{
+  int64_t window_a, window_b;
+  struct nm_event event_a = read_event(a), event_b = read_event(b);
+  struct nm_text id_a = nm_event_identity(arena, &event_a, &window_a);
+  struct nm_text id_b = nm_event_identity(arena, &event_b, &window_b);
+  if (nm_text_equal(id_a, id_b) != same) fail_msg("%s and %s: %.*s", a, b, NM_TEXT_ARG(id_a));
+  assert_int_equal(window_a, window_ms);
+}
+
+static void the_same_campaign_event_is_known_again(void **state)
+{
+  (void)state;
+  const char *bulk = "{\"EventTypeID\":13,\"CampaignID\":1,\"ChannelID\":2,\"TimeStamp\":\"t\"}";
+  assert_same(bulk, "{\"campaignid\":\"1\",\"channelid\":\"2\",\"timestamp\":\"t\",\"x\":1}", true, HOURS_48_MS);
+  assert_same(bulk, "{\"EventTypeID\":4,\"CampaignID\":1,\"ChannelID\":2,\"TimeStamp\":\"t\"}", false, HOURS_48_MS);
+  assert_same(bulk, "{\"EventTypeID\":13,\"CampaignID\":1,\"ChannelID\":2,\"TimeStamp\":\"u\"}", false, HOURS_48_MS);
+  assert_same(bulk, "{\"EventTypeID\":13,\"CampaignID\":1,\"ChannelID\":2}", false, HOURS_48_MS);
+  assert_same(bulk, "{\"EventTypeID\":13,\"CampaignID\":12,\"ChannelID\":2,\"TimeStamp\":\"t\"}", false, HOURS_48_MS);
+}
+
+static void the_same_single_event_is_known_again(void **state)
+{
+  (void)state;
+  const char *single = "{\"CampaignID\":1,\"ChannelID\":2,\"TemplateID\":3,\"CustomerID\":\"c\",\"TimeStamp\":\"t\"}";
+  const char *unstamped = "{\"CampaignID\":1,\"ChannelID\":2,\"TemplateID\":3,\"CustomerID\":\"c\",\"a\":1}";
+  assert_same(single, "{\"EventTypeID\":\"11\",\"CampaignID\":\"1\",\"ChannelID\":2,\"TemplateID\":\"3\","
+                      "\"customerid\":\"c\",\"TimeStamp\":\"t\"}", true, HOURS_48_MS);
+  assert_same(single, "{\"CampaignID\":1,\"ChannelID\":2,\"TemplateID\":4,\"CustomerID\":\"c\",\"TimeStamp\":\"t\"}",
+              false, HOURS_48_MS);
+  assert_same(single, unstamped, false, HOURS_48_MS);
+  assert_same(unstamped, "{\"CampaignID\":1,\"ChannelID\":2,\"TemplateID\":3,\"CustomerID\":\"c\",\"a\":2}", true,
+              60 * 1000);
+}
+
+static void no_two_events_share_an_identity_by_their_separators(void **state)
+{
+  (void)state;
+  assert_same("{\"EventTypeID\":13,\"CampaignID\":\"1|2\",\"TimeStamp\":\"3\"}",
+              "{\"EventTypeID\":13,\"CampaignID\":\"1\",\"TimeStamp\":\"2|3\"}", false, HOURS_48_MS);
+  assert_same("{\"CustomerID\":\"a|1:b\",\"TimeStamp\":\"c\"}", "{\"CustomerID\":\"a\",\"TimeStamp\":\"b|1:c\"}", false,
+              HOURS_48_MS);
+}
+
+static void other_types_are_known_by_their_bytes(void **state)
+{
+  (void)state;
+  assert_same("{\"EventTypeID\":1,\"CampaignID\":1}", "{\"EventTypeID\":1,\"CampaignID\":1}", true, HOURS_48_MS);
+  assert_same("{\"EventTypeID\":1,\"CampaignID\":1}", "{\"EventTypeID\":1, \"CampaignID\":1}", false, HOURS_48_MS);
+}
+
+static void hook_events_are_known_by_their_id_alone(void **state)
+{
+  (void)state;
+  int64_t window;
+  struct nm_event a = read_hook("{\"name\":\"A\",\"id\":7}"), b = read_hook("{\"name\":\"B\",\"id\":\"7\"}");
+  struct nm_event none = read_hook("{\"name\":\"A\"}");
+  assert_true(nm_text_equal(nm_event_identity(arena, &a, &window), nm_event_identity(arena, &b, &window)));
+  assert_int_equal(window, HOURS_48_MS);
+  nm_event_identity(arena, &none, &window);
+  assert_int_equal(window, 0);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+  const struct CMUnitTest tests[] = {
+    TEST(reads_every_spelling_of_a_bulk_event),
+    TEST(reads_a_single_event_whose_campaign_is_no_number),
+    TEST(keeps_ids_of_64_bits_exactly),
+    TEST(infers_the_type_when_the_body_does_not_say),
+    TEST(the_body_beats_what_the_url_says),
+    TEST(takes_a_type_that_nobody_routes),
+    TEST(names_the_field_that_is_wrong),
+    TEST(refuses_what_is_no_object),
+    TEST(refuses_a_body_that_is_nested_too_deep),
+    TEST(refuses_two_keys_that_differ_only_in_case),
+    TEST(finds_a_repeated_key_among_thousands_quickly),
+    TEST(shows_a_long_key_cut_between_characters),
+    TEST(bounds_the_length_of_ids),
+    TEST(says_when_there_is_no_memory),
+    TEST(reads_a_hook_event),
+    TEST(names_profile_and_message_log_events_itself),
+    TEST(names_the_field_of_a_hook_event_that_is_wrong),
+    TEST(rules_see_optimoves_spelling_whatever_came),
+    TEST(rules_see_hook_events_as_the_contract_shows_them),
+    TEST(rules_see_no_callbacks),
+    TEST(the_same_campaign_event_is_known_again),
+    TEST(the_same_single_event_is_known_again),
+    TEST(no_two_events_share_an_identity_by_their_separators),
+    TEST(other_types_are_known_by_their_bytes),
+    TEST(hook_events_are_known_by_their_id_alone),
+  };
+  return cmocka_run_group_tests_name("events", tests, NULL, NULL);
+}
