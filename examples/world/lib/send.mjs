@@ -43,10 +43,13 @@ const linesAtOnce = 1000;
 export async function sendLines(res, values) {
   res.writeHead(200, { 'Content-Type': 'application/x-ndjson' });
   let batch = [];
+  let wake = () => {};
+  res.on('drain', () => wake());
+  res.on('close', () => wake());
   const flush = async () => {
     const text = batch.join('');
     batch = [];
-    if (!res.write(text)) await new Promise((resume) => { res.once('drain', resume); res.once('close', resume); });
+    if (!res.write(text) && !res.destroyed) await new Promise((resume) => { wake = resume; });
   };
   for (const value of values) {
     batch.push(`${JSON.stringify(value)}\n`);
