@@ -86,6 +86,10 @@ void nm_tenant_unref(struct nm_tenant *tenant); /* NULL is fine */
 /* The document for people and the API: every secret replaced by true ("is set").  Gives. */
 json_t *nm_tenant_public(const struct nm_tenant *tenant);
 
+/* Completes a new document by what its writer leaves to us: the number of the URL secret, and secrets given as true
+ * ("keep the one that is set").  Call it before parsing. */
+NM_MUST_CHECK int nm_tenant_carry(json_t *document, const struct nm_tenant *old);
+
 /* What differs between two documents, for `tenant apply`: lines such as `providers.netmera.rate: 5 -> 10`,
  * secrets only as `(changed)`.  old NULL = new tenant.  JSON array of text; gives. */
 json_t *nm_tenant_changes(const struct nm_tenant *old, const struct nm_tenant *fresh);

@@ -1,0 +1,286 @@
+/* parse.c - a tenant's document into a struct nm_tenant, with every mistake at once. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "tenants/internal.h"
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+enum { ARENA_MAX_BYTES = 4 * 1024 * 1024, SECRET_NUMBER_MAX = 1000000000 };
+
+static const char *const tenant_keys[] = { "name",      "appKey",   "restApiKey", "optimove",
+                                           "providers", "channels", "hooks",      "urlSecret" };
+static const char *const connector_keys[] = { "baseUrl",  "apiKey", "status", "channels",
+                                              "timeZone", "params", "repeat" };
+static const char *const statuses[] = { "ACTIVE", "INACTIVE" };
+
+static bool is_word(struct nm_text text, const char *more)
+{
+  for (size_t i = 0; i < text.len; i++) {
+    char c = text.ptr[i];
+    bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    if (!is_letter && (c == '\0' || !strchr(more, c))) return false;
+  }
+  return text.len > 0;
+}
+
+/* ---- name and keys ---------------------------------------------------------------------------- */
+
+static void read_identity(struct nm_tenant_reader *reader, struct nm_tenant *tenant,
+                          const json_t *document)
+{
+  bool is_open;
+  tenant->name = nm_tenant_text(reader, "", document, "name", true, NULL);
+  if (tenant->name.len > NM_TENANT_NAME_MAX_BYTES)
+    nm_tenant_complain(reader, "name", "%zu bytes, at most %d are allowed", tenant->name.len,
+                       NM_TENANT_NAME_MAX_BYTES);
+  else if (tenant->name.len > 0 && (!is_word(tenant->name, "_-") || tenant->name.ptr[0] == '-'))
+    nm_tenant_complain(reader, "name", "\"%.*s\" may hold only letters, digits, _ and - (rules/NAME.lua is"
+                       " its rules file)", NM_TEXT_ARG(tenant->name));
+
+  tenant->app_key = nm_tenant_text(reader, "", document, "appKey", true, &is_open);
+  if (tenant->app_key.len > NM_TENANT_APP_KEY_MAX_BYTES)
+    nm_tenant_complain(reader, "appKey", "%zu bytes, at most %d are allowed", tenant->app_key.len,
+                       NM_TENANT_APP_KEY_MAX_BYTES);
+  else if (!is_open && tenant->app_key.len > 0 && !is_word(tenant->app_key, "_-.~"))
+    nm_tenant_complain(reader, "appKey", "\"%.*s\" stands in URLs: letters, digits, _ - . ~ only",
+                       NM_TEXT_ARG(tenant->app_key));
+  tenant->rest_api_key = nm_tenant_text(reader, "", document, "restApiKey", true, NULL);
+}
+
+/* The daemon's own note of which `k` its listeners carry; people leave it out. */
+static void read_url_secret(struct nm_tenant_reader *reader, struct nm_tenant *tenant,
+                            const json_t *document)
+{
+  static const char *const known[] = { "number", "previous" };
+  tenant->secret_number = 1;
+  const json_t *value = json_object_get(document, "urlSecret");
+  const json_t *table = value ? nm_tenant_table(reader, "urlSecret", value) : NULL;
+  if (!table) return;
+  nm_tenant_check_keys(reader, "urlSecret", table, known, COUNT(known));
+  json_int_t number = 1, previous = 0;
+  const json_t *n = json_object_get(table, "number"), *p = json_object_get(table, "previous");
+  if (n) number = json_is_integer(n) ? json_integer_value(n) : -1;
+  if (p) previous = json_is_integer(p) ? json_integer_value(p) : -1;
+  if (number < 1 || number > SECRET_NUMBER_MAX || previous < 0 || previous > SECRET_NUMBER_MAX) {
+    nm_tenant_complain(reader, "urlSecret", "is kept by the daemon (number from 1, previous from 0); leave it out");
+    return;
+  }
+  tenant->secret_number = (int)number;
+  tenant->secret_number_previous = (int)previous;
+}
+
+/* ---- the connector -------------------------------------------------------------------------------- */
+
+/* http(s)://host[:port][/path], without user, query or fragment; slashes at the end are cut. */
+static struct nm_text read_base_url(struct nm_tenant_reader *reader, const json_t *table)
+{
+  bool is_open;
+  struct nm_text url = nm_tenant_text(reader, "optimove", table, "baseUrl", true, &is_open);
+  if (is_open || url.len == 0) return url;
+  size_t scheme = nm_text_starts_with(url, NM_TEXT("https://"))  ? 8
+                  : nm_text_starts_with(url, NM_TEXT("http://")) ? 7
+                                                                 : 0;
+  if (scheme == 0 || url.len == scheme || url.ptr[scheme] == '/')
+    nm_tenant_complain(reader, "optimove.baseUrl", "\"%.*s\" is no https:// address", NM_TEXT_ARG(url));
+  else if (memchr(url.ptr, '?', url.len) || memchr(url.ptr, '#', url.len) ||
+           memchr(url.ptr, '@', url.len) || memchr(url.ptr, ' ', url.len))
+    nm_tenant_complain(reader, "optimove.baseUrl", "\"%.*s\" may hold no user, query, fragment or blank",
+                       NM_TEXT_ARG(url));
+  while (url.len > scheme && url.ptr[url.len - 1] == '/') url.len--;
+  return url;
+}
+
+static void read_channel(struct nm_tenant_reader *reader, struct nm_tenant_connector *connector,
+                         const char *path, const json_t *entry)
+{
+  static const char *const known[] = { "id", "name", "kind" };
+  static const char *const kinds[] = { "push", "sms", "email" };
+  const json_t *table = nm_tenant_table(reader, path, entry);
+  if (!table) return;
+  nm_tenant_check_keys(reader, path, table, known, COUNT(known));
+  struct nm_tenant_channel *channel = &connector->channels[connector->channel_count];
+  const json_t *id = json_object_get(table, "id");
+  if (!json_is_integer(id) || json_integer_value(id) <= 0) {
+    nm_tenant_complain(reader, nm_tenant_path(reader, "%s.id", path),
+                       "expected Optimove's channel id, a whole number above 0, got %s", nm_tenant_kind(id));
+  } else {
+    channel->id = json_integer_value(id);
+    for (size_t i = 0; i < connector->channel_count; i++)
+      if (connector->channels[i].id == channel->id)
+        nm_tenant_complain(reader, nm_tenant_path(reader, "%s.id", path), "channel %lld is there twice",
+                           (long long)channel->id);
+  }
+  channel->name = nm_tenant_text(reader, path, table, "name", false, NULL);
+  if (!json_object_get(table, "kind"))
+    nm_tenant_complain(reader, nm_tenant_path(reader, "%s.kind", path),
+                       "is missing: \"push\", \"sms\" or \"email\"");
+  channel->kind = (enum nm_channel)(NM_CHANNEL_PUSH + nm_tenant_word(reader, path, table, "kind", kinds,
+                                                                     COUNT(kinds), 0));
+  connector->channel_count++;
+}
+
+static void read_param(struct nm_tenant_reader *reader, struct nm_tenant_connector *connector,
+                       const char *path, const json_t *entry)
+{
+  static const char *const known[] = { "realFieldName", "name" };
+  const json_t *table = nm_tenant_table(reader, path, entry);
+  if (!table) return;
+  nm_tenant_check_keys(reader, path, table, known, COUNT(known));
+  struct nm_tenant_param *param = &connector->params[connector->param_count];
+  param->real_field_name = nm_tenant_text(reader, path, table, "realFieldName", true, NULL);
+  param->name = nm_tenant_text(reader, path, table, "name", true, NULL);
+  if (param->real_field_name.len > 0 && !is_word(param->real_field_name, "_-. "))
+    nm_tenant_complain(reader, nm_tenant_path(reader, "%s.realFieldName", path),
+                       "\"%.*s\" is no name of an Optimove attribute", NM_TEXT_ARG(param->real_field_name));
+  if (param->name.len > 0 && !is_word(param->name, "_"))
+    nm_tenant_complain(reader, nm_tenant_path(reader, "%s.name", path),
+                       "\"%.*s\" may hold only letters, digits and _ (rules read it as event.attributes.NAME)",
+                       NM_TEXT_ARG(param->name));
+  for (size_t i = 0; i < connector->param_count; i++) {
+    if (param->name.len > 0 && nm_text_equal(connector->params[i].name, param->name))
+      nm_tenant_complain(reader, nm_tenant_path(reader, "%s.name", path), "\"%.*s\" is there twice",
+                         NM_TEXT_ARG(param->name));
+    if (param->real_field_name.len > 0 &&
+        nm_text_equal(connector->params[i].real_field_name, param->real_field_name))
+      nm_tenant_complain(reader, nm_tenant_path(reader, "%s.realFieldName", path),
+                         "\"%.*s\" is there twice", NM_TEXT_ARG(param->real_field_name));
+  }
+  connector->param_count++;
+}
+
+static void read_channels_and_params(struct nm_tenant_reader *reader,
+                                     struct nm_tenant_connector *connector, const json_t *table)
+{
+  const json_t *value = json_object_get(table, "channels"), *entry;
+  const json_t *list = value ? nm_tenant_list(reader, "optimove.channels", value, NM_TENANT_LIST_MAX) : NULL;
+  size_t i;
+  if (list) {
+    connector->channels = nm_arena_alloc(reader->arena, (json_array_size(list) + 1) * sizeof *connector->channels);
+    json_array_foreach(list, i, entry)
+      if (connector->channels)
+        read_channel(reader, connector, nm_tenant_path(reader, "optimove.channels[%zu]", i + 1), entry);
+  }
+  value = json_object_get(table, "params");
+  list = value ? nm_tenant_list(reader, "optimove.params", value, NM_TENANT_LIST_MAX) : NULL;
+  if (!list) return;
+  connector->params = nm_arena_alloc(reader->arena, (json_array_size(list) + 1) * sizeof *connector->params);
+  json_array_foreach(list, i, entry)
+    if (connector->params)
+      read_param(reader, connector, nm_tenant_path(reader, "optimove.params[%zu]", i + 1), entry);
+}
+
+static void read_connector(struct nm_tenant_reader *reader, struct nm_tenant *tenant,
+                           const json_t *document)
+{
+  static const char *const repeats[] = { "hold", "allow" };
+  struct nm_tenant_connector *connector = &tenant->connector;
+  nm_require(nm_zone_find(&connector->zone, NM_TEXT("UTC")) == NM_OK);
+  const json_t *value = json_object_get(document, "optimove");
+  const json_t *table = value ? nm_tenant_table(reader, "optimove", value) : NULL;
+  if (!table) return;
+  nm_tenant_check_keys(reader, "optimove", table, connector_keys, COUNT(connector_keys));
+  connector->is_present = true;
+  connector->base_url = read_base_url(reader, table);
+  connector->api_key = nm_tenant_text(reader, "optimove", table, "apiKey", true, NULL);
+  connector->is_active =
+      nm_tenant_word(reader, "optimove", table, "status", statuses, COUNT(statuses), 0) == 0;
+  connector->repeat_allowed =
+      nm_tenant_word(reader, "optimove", table, "repeat", repeats, COUNT(repeats), 0) == 1;
+  struct nm_text zone = nm_tenant_text(reader, "optimove", table, "timeZone", false, NULL);
+  if (zone.len > 0 && nm_zone_find(&connector->zone, zone))
+    nm_tenant_complain(reader, "optimove.timeZone",
+                       "unknown time zone \"%.*s\"; expected a name such as \"Europe/Istanbul\" or \"UTC\"",
+                       NM_TEXT_ARG(zone));
+  read_channels_and_params(reader, connector, table);
+}
+
+/* ---- hooks ------------------------------------------------------------------------------------------ */
+
+static void read_hook(struct nm_tenant_reader *reader, struct nm_tenant *tenant, const char *path,
+                      const json_t *entry)
+{
+  static const char *const known[] = { "type", "event", "status", "inactive" };
+  static const char *const types[] = { "OPTIMOVE" };
+  static const char *const inactives[] = { "skip", "hold" };
+  const json_t *table = nm_tenant_table(reader, path, entry);
+  if (!table) return;
+  nm_tenant_check_keys(reader, path, table, known, COUNT(known));
+  struct nm_tenant_hook *hook = &tenant->hooks[tenant->hook_count];
+  (void)nm_tenant_word(reader, path, table, "type", types, COUNT(types), 0);
+  hook->event = nm_tenant_text(reader, path, table, "event", true, NULL);
+  if (hook->event.len > NM_EVENT_ID_TEXT_MAX_BYTES)
+    nm_tenant_complain(reader, nm_tenant_path(reader, "%s.event", path),
+                       "%zu bytes, at most %d are allowed", hook->event.len, NM_EVENT_ID_TEXT_MAX_BYTES);
+  hook->is_active = nm_tenant_word(reader, path, table, "status", statuses, COUNT(statuses), 0) == 0;
+  hook->hold_inactive =
+      nm_tenant_word(reader, path, table, "inactive", inactives, COUNT(inactives), 0) == 1;
+  for (size_t i = 0; i < tenant->hook_count; i++)
+    if (hook->event.len > 0 && nm_text_equal(tenant->hooks[i].event, hook->event))
+      nm_tenant_complain(reader, nm_tenant_path(reader, "%s.event", path),
+                         "there are two hooks for \"%.*s\"", NM_TEXT_ARG(hook->event));
+  tenant->hook_count++;
+}
+
+static void read_hooks(struct nm_tenant_reader *reader, struct nm_tenant *tenant,
+                       const json_t *document)
+{
+  const json_t *value = json_object_get(document, "hooks"), *entry;
+  const json_t *list = value ? nm_tenant_list(reader, "hooks", value, NM_TENANT_LIST_MAX) : NULL;
+  size_t i;
+  if (!list) return;
+  tenant->hooks = nm_arena_alloc(reader->arena, (json_array_size(list) + 1) * sizeof *tenant->hooks);
+  json_array_foreach(list, i, entry)
+    if (tenant->hooks) read_hook(reader, tenant, nm_tenant_path(reader, "hooks[%zu]", i + 1), entry);
+}
+
+/* ---- the whole ------------------------------------------------------------------------------------------ */
+
+static struct nm_tenant_box *create_box(const json_t *document)
+{
+  struct nm_tenant_box *box = calloc(1, sizeof *box);
+  if (!box) return NULL;
+  atomic_init(&box->references, 1);
+  box->arena = nm_arena_create(ARENA_MAX_BYTES);
+  box->document = json_deep_copy(document);
+  box->settings = json_array();
+  box->tenant.document = box->document;
+  if (box->arena && box->document && box->settings) return box;
+  nm_tenant_unref(&box->tenant);
+  return NULL;
+}
+
+int nm_tenant_parse(struct nm_tenant **out, const json_t *document, const char *where,
+                    bool may_lack_secrets,
+                    int (*check_provider)(struct nm_text adapter, const json_t *settings,
+                                          struct nm_error *err),
+                    struct nm_problems *problems)
+{
+  size_t before = problems->count;
+  struct nm_tenant_reader reader = { problems, NULL, where, may_lack_secrets };
+  if (!json_is_object(document)) {
+    nm_tenant_complain(&reader, "tenant", "expected a table with names as keys, got %s",
+                       nm_tenant_kind(document));
+    return NM_EINVAL;
+  }
+  struct nm_tenant_box *box = create_box(document);
+  if (!box) {
+    nm_problems_add(problems, "%s: out of memory", where);
+    return NM_ENOMEM;
+  }
+  reader.arena = box->arena;
+  nm_tenant_check_keys(&reader, "", document, tenant_keys, COUNT(tenant_keys));
+  read_identity(&reader, &box->tenant, document);
+  read_url_secret(&reader, &box->tenant, document);
+  read_connector(&reader, &box->tenant, document);
+  nm_tenant_read_providers(&reader, box, document, check_provider);
+  nm_tenant_read_chains(&reader, box, document);
+  read_hooks(&reader, &box->tenant, document);
+  if (problems->count > before) {
+    nm_tenant_unref(&box->tenant);
+    return NM_EINVAL;
+  }
+  *out = &box->tenant;
+  return NM_OK;
+}
