@@ -1,0 +1,86 @@
+-- A rules file is edited while the daemon runs.
+
+local daemon = require("spec.support.daemon")
+local loop = require("spec.support.loop")
+
+describe("a rules file", function()
+  local story
+  before_each(function() story = daemon.story() end)
+  after_each(function() story.close() end)
+
+  local count = 0
+  local function send()
+    count = count + 1
+    story.optimove.post("trigger", { campaign = "r", channel = 459, template = 1201,
+                                     customer = "C" .. count })
+    story.netmera.reaches("recipients=" .. #story.netmera.rows("recipients") + 1)
+    return story.netmera.rows("deliveries?extId=C" .. count)[1].key
+  end
+
+  local function logged(pattern)
+    return loop.await("a line in the log: " .. pattern, function()
+      for i = #story.daemon.process.err, 1, -1 do
+        local line = story.daemon.process.err[i]
+        if line:find(pattern) then return line end
+      end
+    end)
+  end
+
+  local function edit(from, to)
+    local text = story.daemon.read("rules/acme.lua")
+    local at, to_at = text:find(from, 1, true)
+    assert(at, from .. " is not in the file")
+    story.daemon.write("rules/acme.lua", text:sub(1, at - 1) .. to .. text:sub(to_at + 1))
+  end
+
+  it("is live a moment after it was saved, without a command", function()
+    assert.equal("106", send())
+    edit('content = { notification_key = "106"', 'content = { notification_key = "206"')
+    edit('notification_key = "106"', 'notification_key = "206"')
+    loop.await("two generations", function()
+      local _, generations = table.concat(story.daemon.process.err, "\n"):gsub("is active", "")
+      return generations >= 2
+    end)
+    assert.equal("206", send())
+  end)
+
+  it("that is broken is refused with file, entry, reason and nearest word, and the old one serves on", function()
+    edit('[1202] = "cart_reminder"', '[1202] = "cart_remindr"')
+    local line = logged("cart_remindr")
+    assert.matches('rules/acme.lua: templates%[1202%]: no message named', line)
+    assert.matches('did you mean', line)
+    assert.equal("106", send())
+    local verdict = story.daemon.cli("reload")
+    assert.equal(1, verdict.code)
+    assert.matches("cart_remindr", verdict.out .. verdict.err)
+  end)
+
+  it("that is broken does not take its tenant down over a restart", function()
+    edit('[1202] = "cart_reminder"', '[1202] = "cart_remindr"')
+    logged("cart_remindr")
+    story.daemon.stop()
+    story.daemon.start()
+    assert.equal("106", send())
+  end)
+
+  it("is followed by events that came after it, by kill and restart too", function()
+    edit('content = { notification_key = "106"', 'content = { notification_key = "306"')
+    edit('notification_key = "106"', 'notification_key = "306"')
+    story.daemon.ask("reload")
+    story.daemon.kill()
+    story.daemon.start()
+    assert.equal("306", send())
+  end)
+
+  it("that never ends on an event is stopped, and the event is held with the reason", function()
+    edit("[4] = cancel_campaign,", "[4] = cancel_campaign,\n    [1] = function() while true do end end,")
+    story.daemon.ask("reload")
+    story.daemon.event({ EventTypeID = 1, CampaignID = 7 })
+    local held = loop.await("the held event", function()
+      return story.daemon.ask("queue", "list").items[1]
+    end)
+    assert.equal("held", held.state)
+    assert.matches("instructions", held.reason)
+    assert.equal("106", send())
+  end)
+end)
