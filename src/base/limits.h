@@ -13,6 +13,9 @@ enum {
   NM_HTTP_CHUNK_EXTENSIONS_MAX_BYTES = 1024,
   NM_HTTP_DRAIN_MAX_BYTES = 16 * 1024 * 1024, /* read and thrown away after a refusal */
   NM_HTTP_DRAIN_MAX_MS = 5 * 1000,
+  NM_HTTP_REFUSED_BODY_MAX_BYTES = 64 * 1024, /* read to its end so that the connection can stay */
+  NM_HTTP_PROGRESS_MIN_BYTES = 64 * 1024,     /* in a timeout, to be given another one */
+  NM_HTTP_REQUEST_ARENA_MAX_BYTES = 16 * 1024 * 1024,
   NM_HTTP_CONNECTIONS_MAX = 16384,
   NM_HTTP_HEAD_TIMEOUT_MS = 30 * 1000,
   NM_HTTP_BODY_TIMEOUT_MS = 60 * 1000,
@@ -35,6 +38,20 @@ enum {
   NM_STORE_GROUP_MAX = 1024,     /* requests in one commit */
   NM_STORE_READER_MAILBOX_MAX = 256,
   NM_STORE_QUERY_ROWS_MAX = 1000,
+  NM_STORE_QUERY_MAX_MS = 1000,
+  NM_STORE_TAKE_MAX = 4096,      /* events in one take */
+  NM_STORE_GROUP_MAX_MS = 50,    /* after that a commit waits for no further request */
+  NM_STORE_RECENT_MAX = 6 * 1024 * 1024, /* identities of events kept in memory, 32 bytes each */
+  NM_STORE_PAGE_MAX_BYTES = 64 * 1024 * 1024,  /* a page of recipients, before compression */
+  NM_STORE_CHECK_MAX_BYTES = 256 * 1024 * 1024, /* larger files are not checked after a crash */
+  NM_STORE_WAL_STEP_MAX_PAGES = 2048,    /* 8 MiB between two checkpoints */
+  NM_STORE_WAL_MAX_PAGES = 16 * 1024,    /* above 64 MiB the log is made to start again */
+  NM_STORE_TOMBSTONE_MS = 48 * 3600 * 1000,
+
+  /* settings and tenants as code; values that leave Lua at once */
+  NM_SCRIPT_VALUES_MAX = 50000,
+  NM_DATA_FILE_MAX_BYTES = 256 * 1024,
+  NM_SECRET_MAX_BYTES = 64 * 1024,
 
   /* rules */
   NM_RULES_SOURCE_MAX_BYTES = 256 * 1024,
@@ -52,10 +69,34 @@ enum {
   NM_TENANT_PROVIDERS_MAX = 32,
   NM_TENANT_LIST_MAX = 1000, /* channels, params, hooks */
 
+  /* profiles */
+  NM_PROFILE_MAX_BYTES = 64 * 1024, /* one profile as it is stored */
+  NM_PROFILE_DEVICES_MAX = 50,
+  NM_PROFILE_ATTRIBUTES_MAX = 500,
+  NM_PROFILE_TOKEN_MAX_BYTES = 4096, /* a web push subscription is the longest */
+
   /* engine */
   NM_RUN_PAGE_ROWS_MAX = 10000,
   NM_RUN_AHEAD_MESSAGES_MAX = 50000, /* expanded ahead of the drain, for each lane */
   NM_LANE_LEASE_MAX = 2000,          /* messages of one lane held in memory */
+  NM_RUN_AHEAD_MESSAGES = 5000,      /* where a run rests, as long as its channel has so much to do */
+  NM_RUN_AHEAD_MS = 30 * 1000,       /* and no more than so long at the lane's rate */
+  NM_RUN_SLICE_ROWS_MAX = 500,       /* rows expanded in one transaction */
+  NM_RUN_FETCH_BUDGET_MS = 24 * 3600 * 1000, /* after that a run whose recipients cannot be had failed */
+  NM_RUN_REPEAT_WINDOW_MS = 12 * 3600 * 1000, /* a second 13 of a campaign and channel is held */
+  NM_ENGINE_TAKE_MAX = 256,          /* events planned together */
+  NM_ENGINE_LEASED_MAX = 40000,      /* messages of all lanes held in memory */
+  NM_ENGINE_TURN_MAX_MS = 4,         /* work of one kind in one turn of the loop */
+  NM_ENGINE_STOP_MAX_MS = 30 * 1000, /* what is in flight may take so long at the end */
+  NM_RETRY_AFTER_MAX_MS = 24 * 3600 * 1000,
+  NM_RETRY_ATTEMPTS_MIN = 12,        /* a message gets so many, however long it waited before the first */
+  NM_LANE_AUTH_PAUSE_MS = 60 * 1000, /* after a refused key */
+  NM_UPDATES_GATHER_MS = 200,        /* updates of a tenant wait so long for company */
+
+  /* outbound HTTP */
+  NM_CLIENT_URL_MAX_BYTES = 16 * 1024,
+  NM_CLIENT_HEAD_MAX_BYTES = 64 * 1024, /* of an answer, with all its interim heads */
+  NM_CLIENT_RETRY_AFTER_MAX_MS = 24 * 3600 * 1000,
 
   /* Optimove: 50 calls in 10 s for a key, 1,000 customers a call, 10 attributes a customer
    * (developer.optimove.com, rate limits and UpdateCustomerAttributes) */

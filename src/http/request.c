@@ -1,0 +1,267 @@
+#include <stdlib.h>
+
+#include "base/metrics.h"
+#include "http/internal.h"
+
+struct nm_http_request *nm_http_request_create(struct nm_http_connection *connection,
+                                               struct nm_http_server *server, const char *peer)
+{
+  struct nm_http_request *request = calloc(1, sizeof *request);
+  struct nm_arena *arena = nm_arena_create(NM_HTTP_REQUEST_ARENA_MAX_BYTES);
+  if (!request || !arena) {
+    nm_arena_destroy(arena);
+    free(request);
+    return NULL;
+  }
+  request->arena = arena;
+  request->connection = connection;
+  request->server = server;
+  nm_http_parser_init(&request->parser, server->options.limits.head_max_bytes);
+  memcpy(request->peer, peer, sizeof request->peer);
+  server->requests++;
+  return request;
+}
+
+void nm_http_request_destroy(struct nm_http_request *request)
+{
+  struct nm_http_server *server = request->server;
+  nm_http_parser_deinit(&request->parser);
+  nm_arena_destroy(request->arena);
+  free(request);
+  nm_http_server_request_gone(server);
+}
+
+/* ---- the target -------------------------------------------------------------------------------- */
+
+static int hex_value(char c)
+{
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+/* True where each % has two hex digits behind it and none of them makes a NUL. */
+static bool has_good_escapes(struct nm_text text)
+{
+  for (size_t i = 0; i < text.len; i++) {
+    if (text.ptr[i] != '%') continue;
+    if (text.len - i < 3) return false;
+    int high = hex_value(text.ptr[i + 1]), low = hex_value(text.ptr[i + 2]);
+    if (high < 0 || low < 0 || high + low == 0) return false;
+    i += 2;
+  }
+  return true;
+}
+
+bool nm_http_decode(struct nm_http_request *request, struct nm_text text, bool is_form,
+                    struct nm_text *out)
+{
+  char *bytes = nm_arena_alloc(request->arena, text.len + 1);
+  size_t len = 0;
+  if (!bytes || !has_good_escapes(text)) return false;
+  for (size_t i = 0; i < text.len; i++) {
+    char c = text.ptr[i];
+    if (c == '%') {
+      c = (char)(hex_value(text.ptr[i + 1]) * 16 + hex_value(text.ptr[i + 2]));
+      i += 2;
+    } else if (c == '+' && is_form) {
+      c = ' ';
+    }
+    bytes[len++] = c;
+  }
+  *out = (struct nm_text){ bytes, len };
+  return true;
+}
+
+/* "/path?query", "http://any.host/path?query", or "*" for OPTIONS. */
+static bool read_target(struct nm_http_request *request)
+{
+  struct nm_text target = request->parser.target;
+  static const char *const SCHEMES[] = { "http://", "https://" };
+  for (unsigned i = 0; i < 2; i++) {
+    size_t len = strlen(SCHEMES[i]);
+    struct nm_text scheme = { target.ptr, target.len < len ? target.len : len };
+    if (!nm_text_equal_nocase(scheme, nm_text_from(SCHEMES[i]))) continue;
+    target = (struct nm_text){ target.ptr + len, target.len - len };
+    while (target.len > 0 && target.ptr[0] != '/' && target.ptr[0] != '?') {
+      target.ptr++;
+      target.len--;
+    }
+    if (target.len == 0) target = NM_TEXT("/");
+    break;
+  }
+  nm_text_cut(target, '?', &request->path, &request->query);
+  if (nm_text_equal(target, NM_TEXT("*"))) return request->is_options;
+  return request->path.len > 0 && request->path.ptr[0] == '/' &&
+         has_good_escapes(request->path) && has_good_escapes(request->query);
+}
+
+/* ---- admission --------------------------------------------------------------------------------- */
+
+/* Methods that HTTP knows and none of our routes has: 405.  Any other word is 501. */
+static bool read_method(struct nm_http_request *request)
+{
+  static const struct {
+    const char *word;
+    unsigned method;
+  } METHODS[] = {
+    { "GET", NM_HTTP_GET },       { "HEAD", NM_HTTP_HEAD }, { "POST", NM_HTTP_POST },
+    { "PUT", NM_HTTP_PUT },       { "PATCH", 0 },           { "TRACE", 0 },
+    { "DELETE", NM_HTTP_DELETE }, { "OPTIONS", 0 },
+  };
+  for (size_t i = 0; i < sizeof METHODS / sizeof *METHODS; i++) {
+    if (!nm_text_equal(request->parser.method, nm_text_from(METHODS[i].word))) continue;
+    request->method = METHODS[i].method;
+    request->is_options = nm_text_equal(request->parser.method, NM_TEXT("OPTIONS"));
+    return true;
+  }
+  return false;
+}
+
+static void set_fault(struct nm_http_request *request, int status, const char *code,
+                      const char *message)
+{
+  request->fault = (struct nm_http_fault){ status, code, message };
+}
+
+static bool read_params(struct nm_http_request *request)
+{
+  for (unsigned i = 0; i < request->match.param_count; i++) {
+    struct nm_text *out = &request->params[i];
+    if (!nm_http_decode(request, request->match.values[i], false, out)) return false;
+    if (memchr(out->ptr, '/', out->len) || !nm_text_is_utf8(*out)) return false;
+  }
+  return true;
+}
+
+/* A body must be of a type the route reads; so must what POST and PUT announce without a body. */
+static bool has_good_type(const struct nm_http_request *request)
+{
+  const char *types = request->match.route->content_types;
+  if (!types) return true;
+  bool says_type = request->content_type.len > 0 &&
+                   (request->method & (NM_HTTP_POST | NM_HTTP_PUT)) != 0;
+  if (!says_type && !nm_http_parser_has_body(&request->parser)) return true;
+  return nm_http_type_is_one_of(types, request->content_type);
+}
+
+/* Path 404, method 405, content type 415, size 413. */
+static void admit_to_route(struct nm_http_request *request)
+{
+  nm_http_match(request->server->options.routes, request->path, request->method, &request->match);
+  nm_http_allow_text(request->allow, request->match.methods);
+  if (request->match.methods == 0) {
+    set_fault(request, 404, "not_found", "there is nothing at this path");
+    return;
+  }
+  if (request->is_options) return;
+  const struct nm_http_route *route = request->match.route;
+  if (!route) {
+    set_fault(request, 405, "method_not_allowed", "this path does not take this method");
+  } else if (!read_params(request)) {
+    set_fault(request, 400, "bad_path", "an escape in the path that does not belong there");
+  } else if (!has_good_type(request)) {
+    struct nm_text say =
+        nm_arena_printf(request->arena, "the body must be %s", route->content_types);
+    set_fault(request, 415, "unsupported_media_type", say.ptr ? say.ptr : route->content_types);
+  } else if (request->parser.left > route->body_max_bytes) {
+    set_fault(request, 413, "body_too_large", "the body is longer than this route takes");
+  }
+}
+
+void nm_http_request_admit(struct nm_http_request *request)
+{
+  struct nm_text rest;
+  request->keeps_alive = request->parser.keeps_alive;
+  nm_text_cut(nm_http_header(request, "Content-Type"), ';', &request->content_type, &rest);
+  request->content_type = nm_text_trim(request->content_type);
+
+  struct nm_text expect = nm_http_header(request, "Expect");
+  request->expects_continue = nm_text_equal_nocase(expect, NM_TEXT("100-continue"));
+  if (!read_method(request)) {
+    set_fault(request, 501, "not_implemented", "no such method");
+  } else if (!read_target(request)) {
+    set_fault(request, 400, "bad_path", "the request target is not a path, or an escape is wrong");
+  } else if (expect.len > 0 && !request->expects_continue) {
+    set_fault(request, 417, "expectation_failed", "the only expectation here is 100-continue");
+  } else {
+    admit_to_route(request);
+  }
+}
+
+void nm_http_request_dispatch(struct nm_http_request *request)
+{
+  struct nm_text allow = { NULL, 0 };
+  nm_metric_add(NM_METRIC_REQUESTS, 1);
+  if (request->fault.status == 405 || (request->is_options && !request->fault.status)) {
+    allow = nm_arena_printf(request->arena, "Allow: %s\r\n", request->allow);
+  }
+  if (request->fault.status) {
+    nm_http_refuse_fault(request, &request->fault, NULL, allow);
+  } else if (request->is_options) {
+    nm_http_respond(request, 204, NULL, NM_TEXT(""), allow);
+  } else {
+    request->match.route->handler(request, request->server->options.data);
+  }
+}
+
+/* ---- what handlers ask ------------------------------------------------------------------------- */
+
+enum nm_http_method nm_http_method(const struct nm_http_request *request)
+{
+  return (enum nm_http_method)request->method;
+}
+
+struct nm_text nm_http_path(const struct nm_http_request *request)
+{
+  return request->path;
+}
+
+struct nm_text nm_http_body(const struct nm_http_request *request)
+{
+  return nm_buffer_text(&request->parser.body);
+}
+
+struct nm_text nm_http_content_type(const struct nm_http_request *request)
+{
+  return request->content_type;
+}
+
+struct nm_text nm_http_param(const struct nm_http_request *request, const char *name)
+{
+  for (unsigned i = 0; i < request->match.param_count; i++)
+    if (nm_text_equal(nm_http_match_name(request->match.names[i]), nm_text_from(name)))
+      return request->params[i];
+  return NM_TEXT("");
+}
+
+struct nm_text nm_http_query(struct nm_http_request *request, const char *name)
+{
+  struct nm_text rest = request->query, pair, key, value, decoded;
+  while (rest.len > 0) {
+    nm_text_cut(rest, '&', &pair, &rest);
+    nm_text_cut(pair, '=', &key, &value);
+    if (!nm_http_decode(request, key, true, &decoded)) continue;
+    if (!nm_text_equal(decoded, nm_text_from(name))) continue;
+    if (nm_http_decode(request, value, true, &decoded)) return decoded;
+  }
+  return NM_TEXT("");
+}
+
+struct nm_text nm_http_header(const struct nm_http_request *request, const char *name)
+{
+  const struct nm_http_field *field =
+      nm_http_parser_field(&request->parser, nm_text_from(name), NULL);
+  return field ? field->value : NM_TEXT("");
+}
+
+struct nm_arena *nm_http_arena(struct nm_http_request *request)
+{
+  return request->arena;
+}
+
+struct nm_text nm_http_peer(const struct nm_http_request *request)
+{
+  return nm_text_from(request->peer);
+}

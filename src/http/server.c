@@ -1,0 +1,195 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "http/internal.h"
+
+/* ---- time limits: a queue for each phase, in the order in which its connections expire ---------- */
+
+static void on_timer(uv_timer_t *timer);
+
+static void unlink_connection(struct nm_http_connection *connection)
+{
+  if (connection->phase >= NM_HTTP_PHASE_TIMED) return;
+  struct nm_http_queue *queue = &connection->server->queues[connection->phase];
+  if (connection->previous) connection->previous->next = connection->next;
+  if (connection->next) connection->next->previous = connection->previous;
+  if (queue->first == connection) queue->first = connection->next;
+  if (queue->last == connection) queue->last = connection->previous;
+  connection->previous = connection->next = NULL;
+}
+
+static void set_timer(struct nm_http_server *server, uint64_t at_ms)
+{
+  if (server->timer_at_ms != 0 && server->timer_at_ms <= at_ms) return;
+  uint64_t now = uv_now(server->loop);
+  server->timer_at_ms = at_ms;
+  uv_timer_start(&server->timer, on_timer, at_ms > now ? at_ms - now : 0, 0);
+}
+
+void nm_http_phase_enter(struct nm_http_connection *connection, enum nm_http_phase phase)
+{
+  struct nm_http_server *server = connection->server;
+  unlink_connection(connection);
+  connection->phase = phase;
+  if (phase >= NM_HTTP_PHASE_TIMED) return;
+
+  connection->mark = phase == NM_HTTP_PHASE_BODY ? connection->request->parser.body_seen
+                                                 : nm_stream_unsent(connection->stream);
+  connection->deadline_ms = uv_now(server->loop) + server->timeout_ms[phase];
+  struct nm_http_queue *queue = &server->queues[phase];
+  connection->previous = queue->last;
+  if (queue->last) queue->last->next = connection;
+  queue->last = connection;
+  if (!queue->first) queue->first = connection;
+  set_timer(server, connection->deadline_ms);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+  struct nm_http_server *server = timer->data;
+  uint64_t now = uv_now(server->loop);
+  server->timer_at_ms = 0;
+  for (int phase = 0; phase < NM_HTTP_PHASE_TIMED; phase++) {
+    struct nm_http_queue *queue = &server->queues[phase];
+    while (queue->first && queue->first->deadline_ms <= now)
+      nm_http_connection_expire(queue->first);
+    if (queue->first) set_timer(server, queue->first->deadline_ms);
+  }
+}
+
+/* ---- the date ---------------------------------------------------------------------------------- */
+
+const char *nm_http_date(struct nm_http_server *server)
+{
+  static const char *const DAYS[] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
+  static const char *const MONTHS[] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                        "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+  int64_t second = nm_clock_wall_ms() / 1000;
+  if (second == server->date_second) return server->date;
+
+  time_t at = (time_t)second;
+  struct tm utc;
+  if (!gmtime_r(&at, &utc)) return server->date;
+  server->date_second = second;
+  snprintf(server->date, sizeof server->date, "%s, %02d %s %04d %02d:%02d:%02d GMT",
+           DAYS[utc.tm_wday], utc.tm_mday, MONTHS[utc.tm_mon], (utc.tm_year + 1900) % 10000,
+           utc.tm_hour, utc.tm_min, utc.tm_sec);
+  return server->date;
+}
+
+/* ---- listening and stopping -------------------------------------------------------------------- */
+
+static void on_stream(void *data, struct nm_stream *stream)
+{
+  nm_http_connection_open(data, stream);
+}
+
+/* Who has been idle longest makes room. */
+static void on_full(void *data)
+{
+  struct nm_http_server *server = data;
+  struct nm_http_connection *oldest = server->queues[NM_HTTP_PHASE_IDLE].first;
+  if (oldest && nm_http_connection_is_idle(oldest)) nm_http_connection_close(oldest);
+}
+
+static int or_default(int value, int by_default)
+{
+  return value > 0 ? value : by_default;
+}
+
+static void take_options(struct nm_http_server *server, const struct nm_http_options *options)
+{
+  server->options = *options;
+  struct nm_http_limits *limits = &server->options.limits;
+  if (limits->head_max_bytes == 0) limits->head_max_bytes = NM_HTTP_HEAD_MAX_BYTES;
+  limits->connections_max = or_default(limits->connections_max, NM_HTTP_CONNECTIONS_MAX);
+
+  const int timeouts[NM_HTTP_PHASE_TIMED] = {
+    [NM_HTTP_PHASE_HEAD] = or_default(limits->head_timeout_ms, NM_HTTP_HEAD_TIMEOUT_MS),
+    [NM_HTTP_PHASE_BODY] = or_default(limits->body_timeout_ms, NM_HTTP_BODY_TIMEOUT_MS),
+    [NM_HTTP_PHASE_IDLE] = or_default(limits->idle_timeout_ms, NM_HTTP_IDLE_TIMEOUT_MS),
+    [NM_HTTP_PHASE_WRITE] = or_default(limits->write_timeout_ms, NM_HTTP_WRITE_TIMEOUT_MS),
+    [NM_HTTP_PHASE_DRAIN] = NM_HTTP_DRAIN_MAX_MS,
+  };
+  for (int i = 0; i < NM_HTTP_PHASE_TIMED; i++) server->timeout_ms[i] = (uint64_t)timeouts[i];
+}
+
+int nm_http_listen(struct nm_http_server **out, uv_loop_t *loop, struct nm_text address,
+                   const struct nm_http_options *options, struct nm_error *err)
+{
+  struct nm_http_server *server = calloc(1, sizeof *server);
+  if (!server) return nm_fail(err, NM_ENOMEM, "no memory for a server");
+  server->loop = loop;
+  take_options(server, options);
+
+  struct nm_listener_options listening = {
+    .connections_max = server->options.limits.connections_max,
+    .on_stream = on_stream,
+    .on_full = on_full,
+    .data = server,
+  };
+  int rc = nm_listener_open(&server->listener, loop, address, &listening, err);
+  if (rc) {
+    free(server);
+    return rc;
+  }
+  uv_timer_init(loop, &server->timer);
+  server->timer.data = server;
+  *out = server;
+  return NM_OK;
+}
+
+struct nm_text nm_http_address(const struct nm_http_server *server)
+{
+  return nm_listener_address(server->listener);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+  struct nm_http_server *server = handle->data;
+  void (*on_stopped)(void *data) = server->on_stopped;
+  void *data = server->stopped_data;
+  free(server);
+  if (on_stopped) on_stopped(data);
+}
+
+/* No connection and no request is left: the timer is the last to go. */
+static void finish_stop(struct nm_http_server *server)
+{
+  uv_handle_t *timer = (uv_handle_t *)&server->timer;
+  if (!server->is_listener_closed || server->requests > 0 || uv_is_closing(timer)) return;
+  uv_close(timer, on_timer_closed);
+}
+
+static void on_listener_closed(void *data)
+{
+  struct nm_http_server *server = data;
+  server->is_listener_closed = true;
+  finish_stop(server);
+}
+
+void nm_http_server_request_gone(struct nm_http_server *server)
+{
+  server->requests--;
+  if (server->is_stopping) finish_stop(server);
+}
+
+void nm_http_stop(struct nm_http_server *server, void (*on_stopped)(void *data), void *data)
+{
+  nm_require(!server->is_stopping);
+  server->is_stopping = true;
+  server->on_stopped = on_stopped;
+  server->stopped_data = data;
+  nm_listener_close(server->listener, on_listener_closed, server);
+
+  static const enum nm_http_phase QUIET[] = { NM_HTTP_PHASE_HEAD, NM_HTTP_PHASE_IDLE };
+  for (unsigned i = 0; i < 2; i++) {
+    struct nm_http_connection *next, *one = server->queues[QUIET[i]].first;
+    for (; one; one = next) {
+      next = one->next;
+      if (nm_http_connection_is_idle(one)) nm_http_connection_close(one);
+    }
+  }
+}

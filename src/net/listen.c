@@ -1,0 +1,191 @@
+#include "net/listen.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "net/internal.h"
+
+enum {
+  ACCEPTS_AT_ONCE = 64, /* then the loop serves the others */
+  REST_MS = 100,        /* without a file descriptor, and no connection of ours closing */
+};
+
+struct nm_listener {
+  uv_loop_t *loop;
+  struct nm_bound bound;
+  struct nm_listener_options options;
+  uv_poll_t poll;
+  uv_timer_t rest;
+  int handles; /* of the two above, not yet closed */
+  int streams;
+  bool is_resting, is_closing;
+  void (*on_closed)(void *data);
+  void *closed_data;
+  char read_buffer[NM_NET_READ_BUFFER_BYTES];
+};
+
+static void on_connection(uv_poll_t *poll, int status, int events);
+
+static void wake(struct nm_listener *self)
+{
+  if (self->is_closing || !self->is_resting) return;
+  self->is_resting = false;
+  uv_timer_stop(&self->rest);
+  uv_poll_start(&self->poll, UV_READABLE, on_connection);
+}
+
+static void on_rested(uv_timer_t *timer)
+{
+  wake(timer->data);
+}
+
+/* Accepts nothing until a stream is gone or, with max_ms, a moment has passed. */
+static void rest(struct nm_listener *self, uint64_t max_ms)
+{
+  self->is_resting = true;
+  uv_poll_stop(&self->poll);
+  if (max_ms > 0) uv_timer_start(&self->rest, on_rested, max_ms, 0);
+  if (self->options.on_full) self->options.on_full(self->options.data);
+}
+
+static bool is_shortage(int number)
+{
+  return number == EMFILE || number == ENFILE || number == ENOBUFS || number == ENOMEM;
+}
+
+/* Accepts one; false when there is none or no more can be taken now. */
+static bool accept_one(struct nm_listener *self)
+{
+  if (self->streams >= self->options.connections_max) {
+    rest(self, 0);
+    return false;
+  }
+  union {
+    struct sockaddr any;
+    struct sockaddr_storage storage;
+  } peer = { .storage = { 0 } };
+  socklen_t len = sizeof peer;
+  int fd = accept4(self->bound.fd, &peer.any, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  if (fd < 0) {
+    if (is_shortage(errno)) {
+      nm_log(NM_LOG_WARN, "net", NULL, "cannot accept on %s: %s; trying again in %d ms",
+             self->bound.address, strerror(errno), REST_MS);
+      rest(self, REST_MS);
+      return false;
+    }
+    /* The others (a caller that has gone already, a network that failed it) are that caller's. */
+    return errno != EAGAIN && errno != EWOULDBLOCK;
+  }
+
+  struct nm_stream *stream;
+  self->streams++;
+  int rc = nm_socket_stream_create(&stream, self, fd, self->bound.is_unix);
+  if (rc == NM_ENOMEM) self->streams--; /* else its close callback counts it down */
+  if (rc) return true;
+  if (self->bound.is_unix) peer.any.sa_family = AF_UNIX;
+  nm_net_peer_text(stream->peer, &peer.any);
+  self->options.on_stream(self->options.data, stream);
+  return true;
+}
+
+static void on_connection(uv_poll_t *poll, int status, int events)
+{
+  struct nm_listener *self = poll->data;
+  (void)events;
+  if (status < 0) {
+    rest(self, REST_MS);
+    return;
+  }
+  for (int i = 0; i < ACCEPTS_AT_ONCE && !self->is_closing; i++)
+    if (!accept_one(self)) break;
+}
+
+int nm_listener_open(struct nm_listener **out, uv_loop_t *loop, struct nm_text address,
+                     const struct nm_listener_options *options, struct nm_error *err)
+{
+  struct nm_bound bound;
+  int rc = nm_net_bind(&bound, address, err);
+  if (rc) return rc;
+
+  struct nm_listener *self = calloc(1, sizeof *self);
+  if (!self) {
+    rc = nm_fail(err, NM_ENOMEM, "no memory to listen on %.*s", NM_TEXT_ARG(address));
+  } else if (listen(bound.fd, SOMAXCONN) || uv_poll_init(loop, &self->poll, bound.fd)) {
+    /* Two sockets may be bound to one port with SO_REUSEADDR; only listening tells. */
+    rc = nm_fail(err, errno == EADDRINUSE ? NM_ECONFLICT : NM_EIO, "cannot listen on %.*s: %s",
+                 NM_TEXT_ARG(address), strerror(errno));
+  }
+  if (rc) {
+    nm_net_unlink(&bound);
+    close(bound.fd);
+    free(self);
+    return rc;
+  }
+  signal(SIGPIPE, SIG_IGN);
+  self->loop = loop;
+  self->bound = bound;
+  self->options = *options;
+  self->poll.data = self;
+  self->rest.data = self;
+  self->handles = 2;
+  uv_timer_init(loop, &self->rest);
+  uv_poll_start(&self->poll, UV_READABLE, on_connection);
+  *out = self;
+  return NM_OK;
+}
+
+struct nm_text nm_listener_address(const struct nm_listener *listener)
+{
+  return nm_text_from(listener->bound.address);
+}
+
+static void free_when_done(struct nm_listener *self)
+{
+  if (self->handles > 0 || self->streams > 0) return;
+  void (*on_closed)(void *data) = self->on_closed;
+  void *data = self->closed_data;
+  free(self);
+  if (on_closed) on_closed(data);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+  struct nm_listener *self = handle->data;
+  self->handles--;
+  free_when_done(self);
+}
+
+void nm_listener_close(struct nm_listener *listener, void (*on_closed)(void *data), void *data)
+{
+  nm_require(!listener->is_closing);
+  listener->is_closing = true;
+  listener->on_closed = on_closed;
+  listener->closed_data = data;
+  uv_close((uv_handle_t *)&listener->rest, on_handle_closed);
+  uv_close((uv_handle_t *)&listener->poll, on_handle_closed);
+  nm_net_unlink(&listener->bound);
+  close(listener->bound.fd);
+}
+
+uv_loop_t *nm_listener_loop(const struct nm_listener *listener)
+{
+  return listener->loop;
+}
+
+char *nm_listener_read_buffer(struct nm_listener *listener)
+{
+  return listener->read_buffer;
+}
+
+void nm_listener_stream_gone(struct nm_listener *listener)
+{
+  listener->streams--;
+  if (listener->is_closing) {
+    free_when_done(listener);
+  } else {
+    wake(listener);
+  }
+}

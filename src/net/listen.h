@@ -1,0 +1,39 @@
+/* listen.h - an address that accepts streams: "127.0.0.1:8443", "[::1]:0", "unix:var/netmove.sock".
+ *
+ * Accepting never spins: without a file descriptor, or at connections_max, it rests until a
+ * connection closes or a moment has passed; who knocks meanwhile waits in the system's backlog.
+ * Loop thread only.
+ */
+#pragma once
+
+#include <uv.h>
+
+#include "net/stream.h"
+
+struct nm_listener;
+
+struct nm_listener_options {
+  int connections_max; /* streams open at once */
+
+  /* A stream came; takes it: attend, start, and close it some day. */
+  void (*on_stream)(void *data, struct nm_stream *stream);
+
+  /* No connection or file descriptor is left: close one that can be spared.  May be NULL. */
+  void (*on_full)(void *data);
+
+  void *data;
+};
+
+/* Listens.  A unix socket gets mode 0600; a file left by a dead process is replaced, one on which
+ * somebody answers is not (NM_ECONFLICT), nor is anything but a socket.  Ignores SIGPIPE for the
+ * process: a peer that has gone must not end it.  Borrows options' data.  Gives *out. */
+NM_MUST_CHECK int nm_listener_open(struct nm_listener **out, uv_loop_t *loop,
+                                   struct nm_text address,
+                                   const struct nm_listener_options *options, struct nm_error *err);
+
+/* The address it really listens on ("127.0.0.1:41733"); lent as long as it lives. */
+struct nm_text nm_listener_address(const struct nm_listener *listener);
+
+/* Stops listening at once and removes its socket file.  Its streams live on; on_closed is called
+ * when the last of them is gone, and the listener with it. */
+void nm_listener_close(struct nm_listener *listener, void (*on_closed)(void *data), void *data);
