@@ -1,0 +1,69 @@
+/* internal.h - one sandboxed Lua state: its memory, its budget, and the way in.
+ *
+ * Private to script/, the only room that knows lua.h.
+ */
+#pragma once
+
+#include <lua.h>
+
+#include "base/error.h"
+#include "json/json.h"
+#include "script/value.h"
+
+enum nm_overrun { NM_OVERRUN_NONE = 0, NM_OVERRUN_INSTRUCTIONS = 1, NM_OVERRUN_CPU = 2 };
+
+enum nm_state_kind {
+  NM_STATE_BARE = 0,  /* no library at all: settings and tenants as code */
+  NM_STATE_RULES = 1, /* base, string, table, math, utf8 and require over what is embedded */
+};
+
+/* What one call may use. */
+struct nm_budget {
+  int64_t instructions; /* 0 = only time counts */
+  int64_t cpu_ms;
+};
+
+struct nm_state {
+  lua_State *L;
+  size_t used_bytes, max_bytes;
+  /* of the call that is under way, or of the last one */
+  struct nm_budget budget;
+  int64_t instructions;
+  int64_t started_mono_ns, looked_mono_ns;
+  int64_t cpu_began_ns;      /* -1 until the call has taken long enough to be worth a look */
+  enum nm_overrun overrun;
+  char where[160];           /* the author's line when it was noticed: "rules/acme.lua:12: ", or empty */
+};
+
+/* state.c */
+NM_MUST_CHECK int nm_state_open(struct nm_state *state, enum nm_state_kind kind, size_t max_bytes,
+                                struct nm_error *err); /* the struct must not move */
+void nm_state_close(struct nm_state *state);
+struct nm_state *nm_state_of(lua_State *L);
+
+/* For the torture test, of this thread: how many allocations succeed before all later ones fail;
+ * negative = no such end. */
+extern _Thread_local int64_t nm_state_allocations_left;
+
+/* budget.c */
+void nm_budget_arm(struct nm_state *state, const struct nm_budget *budget);
+void nm_budget_disarm(struct nm_state *state);
+
+/* modules.c: pushes nothing; sets the global `require`.  May throw. */
+void nm_modules_open(lua_State *L);
+
+/* call.c.  Runs f under lua_pcall with a traceback and a budget; f finds `call` as light userdata at 1
+ * and owns nothing.  0, NM_EINVAL (the code raised an error), NM_ELIMIT (overran its budget or its memory);
+ * err holds the message without traceback.  With an arena *trace gets the traceback. */
+NM_MUST_CHECK int nm_state_call(struct nm_state *state, lua_CFunction f, void *call,
+                                const struct nm_budget *budget, struct nm_arena *arena,
+                                struct nm_text *trace, struct nm_error *err);
+
+/* convert.c: the only place where values change language.  Both may throw (inside a call). */
+
+/* Pushes a copy; null is absent, integers stay integers. */
+void nm_push_json(lua_State *L, const json_t *value);
+
+/* Copies what stands at index into the arena; throws above its limits. */
+void nm_read_value(lua_State *L, int index, struct nm_arena *arena, struct nm_value *out);
+
