@@ -68,6 +68,7 @@ struct nm_store_options {
   /* Called on the writer thread after each commit that left new work; MAY NOT block. */
   void (*on_work)(void *data, unsigned work);
   void *data;
+  int64_t max_bytes; /* 0 = as the disk allows; beyond it NM_EFULL, as on a full disk */
 };
 
 /* Opens, migrates, checks, starts both threads.  A schema newer than ours, a second daemon on the
@@ -213,6 +214,8 @@ struct nm_store_page_save {
   int64_t rows;        /* 0: the empty page that ends the list; body is not kept */
   int64_t due_at_ms;   /* earliest ScheduleTime of its rows; 0 = now */
   struct nm_text body;
+  void *packed;        /* the store's own: the body compressed off the commit path */
+  size_t packed_len;
 };
 
 struct nm_store_page_load {

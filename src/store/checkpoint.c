@@ -1,0 +1,50 @@
+/* The log goes into the database on a thread of its own, so that no commit waits for it. */
+#include "store/sqlite.h"
+
+#include "base/log.h"
+
+int nm_sqlite_on_commit(void *data, sqlite3 *handle, const char *database, int pages)
+{
+  struct nm_sqlite *sqlite = data;
+  (void)handle;
+  (void)database;
+  uv_mutex_lock(&sqlite->checkpoint_lock);
+  if (pages < sqlite->wal_pages) sqlite->next_at_pages = NM_STORE_WAL_STEP_MAX_PAGES; /* began anew */
+  sqlite->wal_pages = pages;
+  if (pages >= sqlite->next_at_pages) uv_cond_signal(&sqlite->checkpoint_wanted);
+  uv_mutex_unlock(&sqlite->checkpoint_lock);
+  return SQLITE_OK;
+}
+
+/* Passive: copies what nobody reads and waits for nobody.  While commits keep coming it never
+ * reaches the end of the log; above the limit RESTART holds the writer back for the short rest. */
+static void checkpoint(struct nm_sqlite *sqlite)
+{
+  sqlite3 *handle = sqlite->checkpointer.handle;
+  int pages = 0, done = 0;
+  int rc = sqlite3_wal_checkpoint_v2(handle, NULL, SQLITE_CHECKPOINT_PASSIVE, &pages, &done);
+  if (rc == SQLITE_OK && pages > NM_STORE_WAL_MAX_PAGES)
+    rc = sqlite3_wal_checkpoint_v2(handle, NULL, SQLITE_CHECKPOINT_RESTART, &pages, &done);
+  if (rc == SQLITE_OK || (rc & 0xff) == SQLITE_BUSY) return;
+  if ((rc & 0xff) == SQLITE_IOERR) nm_sqlite_break(sqlite, sqlite3_errmsg(handle));
+  else
+    nm_log(NM_LOG_WARN, "store", NULL, "checkpoint of %s: %s; the log grows meanwhile",
+           sqlite->path, sqlite3_errmsg(handle));
+}
+
+void nm_sqlite_checkpoint(void *data)
+{
+  struct nm_sqlite *sqlite = data;
+  uv_mutex_lock(&sqlite->checkpoint_lock);
+  while (!sqlite->is_stopping) {
+    if (sqlite->wal_pages < sqlite->next_at_pages) {
+      uv_cond_wait(&sqlite->checkpoint_wanted, &sqlite->checkpoint_lock);
+      continue;
+    }
+    sqlite->next_at_pages = sqlite->wal_pages + NM_STORE_WAL_STEP_MAX_PAGES;
+    uv_mutex_unlock(&sqlite->checkpoint_lock);
+    if (!atomic_load(&sqlite->is_broken)) checkpoint(sqlite);
+    uv_mutex_lock(&sqlite->checkpoint_lock);
+  }
+  uv_mutex_unlock(&sqlite->checkpoint_lock);
+}

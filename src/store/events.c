@@ -1,0 +1,231 @@
+/* Events: into the journal, out to be planned, and what the plan made of them. */
+#include "store/internal.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+
+void nm_row_event(struct nm_row *row, struct nm_event *out)
+{
+  *out = (struct nm_event){
+    .id = nm_row_i64(row, 0),
+    .tenant_id = nm_row_i64(row, 1),
+    .received_at_ms = nm_row_i64(row, 2),
+    .kind = (enum nm_event_kind)nm_row_i64(row, 3),
+    .type = nm_row_i64(row, 4),
+    .channel_id = nm_row_i64(row, 5),
+    .template_id = nm_row_i64(row, 6),
+    .campaign = nm_row_text(row, 7),
+    .customer = nm_row_text(row, 8),
+    .stamp = nm_row_text(row, 9),
+    .name = nm_row_text(row, 10),
+    .foreign_id = nm_row_text(row, 11),
+    .body = nm_row_text(row, 12),
+  };
+}
+
+/* ---- accept ---------------------------------------------------------------------------------- */
+
+static int insert_event(struct nm_writer *writer, const struct nm_store_arrival *arrival,
+                        int64_t id, const struct nm_key *key)
+{
+  const struct nm_event *event = &arrival->event;
+  bool is_cancel = event->kind == NM_EVENT_CAMPAIGN && event->type == NM_EVENT_TYPE_CANCEL;
+  struct nm_text identity = { (const char *)key, arrival->window_ms > 0 ? sizeof *key : 0 };
+  return nm_db_run(
+    &writer->db,
+    "INSERT INTO events (id, tenant_id, received_at, kind, type, channel_id, template_id, campaign,"
+    " customer, stamp, name, foreign_id, body, rank, identity, identity_until)"
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+    NM_I(id), NM_I(event->tenant_id), NM_I(event->received_at_ms), NM_I(event->kind),
+    NM_I(event->type), NM_I(event->channel_id), NM_I(event->template_id), NM_T(event->campaign),
+    NM_T(event->customer), NM_T(event->stamp), NM_T(event->name), NM_T(event->foreign_id),
+    NM_B(event->body), NM_I(is_cancel ? 0 : 1), NM_B(identity),
+    NM_I(event->received_at_ms + arrival->window_ms));
+}
+
+int nm_writer_arrive(struct nm_writer *writer, struct nm_store_arrival *arrival)
+{
+  const struct nm_event *event = &arrival->event;
+  struct nm_key key = nm_recent_key(event->tenant_id, event->kind, arrival->identity);
+  int64_t first = 0;
+  if (arrival->window_ms > 0) first = nm_recent_find(&writer->recent, key, event->received_at_ms);
+  if (first) {
+    arrival->id = first;
+    arrival->is_duplicate = true;
+    return NM_OK;
+  }
+
+  int64_t id = nm_writer_id(writer);
+  int rc = insert_event(writer, arrival, id, &key);
+  if (rc) return rc;
+  if (arrival->window_ms > 0) {
+    rc = nm_writer_note(writer,
+                        (struct nm_pending){ .kind = NM_PENDING_RECENT_ADDED, .key = key });
+    if (!rc)
+      rc = nm_recent_add(&writer->recent, key, id, event->received_at_ms + arrival->window_ms,
+                         event->received_at_ms);
+    if (rc) return rc;
+  }
+  arrival->id = id;
+  arrival->is_duplicate = false;
+  writer->work |= NM_STORE_WORK_EVENTS;
+  return NM_OK;
+}
+
+int nm_writer_accept(struct nm_writer *writer, struct nm_store_accept *accept)
+{
+  for (size_t i = 0; i < accept->count; i++) {
+    int rc = nm_writer_arrive(writer, &accept->arrivals[i]);
+    if (rc) return rc;
+  }
+  return NM_OK;
+}
+
+/* ---- take ------------------------------------------------------------------------------------ */
+
+struct candidate {
+  int64_t rank;
+  int64_t id;
+};
+
+static int compare_candidates(const void *a, const void *b)
+{
+  const struct candidate *x = a, *y = b;
+  if (x->rank != y->rank) return x->rank < y->rank ? -1 : 1;
+  return (x->id > y->id) - (x->id < y->id);
+}
+
+static int collect(struct nm_writer *writer, sqlite3_stmt *stmt, struct candidate *out,
+                   size_t *count)
+{
+  int rc;
+  while ((rc = nm_db_step(&writer->db, stmt)) == 1)
+    out[(*count)++] = (struct candidate){ sqlite3_column_int64(stmt, 0),
+                                          sqlite3_column_int64(stmt, 1) };
+  return rc;
+}
+
+/* Up to max new ones and up to max that are due, together in the order of planning. */
+static int find_candidates(struct nm_writer *writer, const struct nm_store_take *take, size_t max,
+                           struct candidate *out, size_t *count)
+{
+  sqlite3_stmt *stmt;
+  int rc = nm_db_find(&writer->db, &stmt,
+                      "SELECT rank, id FROM events INDEXED BY events_new WHERE state = 0"
+                      " AND NOT is_claimed_event(id) ORDER BY rank, id LIMIT ?1",
+                      NM_I(max));
+  if (!rc) rc = collect(writer, stmt, out, count);
+  if (!rc)
+    rc = nm_db_find(&writer->db, &stmt,
+                    "SELECT rank, id FROM events INDEXED BY events_delayed WHERE state = 1"
+                    " AND due_at <= ?1 AND NOT is_claimed_event(id) ORDER BY due_at LIMIT ?2",
+                    NM_I(take->now_ms), NM_I(max));
+  if (!rc) rc = collect(writer, stmt, out, count);
+  if (!rc) qsort(out, *count, sizeof *out, compare_candidates);
+  return rc;
+}
+
+static int take_one(struct nm_writer *writer, struct nm_store_take *take, int64_t id)
+{
+  sqlite3_stmt *stmt;
+  int rc = nm_db_find(&writer->db, &stmt,
+                      "SELECT " NM_EVENT_COLUMNS " FROM events WHERE id = ?1", NM_I(id));
+  if (rc) return rc;
+  rc = nm_db_step(&writer->db, stmt);
+  if (rc != 1) return rc;
+  struct nm_row row = { .stmt = stmt, .arena = take->request.arena };
+  struct nm_event event;
+  nm_row_event(&row, &event);
+  sqlite3_reset(stmt);
+  if (row.is_short) return NM_ENOMEM;
+  rc = nm_writer_claim(writer, &writer->events, id, 0);
+  if (!rc) take->events[take->count++] = event;
+  return rc;
+}
+
+int nm_writer_take(struct nm_writer *writer, struct nm_store_take *take)
+{
+  size_t max = take->max < NM_STORE_TAKE_MAX ? take->max : NM_STORE_TAKE_MAX;
+  size_t count = 0;
+  take->count = 0;
+  int rc = nm_db_number(&writer->db, &take->next_due_ms, 0,
+                        "SELECT due_at FROM events INDEXED BY events_delayed WHERE state = 1"
+                        " AND due_at > ?1 ORDER BY due_at LIMIT 1",
+                        NM_I(take->now_ms));
+  if (rc || max == 0) return rc;
+  struct candidate *found = malloc(2 * max * sizeof *found);
+  take->events = nm_arena_alloc(take->request.arena, max * sizeof *take->events);
+  if (!found || !take->events) {
+    free(found);
+    return nm_fail(&take->request.error, NM_ENOMEM, "store: no memory to take %zu events", max);
+  }
+  rc = find_candidates(writer, take, max, found, &count);
+  for (size_t i = 0; rc == 0 && i < count && take->count < max; i++)
+    rc = take_one(writer, take, found[i].id);
+  free(found);
+  /* What fitted into the arena is enough for now. */
+  if (rc == NM_ENOMEM && !writer->db.failure && take->count > 0) rc = NM_OK;
+  return rc;
+}
+
+/* ---- plan ------------------------------------------------------------------------------------ */
+
+static int set_event(struct nm_writer *writer, const struct nm_plan *plan, struct nm_error *err)
+{
+  int rc = nm_db_run(&writer->db,
+                     "UPDATE events SET state = ?3, reason = ?4, due_at = ?5, generation_id = ?6"
+                     " WHERE id = ?1 AND tenant_id = ?2 AND state IN (0, 1)",
+                     NM_I(plan->event_id), NM_I(plan->tenant_id), NM_I(plan->state),
+                     NM_T(plan->reason), NM_I(plan->state == NM_EVENT_DELAYED ? plan->due_at_ms : 0),
+                     NM_I(plan->generation_id));
+  if (rc) return rc;
+  if (nm_db_changes(&writer->db) == 0)
+    return nm_fail(err, NM_ECONFLICT, "event %lld of tenant %lld does not wait to be planned",
+                   (long long)plan->event_id, (long long)plan->tenant_id);
+  if (plan->state == NM_EVENT_NEW) writer->work |= NM_STORE_WORK_EVENTS;
+  return NM_OK;
+}
+
+static int plan_messages(struct nm_writer *writer, const struct nm_plan *plan)
+{
+  for (size_t i = 0; i < plan->message_count; i++) {
+    struct nm_message *message = &plan->messages[i];
+    int covered = nm_writer_is_cancelled(writer, plan, message->campaign, message->channel_id,
+                                         message->triggered_at_ms);
+    if (covered < 0) return covered;
+    if (covered && message->state == NM_MESSAGE_WAITING) {
+      struct nm_pending note = { .kind = NM_PENDING_STATE,
+                                 .state = &message->state,
+                                 .was = message->state };
+      int rc = nm_writer_note(writer, note);
+      if (rc) return rc;
+      message->state = NM_MESSAGE_STOPPED;
+    }
+    message->tenant_id = plan->tenant_id;
+    message->event_id = plan->event_id;
+    int rc = nm_writer_add_message(writer, message, plan->stamp_ms);
+    if (rc) return rc;
+  }
+  return NM_OK;
+}
+
+static int plan_one(struct nm_writer *writer, struct nm_plan *plan, struct nm_store_request *request)
+{
+  int rc = set_event(writer, plan, &request->error);
+  if (!rc && plan->cancel) rc = nm_writer_cancel(writer, plan, request->arena);
+  if (!rc && plan->run) rc = nm_writer_add_run(writer, plan, request->arena);
+  if (!rc) rc = plan_messages(writer, plan);
+  for (size_t i = 0; rc == 0 && i < plan->update_count; i++)
+    rc = nm_writer_add_update(writer, plan, &plan->updates[i]);
+  return rc ? rc : nm_writer_release(writer, &writer->events, plan->event_id);
+}
+
+int nm_writer_plan(struct nm_writer *writer, struct nm_store_plan *plan)
+{
+  for (size_t i = 0; i < plan->count; i++) {
+    int rc = plan_one(writer, &plan->plans[i], &plan->request);
+    if (rc) return rc;
+  }
+  return NM_OK;
+}

@@ -1,0 +1,271 @@
+/* internal.h - what the files of this room share.  NB: no other room includes this.
+ *
+ * Three threads: the writer owns struct nm_writer, the reader and the checkpointer a connection
+ * each.  What is in memory only (claims, recent keys) changes with the transaction that caused it:
+ * every change is noted in `pending` and undone when that transaction does not reach the disk.
+ */
+#pragma once
+
+#include <sqlite3.h>
+
+#include "base/limits.h"
+#include "store/store.h"
+
+/* ---- backends -------------------------------------------------------------------------------- */
+
+struct nm_store { /* first in the struct of a backend */
+  int (*submit)(struct nm_store *store, struct nm_store_request *request);
+  void (*close)(struct nm_store *store);
+  bool (*is_sound)(struct nm_store *store);
+};
+
+/* Borrows path and options, gives *out. */
+NM_MUST_CHECK int nm_sqlite_open(struct nm_store **out, struct nm_text path,
+                                 const struct nm_store_options *options, struct nm_error *err);
+
+/* ---- one connection (db.c) --------------------------------------------------------------------- */
+
+enum { NM_DB_STATEMENTS_MAX = 256 }; /* a power of two above twice the texts that one thread uses */
+
+struct nm_db {
+  sqlite3 *handle;
+  int failure;           /* SQLite's code of the first failure since begin; 0 = none */
+  struct nm_error error; /* and what it said */
+  struct {
+    const char *sql; /* compared by address: every text is a literal */
+    sqlite3_stmt *stmt;
+  } cached[NM_DB_STATEMENTS_MAX];
+};
+
+enum nm_value_kind { NM_VALUE_NUMBER = 0, NM_VALUE_TEXT = 1, NM_VALUE_BLOB = 2 };
+
+struct nm_value {
+  enum nm_value_kind kind;
+  int64_t number;
+  struct nm_text text;
+};
+
+#define NM_I(x) ((struct nm_value){ .kind = NM_VALUE_NUMBER, .number = (int64_t)(x) })
+#define NM_T(x) ((struct nm_value){ .kind = NM_VALUE_TEXT, .text = (x) })
+#define NM_B(x) ((struct nm_value){ .kind = NM_VALUE_BLOB, .text = (x) })
+
+#define NM_VALUES(...)                                                                             \
+  (const struct nm_value[]){ __VA_ARGS__ },                                                        \
+    sizeof((const struct nm_value[]){ __VA_ARGS__ }) / sizeof(struct nm_value)
+
+/* Runs one statement to its end; the macros bind values from ?1 on. */
+#define nm_db_run(db, sql, ...) nm_db_run_values(db, sql, NM_VALUES(__VA_ARGS__))
+/* Starts a statement whose rows nm_db_step() gives. */
+#define nm_db_find(db, out, sql, ...) nm_db_find_values(db, out, sql, NM_VALUES(__VA_ARGS__))
+
+NM_MUST_CHECK int nm_db_open(struct nm_db *db, const char *path, int busy_timeout_ms,
+                             struct nm_error *err);
+void nm_db_close(struct nm_db *db);
+
+/* All return 0 or NM_E..., with db->failure and db->error set. */
+NM_MUST_CHECK int nm_db_exec(struct nm_db *db, const char *sql);
+NM_MUST_CHECK int nm_db_run_values(struct nm_db *db, const char *sql, const struct nm_value *values,
+                                   size_t count);
+NM_MUST_CHECK int nm_db_find_values(struct nm_db *db, sqlite3_stmt **out, const char *sql,
+                                    const struct nm_value *values, size_t count);
+
+/* 1 = a row is there, 0 = no more, else NM_E... */
+NM_MUST_CHECK int nm_db_step(struct nm_db *db, sqlite3_stmt *stmt);
+
+/* The number in the first column of the first row; `otherwise` where there is none. */
+NM_MUST_CHECK int nm_db_number_values(struct nm_db *db, int64_t *out, int64_t otherwise,
+                                      const char *sql, const struct nm_value *values, size_t count);
+#define nm_db_number(db, out, otherwise, sql, ...)                                                 \
+  nm_db_number_values(db, out, otherwise, sql, NM_VALUES(__VA_ARGS__))
+
+static inline int64_t nm_db_changes(const struct nm_db *db)
+{
+  return sqlite3_changes64(db->handle);
+}
+
+/* Reading a row into an arena; is_short tells afterwards that memory did not do. */
+struct nm_row {
+  sqlite3_stmt *stmt;
+  struct nm_arena *arena;
+  bool is_short;
+};
+
+struct nm_text nm_row_text(struct nm_row *row, int column);
+static inline int64_t nm_row_i64(struct nm_row *row, int column)
+{
+  return sqlite3_column_int64(row->stmt, column);
+}
+
+/* ---- schema (schema.c) --------------------------------------------------------------------------- */
+
+/* Checks what is there and brings it to our version. */
+NM_MUST_CHECK int nm_schema_migrate(struct nm_db *db, const char *path, struct nm_error *err);
+
+/* ---- what the writer knows by heart ------------------------------------------------------------ */
+
+/* The map from identity to event (recent.c). */
+struct nm_key {
+  uint64_t a, b; /* b is never 0 */
+};
+
+struct nm_recent_entry {
+  struct nm_key key;
+  int64_t id;
+  int64_t until_ms;
+};
+
+struct nm_recent {
+  struct nm_recent_entry *slots;
+  size_t capacity, count;
+};
+
+struct nm_key nm_recent_key(int64_t tenant_id, enum nm_event_kind kind, struct nm_text identity);
+/* The first event of that identity whose window holds `now_ms`; 0 = none. */
+int64_t nm_recent_find(const struct nm_recent *recent, struct nm_key key, int64_t now_ms);
+NM_MUST_CHECK int nm_recent_add(struct nm_recent *recent, struct nm_key key, int64_t id,
+                                int64_t until_ms, int64_t now_ms);
+void nm_recent_remove(struct nm_recent *recent, struct nm_key key);
+void nm_recent_deinit(struct nm_recent *recent);
+
+/* Ids that somebody works on (claims.c). */
+struct nm_claim {
+  int64_t id;
+  int64_t run_id;
+  bool is_fenced; /* a cancel came while it was out */
+};
+
+struct nm_claims {
+  struct nm_claim *slots;
+  size_t capacity, count;
+};
+
+struct nm_claim *nm_claims_find(const struct nm_claims *claims, int64_t id);
+NM_MUST_CHECK int nm_claims_add(struct nm_claims *claims, int64_t id, int64_t run_id);
+void nm_claims_remove(struct nm_claims *claims, int64_t id);
+void nm_claims_deinit(struct nm_claims *claims);
+
+/* What to do when the transaction is on disk, or is not (pending.c). */
+enum nm_pending_kind {
+  NM_PENDING_RECENT_ADDED = 0, /* undo: forget the key */
+  NM_PENDING_CLAIMED = 1,      /* undo: let go */
+  NM_PENDING_RELEASED = 2,     /* done: let go */
+  NM_PENDING_FENCED = 3,       /* undo: clear the mark */
+  NM_PENDING_STATE = 4,        /* undo: put the asker's enum back */
+  NM_PENDING_NUMBER = 5,       /* undo: put the asker's number back */
+};
+
+struct nm_pending {
+  enum nm_pending_kind kind;
+  struct nm_claims *claims;
+  int64_t id;
+  struct nm_key key;
+  enum nm_message_state *state;
+  enum nm_message_state was;
+  int64_t *number;
+  int64_t number_was;
+};
+
+enum { NM_RETAIN_TABLES = 5 };
+
+struct nm_writer {
+  struct nm_db db;
+  int64_t last_id;
+  struct nm_recent recent;
+  struct nm_claims events, messages, batches;
+  struct nm_pending *pending;
+  size_t pending_count, pending_capacity;
+  unsigned work;                           /* of this transaction */
+  int64_t retain_after[NM_RETAIN_TABLES]; /* how far the sweep of each table is */
+};
+
+NM_MUST_CHECK int nm_writer_init(struct nm_writer *writer); /* the connection is open */
+void nm_writer_deinit(struct nm_writer *writer);            /* and closes it */
+
+/* The next id of the one sequence. */
+int64_t nm_writer_id(struct nm_writer *writer);
+
+NM_MUST_CHECK int nm_writer_note(struct nm_writer *writer, struct nm_pending pending);
+NM_MUST_CHECK int nm_writer_claim(struct nm_writer *writer, struct nm_claims *claims, int64_t id,
+                                  int64_t run_id);
+NM_MUST_CHECK int nm_writer_release(struct nm_writer *writer, struct nm_claims *claims, int64_t id);
+/* Sets what is both input and output of a request. */
+NM_MUST_CHECK int nm_writer_set(struct nm_writer *writer, int64_t *number, int64_t value);
+void nm_writer_keep(struct nm_writer *writer);
+void nm_writer_undo(struct nm_writer *writer, size_t from);
+
+/* Stops what a fence of an earlier process left waiting because it was in flight. */
+NM_MUST_CHECK int nm_writer_recover(struct nm_writer *writer);
+
+/* ---- verbs of the writer --------------------------------------------------------------------------- */
+
+int nm_writer_accept(struct nm_writer *writer, struct nm_store_accept *accept);
+int nm_writer_arrive(struct nm_writer *writer, struct nm_store_arrival *arrival);
+int nm_writer_take(struct nm_writer *writer, struct nm_store_take *take);
+int nm_writer_plan(struct nm_writer *writer, struct nm_store_plan *plan);
+int nm_writer_lease(struct nm_writer *writer, struct nm_store_lease *lease);
+int nm_writer_finish(struct nm_writer *writer, struct nm_store_finish *finish);
+int nm_writer_page_save(struct nm_writer *writer, struct nm_store_page_save *save);
+int nm_writer_expand(struct nm_writer *writer, struct nm_store_expand *expand);
+int nm_writer_run_set(struct nm_writer *writer, struct nm_store_run_set *set);
+int nm_writer_fence(struct nm_writer *writer, struct nm_store_fence *fence);
+int nm_writer_batch_take(struct nm_writer *writer, struct nm_store_batch_take *take);
+int nm_writer_batch_finish(struct nm_writer *writer, struct nm_store_batch_finish *finish);
+int nm_writer_tenant_save(struct nm_writer *writer, struct nm_store_tenant_save *save);
+int nm_writer_generation_save(struct nm_writer *writer, struct nm_store_generation_save *save);
+int nm_writer_profile_save(struct nm_writer *writer, struct nm_store_profile_save *save);
+int nm_writer_listener_save(struct nm_writer *writer, struct nm_store_listener_save *save);
+int nm_writer_retry(struct nm_writer *writer, struct nm_store_retry *retry);
+int nm_writer_retain(struct nm_writer *writer, struct nm_store_retain *retain);
+
+/* Pieces that several verbs use. */
+int nm_writer_add_message(struct nm_writer *writer, struct nm_message *message, int64_t stamp_ms);
+int nm_writer_add_update(struct nm_writer *writer, const struct nm_plan *plan,
+                         struct nm_update *update);
+int nm_writer_add_run(struct nm_writer *writer, const struct nm_plan *plan,
+                      struct nm_arena *arena);
+int nm_writer_cancel(struct nm_writer *writer, const struct nm_plan *plan, struct nm_arena *arena);
+/* 1 where a tombstone covers what this event triggered, 0 where none does, else NM_E... */
+int nm_writer_is_cancelled(struct nm_writer *writer, const struct nm_plan *plan,
+                           struct nm_text campaign, int64_t channel_id, int64_t triggered_at_ms);
+
+/* ---- verbs of the reader --------------------------------------------------------------------------- */
+
+/* Compresses the page on the reader's thread, off the commit path. */
+int nm_pages_pack(struct nm_store_page_save *save);
+void nm_pages_forget(struct nm_store_page_save *save); /* frees what pack made */
+
+int nm_reader_resume(struct nm_db *db, struct nm_store_resume *resume);
+int nm_reader_page_load(struct nm_db *db, struct nm_store_page_load *load);
+int nm_reader_tenants_load(struct nm_db *db, struct nm_store_tenants_load *load);
+int nm_reader_generations_load(struct nm_db *db, struct nm_store_generations_load *load);
+int nm_reader_profiles_load(struct nm_db *db, struct nm_store_profiles_load *load);
+int nm_reader_listeners_load(struct nm_db *db, struct nm_store_listeners_load *load);
+int nm_reader_query(struct nm_db *db, struct nm_store_query *query);
+
+/* ---- rows -------------------------------------------------------------------------------------------- */
+
+/* States of a row of `updates`. */
+enum nm_update_state {
+  NM_UPDATE_WAITING = 0,
+  NM_UPDATE_BLOCKED = 1, /* its customer stands in an unsettled batch */
+  NM_UPDATE_BATCHED = 2,
+  NM_UPDATE_DEAD = 3,
+  NM_UPDATE_DONE = 4,
+};
+
+#define NM_EVENT_COLUMNS                                                                           \
+  "id, tenant_id, received_at, kind, type, channel_id, template_id, campaign, customer, stamp, "   \
+  "name, foreign_id, body"
+#define NM_MESSAGE_COLUMNS                                                                         \
+  "id, tenant_id, event_id, run_id, generation_id, state, priority, channel, channel_id, "         \
+  "template_id, campaign, customer, address, name, provider, content, stamp, reason, "             \
+  "triggered_at, created_at, due_at, expires_at, quiet_from, quiet_to, attempts"
+#define NM_RUN_COLUMNS                                                                             \
+  "id, tenant_id, event_id, generation_id, channel_id, state, campaign, stamp, reason, "           \
+  "quiet_from, quiet_to, triggered_at, created_at, fenced_at, rows_fetched, pages_fetched, "       \
+  "is_fetched, cursor_page, cursor_row, made, repeated, skipped, held, sent, dead, stopped, "      \
+  "expired, in_flight_at_fence"
+
+void nm_row_event(struct nm_row *row, struct nm_event *out);
+void nm_row_message(struct nm_row *row, struct nm_message *out);
+void nm_row_run(struct nm_row *row, struct nm_run *out);

@@ -1,0 +1,236 @@
+/* Messages: made, leased to a lane, finished. */
+#include "store/internal.h"
+
+#include "base/clock.h"
+
+void nm_row_message(struct nm_row *row, struct nm_message *out)
+{
+  *out = (struct nm_message){
+    .id = nm_row_i64(row, 0),
+    .tenant_id = nm_row_i64(row, 1),
+    .event_id = nm_row_i64(row, 2),
+    .run_id = nm_row_i64(row, 3),
+    .generation_id = nm_row_i64(row, 4),
+    .state = (enum nm_message_state)nm_row_i64(row, 5),
+    .priority = (enum nm_message_priority)nm_row_i64(row, 6),
+    .channel = (enum nm_channel)nm_row_i64(row, 7),
+    .channel_id = nm_row_i64(row, 8),
+    .template_id = nm_row_i64(row, 9),
+    .campaign = nm_row_text(row, 10),
+    .customer = nm_row_text(row, 11),
+    .address = nm_row_text(row, 12),
+    .name = nm_row_text(row, 13),
+    .provider = nm_row_text(row, 14),
+    .content = nm_row_text(row, 15),
+    .stamp = nm_row_text(row, 16),
+    .reason = nm_row_text(row, 17),
+    .triggered_at_ms = nm_row_i64(row, 18),
+    .created_at_ms = nm_row_i64(row, 19),
+    .due_at_ms = nm_row_i64(row, 20),
+    .expires_at_ms = nm_row_i64(row, 21),
+    .quiet = { (int)nm_row_i64(row, 22), (int)nm_row_i64(row, 23) },
+    .attempts = (int)nm_row_i64(row, 24),
+  };
+}
+
+int nm_writer_add_message(struct nm_writer *writer, struct nm_message *message, int64_t stamp_ms)
+{
+  int64_t now_ms = nm_clock_wall_ms();
+  bool is_waiting = message->state == NM_MESSAGE_WAITING;
+  if (message->created_at_ms == 0) message->created_at_ms = now_ms;
+  if (message->due_at_ms == 0) message->due_at_ms = message->created_at_ms;
+  message->id = nm_writer_id(writer);
+  if (is_waiting) writer->work |= NM_STORE_WORK_MESSAGES;
+  return nm_db_run(
+    &writer->db,
+    "INSERT INTO messages (" NM_MESSAGE_COLUMNS ", stamp_ms, ended_at) VALUES (?1, ?2, ?3, ?4, ?5,"
+    " ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24,"
+    " ?25, ?26, ?27)",
+    NM_I(message->id), NM_I(message->tenant_id), NM_I(message->event_id), NM_I(message->run_id),
+    NM_I(message->generation_id), NM_I(message->state), NM_I(message->priority),
+    NM_I(message->channel), NM_I(message->channel_id), NM_I(message->template_id),
+    NM_T(message->campaign), NM_T(message->customer), NM_T(message->address), NM_T(message->name),
+    NM_T(message->provider), NM_T(message->content), NM_T(message->stamp), NM_T(message->reason),
+    NM_I(message->triggered_at_ms), NM_I(message->created_at_ms), NM_I(message->due_at_ms),
+    NM_I(message->expires_at_ms), NM_I(message->quiet.from_minute), NM_I(message->quiet.to_minute),
+    NM_I(message->attempts), NM_I(stamp_ms), NM_I(is_waiting ? 0 : now_ms));
+}
+
+/* ---- lease ----------------------------------------------------------------------------------- */
+
+static int lease_one(struct nm_writer *writer, struct nm_store_lease *lease, sqlite3_stmt *stmt)
+{
+  struct nm_row row = { .stmt = stmt, .arena = lease->request.arena };
+  struct nm_message message;
+  nm_row_message(&row, &message);
+  if (row.is_short) return NM_ENOMEM;
+  int rc = nm_writer_claim(writer, &writer->messages, message.id, message.run_id);
+  if (!rc) lease->messages[lease->count++] = message;
+  return rc;
+}
+
+static void note_due(struct nm_store_lease *lease, int64_t due_at_ms)
+{
+  if (lease->next_due_ms == 0 || due_at_ms < lease->next_due_ms) lease->next_due_ms = due_at_ms;
+}
+
+/* Those of one priority that are due, in order, until max; the first that stays is noted. */
+static int lease_priority(struct nm_writer *writer, struct nm_store_lease *lease, size_t max,
+                          int priority)
+{
+  sqlite3_stmt *stmt;
+  int rc = nm_db_find(&writer->db, &stmt,
+                      "SELECT " NM_MESSAGE_COLUMNS " FROM messages INDEXED BY messages_waiting"
+                      " WHERE state = 0 AND tenant_id = ?1 AND provider = ?2 AND priority = ?3"
+                      " AND NOT is_claimed_message(id) ORDER BY due_at, id",
+                      NM_I(lease->tenant_id), NM_T(lease->provider), NM_I(priority));
+  while (rc == 0 && (rc = nm_db_step(&writer->db, stmt)) == 1) {
+    int64_t due_at_ms = sqlite3_column_int64(stmt, 20);
+    if (due_at_ms > lease->now_ms || lease->count == max) {
+      note_due(lease, due_at_ms > 0 ? due_at_ms : 1);
+      sqlite3_reset(stmt);
+      return NM_OK;
+    }
+    rc = lease_one(writer, lease, stmt);
+    if (rc == NM_ENOMEM && !writer->db.failure && lease->count > 0) {
+      /* What fitted into the arena is enough for now. */
+      note_due(lease, due_at_ms > 0 ? due_at_ms : 1);
+      rc = NM_OK;
+      break;
+    }
+  }
+  sqlite3_reset(stmt);
+  return rc;
+}
+
+int nm_writer_lease(struct nm_writer *writer, struct nm_store_lease *lease)
+{
+  size_t max = lease->max < NM_LANE_LEASE_MAX ? lease->max : NM_LANE_LEASE_MAX;
+  lease->count = 0;
+  lease->next_due_ms = 0;
+  lease->messages = nm_arena_alloc(lease->request.arena, (max ? max : 1) * sizeof *lease->messages);
+  if (!lease->messages)
+    return nm_fail(&lease->request.error, NM_ENOMEM, "store: no memory to lease %zu messages", max);
+  int rc = NM_OK;
+  for (int priority = NM_PRIORITY_SINGLE; rc == 0 && priority <= NM_PRIORITY_RUN; priority++)
+    rc = lease_priority(writer, lease, max, priority);
+  return rc;
+}
+
+/* ---- finish ---------------------------------------------------------------------------------- */
+
+/* What a request changes in one run's counts: one UPDATE a run, not one a message. */
+struct tally {
+  int64_t run_id;
+  int64_t ended, sent, dead, stopped, expired;
+};
+
+enum { TALLIES_MAX = 32 };
+
+struct tallies {
+  struct tally items[TALLIES_MAX];
+  size_t count;
+};
+
+static int write_tallies(struct nm_writer *writer, struct tallies *tallies)
+{
+  for (size_t i = 0; i < tallies->count; i++) {
+    const struct tally *tally = &tallies->items[i];
+    int rc = nm_db_run(&writer->db,
+                       "UPDATE runs SET open = open - ?2, sent = sent + ?3, dead = dead + ?4,"
+                       " stopped = stopped + ?5, expired = expired + ?6,"
+                       " ended_at = CASE WHEN state = 4 AND open = ?2 THEN ?7 ELSE ended_at END,"
+                       " state = CASE WHEN state = 4 AND open = ?2 THEN 5 ELSE state END"
+                       " WHERE id = ?1",
+                       NM_I(tally->run_id), NM_I(tally->ended), NM_I(tally->sent),
+                       NM_I(tally->dead), NM_I(tally->stopped), NM_I(tally->expired),
+                       NM_I(nm_clock_wall_ms()));
+    if (rc) return rc;
+  }
+  tallies->count = 0;
+  return NM_OK;
+}
+
+static int count_end(struct nm_writer *writer, struct tallies *tallies, int64_t run_id,
+                     enum nm_message_state state)
+{
+  size_t i = 0;
+  if (run_id == 0 || state == NM_MESSAGE_WAITING) return NM_OK;
+  while (i < tallies->count && tallies->items[i].run_id != run_id)
+    i++;
+  if (i == TALLIES_MAX) {
+    int rc = write_tallies(writer, tallies);
+    if (rc) return rc;
+    i = 0;
+  }
+  if (i == tallies->count) tallies->items[tallies->count++] = (struct tally){ .run_id = run_id };
+  struct tally *tally = &tallies->items[i];
+  tally->ended++;
+  if (state == NM_MESSAGE_SENT) tally->sent++;
+  if (state == NM_MESSAGE_DEAD) tally->dead++;
+  if (state == NM_MESSAGE_STOPPED) tally->stopped++;
+  if (state == NM_MESSAGE_EXPIRED) tally->expired++;
+  return NM_OK;
+}
+
+static int add_attempt(struct nm_writer *writer, const struct nm_finish *item)
+{
+  return nm_db_run(&writer->db,
+                   "INSERT INTO attempts (message_id, id, started_at, ended_at, outcome, code,"
+                   " reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                   NM_I(item->message_id), NM_I(nm_writer_id(writer)), NM_I(item->started_at_ms),
+                   NM_I(item->ended_at_ms), NM_I(item->outcome), NM_I(item->code),
+                   NM_T(item->reason));
+}
+
+/* The content of what went out, expired or was stopped is of no more use: dropping it bounds the
+ * disk. */
+static int end_message(struct nm_writer *writer, const struct nm_finish *item,
+                       enum nm_message_state state, struct nm_text reason)
+{
+  if (state == NM_MESSAGE_WAITING)
+    return nm_db_run(&writer->db,
+                     "UPDATE messages SET due_at = CASE WHEN ?2 > 0 THEN ?2 ELSE due_at END,"
+                     " attempts = ?3, reason = CASE WHEN ?4 <> '' THEN ?4 ELSE reason END"
+                     " WHERE id = ?1 AND state = 0",
+                     NM_I(item->message_id), NM_I(item->due_at_ms), NM_I(item->attempts),
+                     NM_T(reason));
+  return nm_db_run(&writer->db,
+                   "UPDATE messages SET state = ?2, attempts = ?3, ended_at = ?5,"
+                   " reason = CASE WHEN ?4 <> '' OR ?2 = 1 THEN ?4 ELSE reason END,"
+                   " content = CASE WHEN ?2 IN (1, 3, 5) THEN '' ELSE content END"
+                   " WHERE id = ?1 AND state = 0",
+                   NM_I(item->message_id), NM_I(state), NM_I(item->attempts), NM_T(reason),
+                   NM_I(nm_clock_wall_ms()));
+}
+
+static int finish_one(struct nm_writer *writer, const struct nm_finish *item,
+                      struct tallies *tallies)
+{
+  const struct nm_claim *claim = nm_claims_find(&writer->messages, item->message_id);
+  enum nm_message_state state = item->state;
+  struct nm_text reason = item->reason;
+  if (state == NM_MESSAGE_WAITING && claim && claim->is_fenced) {
+    state = NM_MESSAGE_STOPPED;
+    reason = NM_TEXT("cancelled");
+  }
+  int64_t run_id = claim ? claim->run_id : item->run_id;
+  int rc = end_message(writer, item, state, reason);
+  if (rc) return rc;
+  /* A message that has its end already keeps it: finishing twice counts once. */
+  if (nm_db_changes(&writer->db) > 0) {
+    if (item->has_attempt) rc = add_attempt(writer, item);
+    if (!rc) rc = count_end(writer, tallies, run_id, state);
+  }
+  return rc ? rc : nm_writer_release(writer, &writer->messages, item->message_id);
+}
+
+int nm_writer_finish(struct nm_writer *writer, struct nm_store_finish *finish)
+{
+  struct tallies tallies = { .count = 0 };
+  for (size_t i = 0; i < finish->count; i++) {
+    int rc = finish_one(writer, &finish->items[i], &tallies);
+    if (rc) return rc;
+  }
+  return write_tallies(writer, &tallies);
+}

@@ -1,0 +1,80 @@
+/* The reader: everything that only looks, on a connection of its own.  It also compresses pages on
+ * their way to the writer. */
+#include "store/sqlite.h"
+
+#include "base/clock.h"
+
+enum { IDLE_MS = 60 * 1000, PROGRESS_STEPS = 2000 };
+
+static int run_verb(struct nm_db *db, struct nm_store_request *request)
+{
+  void *asked = request;
+  switch (request->verb) {
+  case NM_STORE_RESUME: return nm_reader_resume(db, asked);
+  case NM_STORE_PAGE_LOAD: return nm_reader_page_load(db, asked);
+  case NM_STORE_TENANTS_LOAD: return nm_reader_tenants_load(db, asked);
+  case NM_STORE_GENERATIONS_LOAD: return nm_reader_generations_load(db, asked);
+  case NM_STORE_PROFILES_LOAD: return nm_reader_profiles_load(db, asked);
+  case NM_STORE_LISTENERS_LOAD: return nm_reader_listeners_load(db, asked);
+  case NM_STORE_QUERY: return nm_reader_query(db, asked);
+  default: break;
+  }
+  return nm_fail(&request->error, NM_EINTERNAL, "store: no verb %d", (int)request->verb);
+}
+
+static int is_late(void *data)
+{
+  return nm_clock_mono_ms() > *(const int64_t *)data;
+}
+
+static void look(struct nm_db *db, struct nm_store_request *request)
+{
+  int64_t until_ms = nm_clock_mono_ms() + NM_STORE_QUERY_MAX_MS;
+  db->failure = 0;
+  db->error = (struct nm_error){ 0 };
+  request->error = (struct nm_error){ 0 };
+  if (request->verb == NM_STORE_QUERY)
+    sqlite3_progress_handler(db->handle, PROGRESS_STEPS, is_late, &until_ms);
+  int rc = nm_db_run_values(db, "BEGIN", NULL, 0); /* one picture for all statements */
+  if (!rc) rc = run_verb(db, request);
+  sqlite3_progress_handler(db->handle, 0, NULL, NULL);
+  if (!sqlite3_get_autocommit(db->handle)) sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
+  if (rc == NM_ETIMEOUT)
+    nm_fail(&request->error, rc, "cut after %d ms: ask for less", NM_STORE_QUERY_MAX_MS);
+  else if (rc && db->failure) request->error = db->error;
+  request->rc = rc;
+}
+
+static void pack(struct nm_sqlite *sqlite, struct nm_store_request *request)
+{
+  struct nm_store_page_save *save = (struct nm_store_page_save *)request;
+  request->error = (struct nm_error){ 0 };
+  request->rc = nm_pages_pack(save);
+  if (request->rc == NM_OK) {
+    request->rc = nm_mailbox_post(&sqlite->writer_box, &request->task.mail);
+    if (request->rc == NM_OK) return;
+    nm_fail(&request->error, request->rc, "store: %s", nm_code_name(request->rc));
+  }
+  nm_pages_forget(save);
+  nm_task_return(&request->task);
+}
+
+void nm_sqlite_read(void *data)
+{
+  struct nm_sqlite *sqlite = data;
+  for (;;) {
+    bool is_filled = nm_mailbox_wait(&sqlite->reader_box, IDLE_MS);
+    struct nm_mail *mail = nm_mailbox_take(&sqlite->reader_box, 1);
+    if (mail) {
+      struct nm_store_request *request = (struct nm_store_request *)mail;
+      if (request->verb == NM_STORE_PAGE_SAVE) {
+        pack(sqlite, request);
+      } else {
+        look(&sqlite->reader, request);
+        nm_task_return(&request->task);
+      }
+    } else if (!is_filled && nm_mailbox_is_closed(&sqlite->reader_box)) {
+      break;
+    }
+  }
+}

@@ -1,0 +1,216 @@
+/* Opening and closing: the file, its check, three connections, three threads. */
+#include "store/sqlite.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+enum { BUSY_TIMEOUT_MS = 5000 };
+
+/* ---- requests ---------------------------------------------------------------------------------- */
+
+static int submit(struct nm_store *store, struct nm_store_request *request)
+{
+  struct nm_sqlite *sqlite = (struct nm_sqlite *)store;
+  if (request->verb >= NM_STORE_RESUME)
+    return nm_mailbox_post(&sqlite->reader_box, &request->task.mail);
+  if (atomic_load(&sqlite->is_broken)) return NM_EIO;
+  if (request->verb == NM_STORE_PAGE_SAVE) {
+    struct nm_store_page_save *save = (struct nm_store_page_save *)request;
+    save->packed = NULL;
+    save->packed_len = 0;
+    return nm_mailbox_post(&sqlite->reader_box, &request->task.mail);
+  }
+  return nm_mailbox_post(&sqlite->writer_box, &request->task.mail);
+}
+
+static bool is_sound(struct nm_store *store)
+{
+  return !atomic_load(&((struct nm_sqlite *)store)->is_broken);
+}
+
+/* ---- the file ---------------------------------------------------------------------------------- */
+
+static int make_folders(const char *path, struct nm_error *err)
+{
+  char folder[4096];
+  int len = snprintf(folder, sizeof folder, "%s", path);
+  if (len < 0 || (size_t)len >= sizeof folder)
+    return nm_fail(err, NM_EINVAL, "the path of the store is too long");
+  for (char *at = folder + 1; *at; at++) {
+    if (*at != '/') continue;
+    *at = '\0';
+    if (mkdir(folder, 0750) && errno != EEXIST)
+      return nm_fail(err, NM_EIO, "folder %s cannot be made: %s", folder, strerror(errno));
+    *at = '/';
+  }
+  return NM_OK;
+}
+
+/* Made by us, so that it and the files SQLite puts beside it are nobody else's to read. */
+static int make_file(const char *path, struct nm_error *err)
+{
+  int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0) return nm_fail(err, NM_EIO, "%s cannot be opened: %s", path, strerror(errno));
+  close(fd);
+  return NM_OK;
+}
+
+/* A log that was left behind: the last process did not close. */
+static bool was_closed(const char *path)
+{
+  char wal[4096 + 8];
+  struct stat status;
+  snprintf(wal, sizeof wal, "%s-wal", path);
+  return stat(wal, &status) != 0 || status.st_size == 0;
+}
+
+static int check_file(struct nm_db *db, const char *path, struct nm_error *err)
+{
+  struct stat status;
+  sqlite3_stmt *stmt;
+  if (stat(path, &status) || status.st_size > NM_STORE_CHECK_MAX_BYTES) return NM_OK;
+  nm_log(NM_LOG_INFO, "store", NULL, "%s was not closed; checking it", path);
+  int rc = nm_db_find_values(db, &stmt, "PRAGMA quick_check(1)", NULL, 0);
+  if (!rc) rc = nm_db_step(db, stmt);
+  if (rc < 0) return nm_fail(err, rc, "%s cannot be read: %s", path, db->error.text);
+  const char *word = rc == 1 ? (const char *)sqlite3_column_text(stmt, 0) : NULL;
+  if (word && strcmp(word, "ok") == 0) rc = NM_OK;
+  else
+    rc = nm_fail(err, NM_EIO, "%s is damaged (%s): put a backup in its place, or rescue what is "
+                 "left with sqlite3 .recover", path, word ? word : "no answer");
+  sqlite3_reset(stmt);
+  return rc;
+}
+
+static int open_writer(struct nm_sqlite *sqlite, struct nm_error *err)
+{
+  struct nm_db *db = &sqlite->writer.db;
+  bool is_clean = was_closed(sqlite->path);
+  char limit[64];
+  int rc = nm_db_open(db, sqlite->path, BUSY_TIMEOUT_MS, err);
+  if (rc) return rc;
+  if (!is_clean) rc = check_file(db, sqlite->path, err);
+  if (rc) return rc;
+  rc = nm_db_exec(db, "PRAGMA journal_mode = WAL");
+  if (!rc)
+    rc = nm_db_exec(db, "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;"
+                        "PRAGMA journal_size_limit = 67108864");
+  if (rc)
+    return nm_fail(err, rc, "%s cannot be used, it may be damaged: %s", sqlite->path, db->error.text);
+  rc = nm_schema_migrate(db, sqlite->path, err);
+  if (rc) return rc;
+  if (sqlite->options.max_bytes > 0) {
+    snprintf(limit, sizeof limit, "PRAGMA max_page_count = %" PRId64,
+             sqlite->options.max_bytes / 4096 + 1);
+    rc = nm_db_exec(db, limit);
+  }
+  if (!rc) rc = nm_writer_init(&sqlite->writer);
+  if (rc) nm_fail(err, rc, "%s cannot be read: %s", sqlite->path, db->error.text);
+  sqlite3_wal_hook(db->handle, nm_sqlite_on_commit, sqlite);
+  return rc;
+}
+
+static int open_connections(struct nm_sqlite *sqlite, struct nm_error *err)
+{
+  int rc = open_writer(sqlite, err);
+  if (!rc) rc = nm_db_open(&sqlite->reader, sqlite->path, BUSY_TIMEOUT_MS, err);
+  if (!rc && nm_db_exec(&sqlite->reader, "PRAGMA query_only = ON"))
+    rc = nm_fail(err, NM_EIO, "%s: %s", sqlite->path, sqlite->reader.error.text);
+  if (!rc) rc = nm_db_open(&sqlite->checkpointer, sqlite->path, BUSY_TIMEOUT_MS, err);
+  if (!rc && nm_db_exec(&sqlite->checkpointer, "PRAGMA synchronous = FULL;"
+                                               "PRAGMA journal_size_limit = 67108864"))
+    rc = nm_fail(err, NM_EIO, "%s: %s", sqlite->path, sqlite->checkpointer.error.text);
+  return rc;
+}
+
+/* ---- life -------------------------------------------------------------------------------------- */
+
+/* What is open of it, in any half-made state.  The writer goes last: SQLite then puts the whole log
+ * into the database and takes the log away, which is how the next start knows of a clean end. */
+static void destroy(struct nm_sqlite *sqlite)
+{
+  if (!sqlite) return;
+  if (atomic_load(&sqlite->is_broken) && sqlite->writer.db.handle)
+    sqlite3_db_config(sqlite->writer.db.handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+  nm_db_close(&sqlite->checkpointer);
+  nm_db_close(&sqlite->reader);
+  nm_writer_deinit(&sqlite->writer);
+  nm_mailbox_deinit(&sqlite->writer_box);
+  nm_mailbox_deinit(&sqlite->reader_box);
+  uv_cond_destroy(&sqlite->checkpoint_wanted);
+  uv_mutex_destroy(&sqlite->checkpoint_lock);
+  nm_lock_drop(sqlite->lock_fd);
+  free(sqlite->path);
+  free(sqlite);
+}
+
+static void stop_checkpointer(struct nm_sqlite *sqlite)
+{
+  uv_mutex_lock(&sqlite->checkpoint_lock);
+  sqlite->is_stopping = true;
+  uv_cond_signal(&sqlite->checkpoint_wanted);
+  uv_mutex_unlock(&sqlite->checkpoint_lock);
+  uv_thread_join(&sqlite->checkpointer_thread);
+}
+
+static void close_store(struct nm_store *store)
+{
+  struct nm_sqlite *sqlite = (struct nm_sqlite *)store;
+  /* The reader first: it may still hand pages to the writer. */
+  nm_mailbox_close(&sqlite->reader_box);
+  uv_thread_join(&sqlite->reader_thread);
+  nm_mailbox_close(&sqlite->writer_box);
+  uv_thread_join(&sqlite->writer_thread);
+  stop_checkpointer(sqlite);
+  destroy(sqlite);
+}
+
+static struct nm_sqlite *create(struct nm_text path, const struct nm_store_options *options)
+{
+  struct nm_sqlite *sqlite = calloc(1, sizeof *sqlite);
+  if (!sqlite) return NULL;
+  sqlite->path = strndup(path.ptr, path.len);
+  if (!sqlite->path) {
+    free(sqlite);
+    return NULL;
+  }
+  sqlite->store = (struct nm_store){ .submit = submit, .close = close_store, .is_sound = is_sound };
+  sqlite->options = *options;
+  sqlite->lock_fd = -1;
+  sqlite->next_at_pages = NM_STORE_WAL_STEP_MAX_PAGES;
+  nm_mailbox_init(&sqlite->writer_box, NM_STORE_MAILBOX_MAX, NULL, NULL);
+  nm_mailbox_init(&sqlite->reader_box, NM_STORE_READER_MAILBOX_MAX, NULL, NULL);
+  nm_require(uv_mutex_init(&sqlite->checkpoint_lock) == 0);
+  nm_require(uv_cond_init(&sqlite->checkpoint_wanted) == 0);
+  return sqlite;
+}
+
+int nm_sqlite_open(struct nm_store **out, struct nm_text path,
+                   const struct nm_store_options *options, struct nm_error *err)
+{
+  if (sodium_init() < 0) return nm_fail(err, NM_EINTERNAL, "libsodium cannot be used");
+  struct nm_sqlite *sqlite = create(path, options);
+  if (!sqlite) return nm_fail(err, NM_ENOMEM, "no memory for the store");
+  int rc = make_folders(sqlite->path, err);
+  if (!rc) rc = nm_lock_take(&sqlite->lock_fd, sqlite->path, err);
+  if (!rc) rc = make_file(sqlite->path, err);
+  if (!rc) rc = open_connections(sqlite, err);
+  if (rc) {
+    destroy(sqlite);
+    return rc;
+  }
+  nm_require(uv_thread_create(&sqlite->writer_thread, nm_sqlite_write, sqlite) == 0);
+  nm_require(uv_thread_create(&sqlite->reader_thread, nm_sqlite_read, sqlite) == 0);
+  nm_require(uv_thread_create(&sqlite->checkpointer_thread, nm_sqlite_checkpoint, sqlite) == 0);
+  *out = &sqlite->store;
+  return NM_OK;
+}

@@ -1,0 +1,202 @@
+/* The writer: whatever stands in the mailbox becomes one transaction. */
+#include "store/sqlite.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metrics.h"
+
+enum { IDLE_MS = 60 * 1000 };
+
+static int run_verb(struct nm_writer *writer, struct nm_store_request *request)
+{
+  void *asked = request;
+  switch (request->verb) {
+  case NM_STORE_ACCEPT: return nm_writer_accept(writer, asked);
+  case NM_STORE_TAKE: return nm_writer_take(writer, asked);
+  case NM_STORE_PLAN: return nm_writer_plan(writer, asked);
+  case NM_STORE_LEASE: return nm_writer_lease(writer, asked);
+  case NM_STORE_FINISH: return nm_writer_finish(writer, asked);
+  case NM_STORE_PAGE_SAVE: return nm_writer_page_save(writer, asked);
+  case NM_STORE_EXPAND: return nm_writer_expand(writer, asked);
+  case NM_STORE_RUN_SET: return nm_writer_run_set(writer, asked);
+  case NM_STORE_FENCE: return nm_writer_fence(writer, asked);
+  case NM_STORE_BATCH_TAKE: return nm_writer_batch_take(writer, asked);
+  case NM_STORE_BATCH_FINISH: return nm_writer_batch_finish(writer, asked);
+  case NM_STORE_TENANT_SAVE: return nm_writer_tenant_save(writer, asked);
+  case NM_STORE_GENERATION_SAVE: return nm_writer_generation_save(writer, asked);
+  case NM_STORE_PROFILE_SAVE: return nm_writer_profile_save(writer, asked);
+  case NM_STORE_LISTENER_SAVE: return nm_writer_listener_save(writer, asked);
+  case NM_STORE_RETRY: return nm_writer_retry(writer, asked);
+  case NM_STORE_RETAIN: return nm_writer_retain(writer, asked);
+  default: break;
+  }
+  return nm_fail(&request->error, NM_EINTERNAL, "store: no verb %d", (int)request->verb);
+}
+
+/* These write nothing that could stand half done: whatever fails in them is the database's. */
+static bool is_plain(enum nm_store_verb verb)
+{
+  return verb == NM_STORE_ACCEPT || verb == NM_STORE_TAKE || verb == NM_STORE_LEASE;
+}
+
+/* Runs one request so that its failure leaves the others whole.  Returns 0 where the transaction can
+ * go on: what the request itself met stands in request->rc. */
+static int run_request(struct nm_writer *writer, struct nm_store_request *request)
+{
+  struct nm_db *db = &writer->db;
+  bool is_guarded = !is_plain(request->verb);
+  size_t mark = writer->pending_count;
+  request->error = (struct nm_error){ 0 };
+  request->rc = is_guarded ? nm_db_run_values(db, "SAVEPOINT one", NULL, 0) : NM_OK;
+  if (request->rc == NM_OK) request->rc = run_verb(writer, request);
+  if (db->failure) return request->rc;
+  if (request->rc != NM_OK) {
+    nm_writer_undo(writer, mark);
+    if (request->error.code == 0)
+      nm_fail(&request->error, request->rc, "store: %s", nm_code_name(request->rc));
+    /* A plain verb that fails by itself (memory) may have written before: all or nothing. */
+    if (!is_guarded && request->verb == NM_STORE_ACCEPT) {
+      db->failure = SQLITE_ABORT;
+      return request->rc;
+    }
+    if (is_guarded && nm_db_run_values(db, "ROLLBACK TO one", NULL, 0)) return NM_EIO;
+  }
+  return is_guarded ? nm_db_run_values(db, "RELEASE one", NULL, 0) : NM_OK;
+}
+
+static void answer(struct nm_mail *first, const struct nm_mail *end)
+{
+  while (first != end) {
+    struct nm_mail *next = first->next;
+    struct nm_store_request *request = (struct nm_store_request *)first;
+    if (request->verb == NM_STORE_PAGE_SAVE)
+      nm_pages_forget((struct nm_store_page_save *)request);
+    nm_task_return((struct nm_task *)first);
+    first = next;
+  }
+}
+
+static void refuse(struct nm_mail *first, const struct nm_mail *end, int code, const char *why)
+{
+  for (struct nm_mail *mail = first; mail != end; mail = mail->next) {
+    struct nm_store_request *request = (struct nm_store_request *)mail;
+    request->rc = nm_fail(&request->error, code, "%s", why);
+  }
+  answer(first, end);
+}
+
+/* After a failed write or sync nobody knows what is on the disk: it is not asked again, and nothing
+ * is acknowledged until a restart has read back what is there. */
+void nm_sqlite_break(struct nm_sqlite *sqlite, const char *why)
+{
+  if (!atomic_exchange(&sqlite->is_broken, true))
+    nm_log(NM_LOG_ERROR, "store", NULL,
+           "writing to %s failed (%s): nothing is acknowledged any more; mend the disk and restart",
+           sqlite->path, why);
+}
+
+/* Runs requests until the list or the time is up and commits them.  *end is the first that did not
+ * come in. */
+static int commit_group(struct nm_sqlite *sqlite, struct nm_mail *first, struct nm_mail **end)
+{
+  struct nm_db *db = &sqlite->writer.db;
+  int64_t until_ms = nm_clock_mono_ms() + NM_STORE_GROUP_MAX_MS;
+  int64_t count = 0;
+  struct nm_mail *mail = first;
+  db->failure = 0;
+  db->error = (struct nm_error){ 0 };
+  sqlite->writer.work = 0;
+
+  int rc = nm_db_run_values(db, "BEGIN IMMEDIATE", NULL, 0);
+  *end = NULL;
+  while (rc == 0 && mail) {
+    rc = run_request(&sqlite->writer, (struct nm_store_request *)mail);
+    count++;
+    mail = mail->next;
+    if (nm_clock_mono_ms() >= until_ms) break;
+  }
+  if (rc == 0) rc = nm_db_run_values(db, "COMMIT", NULL, 0);
+  if (rc == 0) {
+    *end = mail;
+    nm_metric_add(NM_METRIC_STORE_COMMITS, 1);
+    nm_metric_add(NM_METRIC_STORE_REQUESTS, count);
+  }
+  return rc;
+}
+
+static bool is_fatal(int failure)
+{
+  switch (failure & 0xff) {
+  case SQLITE_IOERR:
+    return failure != SQLITE_IOERR_NOMEM;
+  case SQLITE_CORRUPT:
+  case SQLITE_NOTADB:
+  case SQLITE_READONLY:
+  case SQLITE_CANTOPEN:
+  case SQLITE_PROTOCOL:
+    return true;
+  default:
+    return false;
+  }
+}
+
+static void roll_back(struct nm_sqlite *sqlite)
+{
+  struct nm_writer *writer = &sqlite->writer;
+  nm_writer_undo(writer, 0);
+  if (!sqlite3_get_autocommit(writer->db.handle))
+    sqlite3_exec(writer->db.handle, "ROLLBACK", NULL, NULL, NULL);
+  if (!sqlite3_get_autocommit(writer->db.handle))
+    nm_sqlite_break(sqlite, "a transaction could not be rolled back");
+}
+
+/* One transaction of the list's front; returns what is left of the list.  Where one request makes
+ * the transaction impossible (the disk is full), each is tried alone: a finish may still fit where
+ * an event does not. */
+static struct nm_mail *run_group(struct nm_sqlite *sqlite, struct nm_mail *first)
+{
+  struct nm_writer *writer = &sqlite->writer;
+  struct nm_mail *end;
+  if (atomic_load(&sqlite->is_broken)) {
+    refuse(first, NULL, NM_EIO, "store: a write failed; nothing is acknowledged until restart");
+    return NULL;
+  }
+  int rc = commit_group(sqlite, first, &end);
+  if (rc == 0) {
+    unsigned work = writer->work;
+    nm_writer_keep(writer);
+    answer(first, end);
+    if (work && sqlite->options.on_work) sqlite->options.on_work(sqlite->options.data, work);
+    return end;
+  }
+
+  struct nm_error error = writer->db.error;
+  int failure = writer->db.failure;
+  if (error.code == 0) nm_fail(&error, rc, "store: %s", nm_code_name(rc));
+  roll_back(sqlite);
+  if (is_fatal(failure)) nm_sqlite_break(sqlite, error.text);
+  if (atomic_load(&sqlite->is_broken)) {
+    refuse(first, NULL, NM_EIO, error.text);
+  } else if (!first->next) {
+    refuse(first, NULL, error.code, error.text);
+  } else {
+    for (struct nm_mail *next; first; first = next) {
+      next = first->next;
+      first->next = NULL;
+      run_group(sqlite, first);
+    }
+  }
+  return NULL;
+}
+
+void nm_sqlite_write(void *data)
+{
+  struct nm_sqlite *sqlite = data;
+  for (;;) {
+    bool is_filled = nm_mailbox_wait(&sqlite->writer_box, IDLE_MS);
+    struct nm_mail *list = nm_mailbox_take(&sqlite->writer_box, NM_STORE_GROUP_MAX);
+    while (list)
+      list = run_group(sqlite, list);
+    if (!is_filled && nm_mailbox_is_closed(&sqlite->writer_box)) break;
+  }
+}
