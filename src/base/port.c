@@ -62,3 +62,8 @@ void nm_port_close(struct nm_port *port, void (*on_closed)(void *data))
   nm_mailbox_close(&port->box);
   uv_close((uv_handle_t *)&port->async, on_async_closed);
 }
+
+void nm_port_deinit(struct nm_port *port)
+{
+  nm_mailbox_deinit(&port->box);
+}

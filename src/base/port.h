@@ -38,3 +38,6 @@ void nm_task_return(struct nm_task *task);
 
 /* On the port's own thread.  Tasks still in the box are dropped. */
 void nm_port_close(struct nm_port *port, void (*on_closed)(void *data));
+
+/* After the loop has run the close to its end: frees what the mailbox holds. */
+void nm_port_deinit(struct nm_port *port);

@@ -19,6 +19,8 @@ enum nm_control_verb {
   NM_CONTROL_STATUS = 7,       /* answers lanes, runs, generations in memory */
   NM_CONTROL_RULES_ARE_IN = 8, /* every stored generation was handed over: events may be planned; those of
                                 * a tenant without one are held */
+  NM_CONTROL_RELOAD = 9,       /* answered by main: looks at the rules folder now; {rules:[{file, tenant, verdict,
+                                * digest, problems:[text]}]} */
 };
 
 struct nm_control {
