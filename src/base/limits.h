@@ -17,6 +17,7 @@ enum {
   NM_HTTP_PROGRESS_MIN_BYTES = 64 * 1024,     /* in a timeout, to be given another one */
   NM_HTTP_REQUEST_ARENA_MAX_BYTES = 16 * 1024 * 1024,
   NM_HTTP_CONNECTIONS_MAX = 16384,
+  NM_HTTP_HANDSHAKE_TIMEOUT_MS = 10 * 1000,
   NM_HTTP_HEAD_TIMEOUT_MS = 30 * 1000,
   NM_HTTP_BODY_TIMEOUT_MS = 60 * 1000,
   NM_HTTP_WRITE_TIMEOUT_MS = 30 * 1000,
@@ -47,6 +48,10 @@ enum {
   NM_STORE_WAL_STEP_MAX_PAGES = 2048,    /* 8 MiB between two checkpoints */
   NM_STORE_WAL_MAX_PAGES = 16 * 1024,    /* above 64 MiB the log is made to start again */
   NM_STORE_TOMBSTONE_MS = 48 * 3600 * 1000,
+
+  /* retention */
+  NM_RETENTION_EVENTS_DAYS = 30,
+  NM_RETENTION_DEAD_DAYS = 90,
 
   /* settings and tenants as code; values that leave Lua at once */
   NM_SCRIPT_VALUES_MAX = 50000,

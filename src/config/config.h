@@ -6,7 +6,8 @@
 struct nm_settings {
   struct nm_arena *arena;        /* everything below lives in it */
   struct nm_text public_listen;  /* "127.0.0.1:8080" where nothing else is said */
-  struct nm_text public_url;     /* what Optimove calls; default http://<listen> */
+  struct nm_text public_url;     /* what Optimove calls, without a slash at its end; default http://<listen> */
+  bool is_public_url_given;
   struct nm_text admin_listen;   /* "127.0.0.1:9090"; empty = none */
   struct nm_text admin_socket;   /* "var/netmove.sock" */
   struct nm_text store;          /* "sqlite:var/netmove.db" */
@@ -20,14 +21,14 @@ struct nm_settings {
   struct {
     int connections, per_address;
     int handshake_ms, head_ms, body_ms, write_ms, idle_ms;
-  } limits;
+  } limits;                      /* seconds in the file; per_address 0 = off */
   struct nm_text log_level;      /* "info" */
-  int64_t events_age_ms, dead_age_ms; /* retention */
+  int64_t events_age_ms, dead_age_ms; /* retention: days in the file */
 };
 
 /* Reads a settings file; an empty path means defaults only.  Unknown keys, wrong kinds, a plain
- * listener that is not loopback and a postgresql store are problems, each with its line of words.
- * Gives *out (destroy frees it). */
+ * listener that is not loopback, TLS and a postgresql store (not built yet) are problems, each with its line
+ * of words.  Gives *out (destroy frees it); NM_EINVAL, or NM_EIO where the file cannot be read. */
 NM_MUST_CHECK int nm_settings_load(struct nm_settings **out, struct nm_text path,
                                    struct nm_problems *problems);
 

@@ -1,0 +1,44 @@
+-- The daemon's settings.  Everything here may be left out: what it shows is what holds then,
+-- and it is enough for a laptop.  Paths are relative to the folder that netmove is started in.
+
+return {
+  public = {
+    listen = "127.0.0.1:8080",
+
+    -- The address that Optimove and providers call; http://<listen> where nothing is said.
+    -- url = "https://connector.example.com",
+
+    -- Proxies that end TLS in front of us: plain HTTP is taken from these networks, and their
+    -- X-Forwarded-For believed.  Without it we listen on loopback only.
+    -- behind = { "10.0.0.0/8" },
+
+    -- limits = {
+    --   connections = 16384,  -- in all
+    --   per_address = 0,      -- 0: as many as there are
+    --   handshake = 10,       -- seconds, as all below
+    --   head = 30,
+    --   body = 60,
+    --   write = 30,
+    --   idle = 75,
+    -- },
+  },
+
+  admin = {
+    listen = "127.0.0.1:9090",  -- false: only the socket
+    socket = "var/netmove.sock",
+  },
+
+  store = "sqlite:var/netmove.db",
+  rules = "rules",
+
+  -- Encrypts secrets at rest.  Without it one is made beside the store, readable by its owner only.
+  -- master_key = secret "file:/etc/netmove/master.key",  -- or "env:NAME"
+
+  -- Private networks that tenants' addresses may name; none where nothing is said.
+  -- outbound = { allow = { "127.0.0.0/8" } },
+
+  -- log = { level = "info" },  -- debug, info, warn, error
+
+  -- How long events with their outcomes, and dead letters, are kept.
+  -- retention = { events_days = 30, dead_days = 90 },
+}
