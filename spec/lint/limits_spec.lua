@@ -16,7 +16,8 @@ end
 
 local function each_limit(path, see)
   tree.each_line(tree.bare_c(tree.read(path)), function(line, number)
-    local name = line:match("^%s+(NM_[%u%d_]+)%s*=") or line:match("^%s*#define%s+(NM_[%u%d_]+)%s+%d")
+    local name = line:match("^%s+(NM_[%u%d_]+)%s*=")
+      or line:match("^%s*#define%s+(NM_[%u%d_]+)%s+%d")
     if name then see(name, path .. ":" .. number .. ": ") end
   end)
 end

@@ -8,7 +8,9 @@ local at_top = {
 }
 
 -- Written in pieces, so that this file is none of its own offences.
-local machines = { "/wo" .. "rk/", "/fa" .. "rm/", "/ro" .. "ot/", "/ho" .. "me/%l", "/Us" .. "ers/" }
+local machines = {
+  "/wo" .. "rk/", "/fa" .. "rm/", "/ro" .. "ot/", "/ho" .. "me/%l", "/Us" .. "ers/",
+}
 local unfinished = { "TO" .. "DO", "FIX" .. "ME", "X" .. "XX" }
 
 local function is_text(path)
@@ -58,7 +60,9 @@ describe("a room", function()
           offences[#offences + 1] = path .. ": missing; what the room owns, promises, must not do"
         else
           local _, lines = tree.read(path):gsub("\n", "")
-          if lines > 80 then offences[#offences + 1] = path .. ": " .. lines .. " lines, over a page" end
+          if lines > 80 then
+            offences[#offences + 1] = path .. ": " .. lines .. " lines, over a page"
+          end
         end
       end
     end
