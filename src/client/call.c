@@ -1,0 +1,386 @@
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "client/internal.h"
+
+enum { DEFAULT_TIMEOUT_MS = 30 * 1000, CONNECT_TIMEOUT_MS = 10 * 1000 };
+enum { DEFAULT_RESPONSE_MAX_BYTES = 1024 * 1024 };
+
+/* curl counts connections by age: one that a balancer is about to cut (60 s is common) is not reused,
+ * and none is kept so long that a moved name is never looked up again. */
+enum { CONNECTION_IDLE_MAX_S = 50, CONNECTION_AGE_MAX_S = 600 };
+
+/* ---- callbacks of curl --------------------------------------------------------------------------- */
+
+static size_t on_body_wanted(char *into, size_t size, size_t count, void *data)
+{
+  struct call *call = data;
+  size_t len = call->body_len - call->body_read;
+  if (len > size * count) len = size * count;
+  if (len > 0) memcpy(into, call->body + call->body_read, len);
+  call->body_read += len;
+  return len;
+}
+
+static size_t on_body(char *bytes, size_t size, size_t count, void *data)
+{
+  struct call *call = data;
+  if (nm_buffer_append(&call->answer, bytes, size * count) == NM_OK) return size * count;
+  call->is_too_large = true;
+  return 0;
+}
+
+/* Seconds, or a date. */
+static int64_t read_retry_after(struct nm_text value)
+{
+  int64_t day_ms = NM_CLIENT_RETRY_AFTER_MAX_MS;
+  char date[64];
+  bool is_digits = value.len > 0;
+
+  for (size_t i = 0; i < value.len; i++)
+    if (value.ptr[i] < '0' || value.ptr[i] > '9') is_digits = false;
+  if (is_digits) {
+    int64_t seconds;
+    if (!nm_text_to_i64(value, &seconds) || seconds > day_ms / 1000) return day_ms;
+    return seconds * 1000;
+  }
+  if (value.len >= sizeof date || value.len == 0) return -1;
+  memcpy(date, value.ptr, value.len);
+  date[value.len] = 0;
+  time_t at = curl_getdate(date, NULL);
+  if (at < 0) return -1;
+  int64_t now_ms = nm_clock_wall_ms();
+  if ((int64_t)at > (now_ms + day_ms) / 1000) return day_ms;
+  int64_t wait_ms = (int64_t)at * 1000 - now_ms;
+  return wait_ms < 0 ? 0 : wait_ms;
+}
+
+static size_t on_head(char *bytes, size_t size, size_t count, void *data)
+{
+  struct call *call = data;
+  struct nm_text line = { bytes, size * count }, name, value;
+
+  call->head_bytes += line.len;
+  if (call->head_bytes > NM_CLIENT_HEAD_MAX_BYTES) {
+    call->is_too_large = true;
+    return 0;
+  }
+  if (nm_text_starts_with(line, NM_TEXT("HTTP/"))) { /* also after a 100 or 103 */
+    call->is_head_whole = false;
+    call->retry_after_ms = -1;
+  }
+  if (call->is_head_whole) return line.len; /* a trailer */
+  while (line.len > 0 && (line.ptr[line.len - 1] == '\n' || line.ptr[line.len - 1] == '\r')) line.len--;
+  if (line.len == 0) call->is_head_whole = true;
+  if (nm_text_cut(line, ':', &name, &value) && nm_text_equal_nocase(name, NM_TEXT("Retry-After")))
+    call->retry_after_ms = read_retry_after(nm_text_trim(value));
+  return size * count;
+}
+
+/* The guard: no socket is made for an address that may not be called. */
+static curl_socket_t on_socket_wanted(void *data, curlsocktype purpose, struct curl_sockaddr *address)
+{
+  struct call *call = data;
+  (void)purpose;
+  if (!nm_guard_allows(&call->client->guard, &address->addr)) {
+    const void *bytes = address->family == AF_INET
+                          ? (const void *)&((struct sockaddr_in *)(void *)&address->addr)->sin_addr
+                          : (const void *)&((struct sockaddr_in6 *)(void *)&address->addr)->sin6_addr;
+    call->was_guarded = true;
+    if (!inet_ntop(address->family, bytes, call->guarded, sizeof call->guarded))
+      snprintf(call->guarded, sizeof call->guarded, "of family %d", address->family);
+    return CURL_SOCKET_BAD;
+  }
+  call->was_opened = true;
+  return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+/* Runs each time that curl is about to send.  A second time means that it found the connection dead and
+ * would send again: what the first time did at the peer is unknown, so that is not ours to decide. */
+static int on_sending(void *data, char *to, char *from, int to_port, int from_port)
+{
+  struct call *call = data;
+  (void)to, (void)from, (void)to_port, (void)from_port;
+  return call->requests++ == 0 ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
+}
+
+/* ---- setting up ------------------------------------------------------------------------------------ */
+
+static const char *check_url(const char *url)
+{
+  CURLU *parts = curl_url();
+  char *scheme = NULL, *fragment = NULL;
+  const char *refusal = NULL;
+
+  if (!parts) return "no memory to read the URL";
+  if (curl_url_set(parts, CURLUPART_URL, url, CURLU_DISALLOW_USER | CURLU_NON_SUPPORT_SCHEME) ||
+      curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0))
+    refusal = "the URL is not one that we call (https://host/path, without a user in it)";
+  else if (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)
+    refusal = "the URL begins with neither http:// nor https://";
+  else if (curl_url_get(parts, CURLUPART_FRAGMENT, &fragment, 0) == CURLUE_OK)
+    refusal = "the URL has a fragment (#...)";
+  curl_free(scheme);
+  curl_free(fragment);
+  curl_url_cleanup(parts);
+  return refusal;
+}
+
+/* curl wants "Name;" for a header without a value: "Name:" takes a header away. */
+static int add_header(struct call *call, struct nm_text line)
+{
+  struct nm_text name, value;
+  char *text = malloc(line.len + 1);
+  if (!text) return NM_ENOMEM;
+  memcpy(text, line.ptr, line.len);
+  text[line.len] = 0;
+  nm_text_cut(line, ':', &name, &value);
+  if (nm_text_is_empty(nm_text_trim(value))) {
+    text[name.len] = ';';
+    text[name.len + 1] = 0;
+  }
+  struct curl_slist *longer = curl_slist_append(call->headers, text);
+  free(text);
+  if (!longer) return NM_ENOMEM;
+  call->headers = longer;
+  return NM_OK;
+}
+
+static bool is_header(struct nm_text line)
+{
+  struct nm_text name, value;
+  if (!nm_text_cut(line, ':', &name, &value) || name.len == 0) return false;
+  for (size_t i = 0; i < line.len; i++) {
+    unsigned char c = (unsigned char)line.ptr[i];
+    if ((c < 0x20 && c != '\t') || c == 0x7F) return false;
+    if (i < name.len && (c <= 0x20 || c >= 0x7F || c == ';')) return false;
+  }
+  return true;
+}
+
+static int set_headers(struct call *call, const struct nm_client_call *wanted, struct nm_error *err)
+{
+  bool has_type = false;
+  for (size_t i = 0; i < wanted->header_count; i++) {
+    struct nm_text line = wanted->headers[i], name, value;
+    if (!is_header(line)) /* its value may be a secret: only its number is said */
+      return nm_fail(err, NM_EINVAL, "header %zu is not \"Name: value\" on one line", i + 1);
+    nm_text_cut(line, ':', &name, &value);
+    has_type = has_type || nm_text_equal_nocase(name, NM_TEXT("Content-Type"));
+    if (add_header(call, line)) return nm_fail(err, NM_ENOMEM, "no memory for headers");
+  }
+  /* curl's own additions to a POST: a form's type, and a question before the body. */
+  static const char *const unwanted[] = { "Expect:", "Content-Type:" };
+  for (size_t i = 0; i < (has_type ? 1u : 2u); i++) {
+    struct curl_slist *longer = curl_slist_append(call->headers, unwanted[i]);
+    if (!longer) return nm_fail(err, NM_ENOMEM, "no memory for headers");
+    call->headers = longer;
+  }
+  return curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->headers) ? NM_ENOMEM : NM_OK;
+}
+
+static int set_method(struct call *call, const struct nm_client_call *wanted, struct nm_error *err)
+{
+  static const char *const methods[] = { "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE" };
+  const char *method = NULL;
+  for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
+    if (wanted->method && strcmp(methods[i], wanted->method) == 0) method = methods[i];
+  if (!method) return nm_fail(err, NM_EINVAL, "the method is none that we send");
+
+  bool has_body = method[0] == 'P';
+  if (!has_body) {
+    curl_easy_setopt(call->easy, CURLOPT_HTTPGET, 1L);
+    if (method[0] == 'H') curl_easy_setopt(call->easy, CURLOPT_NOBODY, 1L);
+    if (method[0] == 'D') curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, method);
+    return NM_OK;
+  }
+  if (wanted->body.len > 0) {
+    call->body = malloc(wanted->body.len);
+    if (!call->body) return nm_fail(err, NM_ENOMEM, "no memory for a body of %zu bytes", wanted->body.len);
+    memcpy(call->body, wanted->body.ptr, wanted->body.len);
+  }
+  call->body_len = wanted->body.len;
+  curl_easy_setopt(call->easy, CURLOPT_POST, 1L);
+  curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, strcmp(method, "POST") == 0 ? NULL : method);
+  curl_easy_setopt(call->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body_len);
+  /* No seek function: curl can then not go back to the body's beginning to post it again. */
+  curl_easy_setopt(call->easy, CURLOPT_READFUNCTION, on_body_wanted);
+  curl_easy_setopt(call->easy, CURLOPT_READDATA, call);
+  return NM_OK;
+}
+
+static void set_limits(struct call *call)
+{
+  CURL *easy = call->easy;
+  long connect_ms = call->timeout_ms < CONNECT_TIMEOUT_MS ? (long)call->timeout_ms : CONNECT_TIMEOUT_MS;
+  curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect_ms);
+  curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+  /* Without it a call that ends while its name is being resolved waits for the resolver's thread. */
+  curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
+  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+  curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+  curl_easy_setopt(easy, CURLOPT_PROXY, "");
+  curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+  curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+  curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+  curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+  if (call->client->ca_file) curl_easy_setopt(easy, CURLOPT_CAINFO, call->client->ca_file);
+  curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)CONNECTION_IDLE_MAX_S);
+  curl_easy_setopt(easy, CURLOPT_MAXLIFETIME_CONN, (long)CONNECTION_AGE_MAX_S);
+  curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
+  curl_easy_setopt(easy, CURLOPT_USERAGENT, "netmove/" NM_VERSION);
+}
+
+static void set_callbacks(struct call *call)
+{
+  CURL *easy = call->easy;
+  curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
+  curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->why);
+  curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+  curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
+  curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_head);
+  curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
+  curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_socket_wanted);
+  curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, call);
+  curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_sending);
+  curl_easy_setopt(easy, CURLOPT_PREREQDATA, call);
+}
+
+static int set_url(struct call *call, struct nm_text url, struct nm_error *err)
+{
+  if (url.len > NM_CLIENT_URL_MAX_BYTES)
+    return nm_fail(err, NM_ELIMIT, "the URL is longer than %d bytes", NM_CLIENT_URL_MAX_BYTES);
+  char *copy = malloc(url.len + 1);
+  if (!copy) return nm_fail(err, NM_ENOMEM, "no memory for the URL");
+  if (url.len > 0) memcpy(copy, url.ptr, url.len);
+  copy[url.len] = 0;
+  call->refusal = strlen(copy) == url.len ? check_url(copy) : "the URL holds a NUL";
+  CURLcode code = curl_easy_setopt(call->easy, CURLOPT_URL, copy);
+  free(copy);
+  return code ? nm_fail(err, NM_ENOMEM, "no memory for the URL") : NM_OK;
+}
+
+int nm_call_prepare(struct call *call, const struct nm_client_call *wanted, struct nm_error *err)
+{
+  size_t max_bytes = wanted->response_max_bytes;
+  call->done = wanted->done;
+  call->data = wanted->data;
+  call->timeout_ms = wanted->timeout_ms > 0 ? wanted->timeout_ms : DEFAULT_TIMEOUT_MS;
+  call->retry_after_ms = -1;
+  nm_buffer_init(&call->answer, max_bytes > 0 ? max_bytes : DEFAULT_RESPONSE_MAX_BYTES);
+
+  int rc = set_url(call, wanted->url, err);
+  if (rc == NM_OK) rc = set_method(call, wanted, err);
+  if (rc == NM_OK) rc = set_headers(call, wanted, err);
+  if (rc != NM_OK) return rc;
+  set_limits(call);
+  set_callbacks(call);
+  /* curl 7.88 has known faults in its HTTP/2 (uploads that spin, GOAWAY taken for a cut answer), so only
+   * who needs it asks for it. */
+  curl_easy_setopt(call->easy, CURLOPT_HTTP_VERSION,
+                   wanted->wants_http2 ? (long)CURL_HTTP_VERSION_2TLS : (long)CURL_HTTP_VERSION_1_1);
+  if (wanted->wants_http2) curl_easy_setopt(call->easy, CURLOPT_PIPEWAIT, 1L);
+  return NM_OK;
+}
+
+void nm_call_clear(struct call *call)
+{
+  curl_easy_reset(call->easy);
+  curl_slist_free_all(call->headers);
+  free(call->body);
+  nm_buffer_deinit(&call->answer);
+  call->headers = NULL;
+  call->body = NULL;
+  call->body_len = call->body_read = call->head_bytes = 0;
+  call->refusal = NULL;
+  call->requests = 0;
+  call->was_guarded = call->was_opened = call->is_head_whole = call->is_too_large = false;
+  call->why[0] = 0;
+}
+
+/* ---- how it ended ---------------------------------------------------------------------------------- */
+
+static const char *connect_word(struct call *call)
+{
+  long number = 0;
+  curl_easy_getinfo(call->easy, CURLINFO_OS_ERRNO, &number);
+  switch (number) {
+  case ECONNREFUSED: return "connection refused";
+  case ENETUNREACH: return "network unreachable";
+  case EHOSTUNREACH: return "host unreachable";
+  case ETIMEDOUT: return "connect timed out";
+  default: return "could not connect";
+  }
+}
+
+static const char *unsent_word(struct call *call, CURLcode code)
+{
+  switch (code) {
+  case CURLE_COULDNT_RESOLVE_HOST: return "the host's name cannot be resolved";
+  case CURLE_COULDNT_CONNECT: return connect_word(call);
+  case CURLE_OPERATION_TIMEDOUT: return "connect timed out";
+  case CURLE_ABORTED_BY_CALLBACK: return "stopped before it was sent";
+  default: break;
+  }
+  snprintf(call->reason, sizeof call->reason, "no connection: %s",
+           call->why[0] ? call->why : curl_easy_strerror(code));
+  return call->reason;
+}
+
+static const char *lost_word(struct call *call, CURLcode code)
+{
+  switch (code) {
+  case CURLE_OK:
+  case CURLE_PARTIAL_FILE: return "the answer was cut off";
+  case CURLE_GOT_NOTHING:
+  case CURLE_SEND_ERROR:
+  case CURLE_RECV_ERROR:
+  case CURLE_SEND_FAIL_REWIND: return "the connection closed before the answer came";
+  case CURLE_ABORTED_BY_CALLBACK:
+    return call->requests > 1 ? "the connection closed before the answer came" : "stopped while waiting for the answer";
+  case CURLE_OPERATION_TIMEDOUT:
+    snprintf(call->reason, sizeof call->reason, "no answer within %lld ms", (long long)call->timeout_ms);
+    return call->reason;
+  case CURLE_WRITE_ERROR:
+    if (!call->is_too_large) break;
+    snprintf(call->reason, sizeof call->reason, "the answer is larger than %zu bytes", call->answer.max_bytes);
+    return call->reason;
+  default: break;
+  }
+  snprintf(call->reason, sizeof call->reason, "the answer was lost: %s",
+           call->why[0] ? call->why : curl_easy_strerror(code));
+  return call->reason;
+}
+
+void nm_call_describe(struct call *call, CURLcode code, struct nm_client_answer *out)
+{
+  long status = 0;
+  curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+  bool is_head_whole = call->is_head_whole && status >= 200;
+
+  *out = (struct nm_client_answer){ .retry_after_ms = call->retry_after_ms, .reason = "" };
+  if (is_head_whole) out->status = (int)status;
+  if (call->refusal) {
+    out->end = NM_CLIENT_REFUSED;
+    out->reason = call->refusal;
+  } else if (code == CURLE_OK && is_head_whole) {
+    out->end = NM_CLIENT_ANSWERED;
+    out->body = nm_buffer_text(&call->answer);
+  } else if (call->requests > 0) {
+    out->end = NM_CLIENT_UNKNOWN;
+    out->reason = lost_word(call, code);
+  } else if (call->was_guarded && !call->was_opened) {
+    out->end = NM_CLIENT_REFUSED;
+    snprintf(call->reason, sizeof call->reason,
+             "address %s is private or special; outbound.allow in the settings would have to name it", call->guarded);
+    out->reason = call->reason;
+  } else {
+    out->end = NM_CLIENT_UNREACHABLE;
+    out->reason = unsent_word(call, code);
+  }
+}

@@ -1,0 +1,67 @@
+/* internal.h - what client.c (the loop's side) and call.c (one request) share. */
+#pragma once
+
+#include <curl/curl.h>
+
+#include "base/buffer.h"
+#include "client/client.h"
+#include "client/guard.h"
+
+/* One request: its easy handle and timer are kept for the next one. */
+struct call {
+  struct call *prev, *next; /* active, or (next only) idle */
+  struct nm_client *client;
+  CURL *easy;
+  uv_timer_t deadline;
+  void (*done)(void *data, const struct nm_client_answer *answer);
+  void *data;
+
+  struct curl_slist *headers;
+  char *body;
+  size_t body_len, body_read;
+  int64_t timeout_ms;
+  const char *refusal;       /* the URL check's word; never given to curl then */
+  bool is_in_multi;
+  int requests;              /* times that curl began to send it: never more than one is let through */
+  bool was_guarded;          /* an address was refused */
+  bool was_opened;           /* an address was allowed */
+  char guarded[64];          /* the address refused */
+
+  struct nm_buffer answer;
+  size_t head_bytes;
+  bool is_head_whole;
+  bool is_too_large;
+  int64_t retry_after_ms;
+  char why[CURL_ERROR_SIZE];
+  char reason[CURL_ERROR_SIZE + 64];
+};
+
+struct watched; /* a socket of curl's on the loop */
+
+struct nm_client {
+  uv_loop_t *loop;
+  CURLM *multi;
+  uv_timer_t timer;
+  bool is_in_timer;
+  struct nm_guard guard;
+  char *ca_file;
+  struct call *active;
+  struct call *idle;
+  size_t active_count, idle_count;
+  struct watched *watched;
+  size_t handles_open;
+  bool is_closing;
+  void (*on_closed)(void *data);
+  void *data;
+};
+
+/* call.c */
+
+/* Sets up an easy handle for one request.  On failure the call is as release_call wants it. */
+int nm_call_prepare(struct call *call, const struct nm_client_call *wanted, struct nm_error *err);
+
+/* Forgets the request; the easy handle stays. */
+void nm_call_clear(struct call *call);
+
+/* What became of it, given curl's word. */
+void nm_call_describe(struct call *call, CURLcode code, struct nm_client_answer *out);
