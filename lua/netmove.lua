@@ -24,7 +24,7 @@ local function new_state(book)
   local state = {
     book = book, words = {},
     messages = {}, channels = {}, templates = {}, events = {}, hooks = {},
-    trace = {}, at = 0, quiet = nil,
+    trace = {}, at = 0, running = nil, quiet = nil,
   }
   local own = words.new(state)
   for name, word in pairs(own) do
@@ -54,18 +54,19 @@ local function attach_quiet(list, quiet)
   return list
 end
 
-local function failure(state, entry, message)
-  local book = state.book
-  local line, found = problems.split(book, message)
-  if not line then
-    local prefix = book.chunk .. ":"
-    if sub(found, 1, #prefix) == prefix then -- ours, already says where
-      return { message = found, step = state.at, found = found }
-    end
-    found = entry.label .. ": " .. found
+-- What went wrong in an author's function, with the best place that is known.
+local function failure(state, entry, raised)
+  local p = raised
+  if not problems.is_raised(raised) then
+    local line, message = problems.split(state.book, raised)
+    p = { line = line, message = message }
   end
-  local shown = problems.format(book.chunk, { line = line, message = found })
-  return { message = shown, step = state.at, line = line, found = found }
+  if not p.line then -- a tail call has lost it
+    local step = state.running
+    p.line, p.entry = step.line, p.entry or step.label or entry.label
+  end
+  local message = problems.format(state.book.chunk, p)
+  return { message = message, step = state.at, problem = p }
 end
 
 local function evaluator(state, room)
@@ -137,13 +138,13 @@ function netmove.load(source, chunkname, host)
   local state, own = new_state(book)
   local room = sandbox.new(book, own, words.libraries)
   local whole, returned = read(book, source, own, room)
-  if not whole then return nil, book.list end
+  if not whole then return nil, problems.all(book) end
   local rules, list = tenant.build(state, returned, host or {})
-  if #book.list > 0 or not rules then return nil, book.list end
+  if #book.list > 0 or not rules then return nil, problems.all(book) end
   book.open = false
   rules.evaluate = evaluator(state, room)
   examples.run(book, rules.evaluate, list)
-  if #book.list > 0 then return nil, book.list end
+  if #book.list > 0 then return nil, problems.all(book) end
   return rules
 end
 

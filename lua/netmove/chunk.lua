@@ -155,7 +155,8 @@ function chunk.globals(main)
   if not pcall(read_function, s, HEADER_SIZE + 1, nil, found) then return nil end
   sort(found, function(a, b)
     if a.line ~= b.line then return a.line < b.line end
-    return a.name < b.name
+    if a.name ~= b.name then return a.name < b.name end
+    return (a.field or "") < (b.field or "")
   end)
   return found
 end

@@ -52,7 +52,8 @@ local function get_map(map, event, ctx, lost)
     local value, wrong = field.get(field.from, event, ctx, lost)
     if wrong then return nil, wrong end
     if value ~= nil and not problems.is_scalar(value) then
-      error(field.name .. ": expected a text, number or boolean, got " .. problems.quote(value), 0)
+      error(map.label .. problems.index(field.name) .. ": expected a text, number or boolean, got "
+        .. problems.quote(value), 0)
     end
     out[field.name] = value
   end
@@ -114,9 +115,9 @@ function compile.choice(value, field)
   return nil, choices(field)
 end
 
-function compile.map(value)
+function compile.map(value, field)
   if type(value) ~= "table" then return nil, "a table of names and values" end
-  local map = {}
+  local map = { label = field[1] }
   for _, name in ipairs(problems.sorted_keys(value)) do
     local inner = value[name]
     if type(name) ~= "string" then return nil, "names and values, as in { name = \"x\" }" end

@@ -7,11 +7,12 @@
 local problems = {}
 
 local error, pcall, tonumber, tostring, type = error, pcall, tonumber, tostring, type
-local ipairs, next, pairs, load = ipairs, next, pairs, load
+local getmetatable, ipairs, load, next, pairs, setmetatable =
+  getmetatable, ipairs, load, next, pairs, setmetatable
 local byte, find, format, gsub = string.byte, string.find, string.format, string.gsub
 local lower, match, sub = string.lower, string.match, string.sub
 local concat, sort = table.concat, table.sort
-local mtype, floor, min = math.type, math.floor, math.min
+local mtype, floor, huge, min = math.type, math.floor, math.huge, math.min
 
 local LONGEST_WORD = 64 -- words longer than this are not compared letter by letter
 local LONGEST_QUOTE = 60
@@ -177,6 +178,20 @@ function problems.add(book, entry, message, line)
   return p
 end
 
+local raised_mt = {}
+
+--- Raises a problem; `netmove.evaluate` catches it.
+---@param p netmove.problem
+function problems.raise(p)
+  return error(setmetatable(p, raised_mt), 0)
+end
+
+---@param value any
+---@return boolean
+function problems.is_raised(value)
+  return getmetatable(value) == raised_mt
+end
+
 --- A word was misused: noted while the file is read, raised once the rules are live.
 ---@param book netmove.book
 ---@param message string
@@ -184,7 +199,21 @@ end
 function problems.misuse(book, message)
   local line = problems.where(book)
   if book.open then return problems.add(book, nil, message, line) end
-  return error(problems.format(book.chunk, { line = line, message = message }), 0)
+  return problems.raise { line = line, message = message }
+end
+
+--- All mistakes: those with a line in the order of the file, then the others as found.
+---@param book netmove.book
+---@return netmove.problem[]
+function problems.all(book)
+  local place = {}
+  for i, p in ipairs(book.list) do place[p] = i end
+  sort(book.list, function(a, b)
+    local la, lb = a.line or huge, b.line or huge
+    if la ~= lb then return la < lb end
+    return place[a] < place[b]
+  end)
+  return book.list
 end
 
 --- `FILE:LINE: ENTRY: message`, without what is not known.

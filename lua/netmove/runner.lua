@@ -8,8 +8,8 @@ local unknown = require "netmove.unknown"
 
 local runner = {}
 
-local error, getmetatable, ipairs, setmetatable, type =
-  error, getmetatable, ipairs, setmetatable, type
+local getmetatable, ipairs, setmetatable, tostring, type =
+  getmetatable, ipairs, setmetatable, tostring, type
 
 local DEEPEST = 8 -- steps that return steps
 
@@ -118,31 +118,29 @@ function runner.entry(state, label, value)
   return entry
 end
 
-local function refuse(state, step, message)
-  local p = { line = step.line, entry = step.label, message = message }
-  return error(problems.format(state.book.chunk, p), 0)
+local function refuse(step, message)
+  return problems.raise { line = step.line, entry = step.label, message = message }
 end
 
 local function check_effect(state, step, effect)
   if type(effect) ~= "table" or getmetatable(effect) then
     local what = messages.is(effect) and "a message; write send(name, event, ctx)"
       or problems.quote(effect)
-    refuse(state, step, "a step returns an effect, a list of effects, a step or nothing; got "
-      .. what)
+    refuse(step, "a step returns an effect, a list of effects, a step or nothing; got " .. what)
   end
   local wrong = effects.check(effect)
   if not wrong and effect.effect == "send" and not state.messages[effect.message] then
     wrong = "no message named " .. problems.quote(effect.message)
       .. problems.hint(effect.message, state.messages)
   end
-  if wrong then refuse(state, step, wrong) end
+  if wrong then refuse(step, wrong) end
 end
 
 -- What an author's function returned, as a list of effects.
 local function check(state, step, answer)
   if type(answer) == "table" and not getmetatable(answer) and answer.effect == nil then
     if answer[1] == nil then
-      refuse(state, step, "a step returned a table that is neither an effect nor a list of effects")
+      refuse(step, "a step returned a table that is neither an effect nor a list of effects")
     end
     for i = 1, #answer do check_effect(state, step, answer[i]) end
     return answer
@@ -165,7 +163,7 @@ local function settle(state, step, answer, event, ctx, index)
     if not answer then return nil end
     state.trace[#state.trace].answered = true
   end
-  return refuse(state, step, "steps that return steps, more than " .. DEEPEST .. " deep")
+  return refuse(step, "steps that return steps, more than " .. DEEPEST .. " deep")
 end
 
 --- Runs an entry over one event.
@@ -181,6 +179,7 @@ function runner.run(state, entry, event, ctx, inner)
     local step = entry[i]
     local mark = { step = step.name, index = i, answered = false, line = step.line }
     trace[#trace + 1] = mark
+    state.running = step
     if not inner then state.at = i end
     local answer = step.run(step, event, ctx)
     if answer then

@@ -53,12 +53,12 @@ end
 
 -- A copy that reports the names it does not have.
 local function guarded(book, members, library)
-  local copy = {}
+  local copy, stand_in = {}, unknown.new()
   for name, member in pairs(members) do copy[name] = member end
   return setmetatable(copy, {
     __index = function(_, name)
       problems.misuse(book, missing(library, name, members))
-      return unknown.new()
+      return stand_in
     end,
   })
 end
