@@ -1,0 +1,304 @@
+/* commands.c - the table of commands, their help, and the reading of a command line. */
+#include <stdlib.h>
+
+#include "cli/internal.h"
+
+static const struct nm_cli_option serve_options[] = {
+  { "listen", "ADDR:PORT", "where Optimove and Netmera's side call (public.listen)" },
+  { "admin", "ADDR:PORT", "where /healthz, /readyz and /metrics answer (admin.listen)" },
+  { "store", "URL", "sqlite:FILE (store)" },
+  { "rules", "DIR", "the folder of rules files (rules)" },
+  { NULL, NULL, NULL },
+};
+static const struct nm_cli_option check_options[] = {
+  { "trace", NULL, "with the Lua traceback of each mistake" },
+  { NULL, NULL, NULL },
+};
+static const struct nm_cli_option explain_options[] = {
+  { "tenant", "T", "with --event: whose rules" },
+  { "event", "FILE", "an event as JSON, instead of a recorded one" },
+  { NULL, NULL, NULL },
+};
+static const struct nm_cli_option apply_options[] = {
+  { "dry-run", NULL, "only say what would change" },
+  { NULL, NULL, NULL },
+};
+static const struct nm_cli_option list_options[] = {
+  { "tenant", "T", "only of this tenant" },
+  { "limit", "N", "at most so many (100)" },
+  { "before", "ID", "those older than this one" },
+  { NULL, NULL, NULL },
+};
+
+static const struct nm_command commands[] = {
+  { "serve", "", 0, 0, "runs the daemon",
+    "Options win over the settings file.  SIGTERM stops it, SIGHUP looks at the rules again.\n\n"
+    "  netmove serve --config config/netmove.lua\n",
+    serve_options, nm_cli_serve },
+  { "check", "[FILE or DIR ...]", 0, -1, "proves rules and config without a daemon",
+    "Each mistake is one line: file, line or entry, what was found, what was expected and the\n"
+    "nearest known word.  Without arguments: rules/ and config/.  Exit 1 where anything is wrong.\n\n"
+    "  netmove check rules/acme.lua\n",
+    check_options, nm_cli_check },
+  { "explain", "[ID]", 0, 1, "what became of an event or a message, or what would",
+    "For a recorded event or message: every step, wait and attempt with its reason.  For an event\n"
+    "in a file: what today's rules make of it; nothing is sent.\n\n"
+    "  netmove explain 1870012345678\n  netmove explain --tenant acme --event event.json\n",
+    explain_options, nm_cli_explain },
+  { "tenant apply", "FILE ...", 1, -1, "saves tenants from files and brings their listeners about",
+    "Says what it changes; secrets are resolved here, in your environment.  Exit 0: all as wanted;\n"
+    "1: refused, or saved but not yet as wanted (it goes on by itself).\n\n"
+    "  netmove tenant apply config/tenants/acme.lua --dry-run\n",
+    apply_options, nm_cli_tenant_apply },
+  { "tenant list", "", 0, 0, "the tenants", "", NULL, nm_cli_tenant_list },
+  { "tenant show", "T", 1, 1, "one tenant, without its secrets", "", NULL, nm_cli_tenant_show },
+  { "connector plan", "T", 1, 1, "listeners at Optimove against what is wanted; changes nothing",
+    "Exit 0 if nothing is to do, else 1.\n", NULL, nm_cli_connector_plan },
+  { "queue list", "", 0, 0, "what is held or dead, newest first, with its reason", "", list_options,
+    nm_cli_queue_list },
+  { "queue show", "ID", 1, 1, "one of them, whole", "", NULL, nm_cli_queue_show },
+  { "queue retry", "ID ...", 1, -1, "puts held and dead ones back to waiting, due now",
+    "An id that is neither held nor dead is an error, and nothing is changed.\n", NULL,
+    nm_cli_queue_retry },
+  { "run list", "", 0, 0, "campaign runs, newest first", "", list_options, nm_cli_run_list },
+  { "run show", "ID", 1, 1, "one run: promised, made, sent, stopped, held by reason", "", NULL,
+    nm_cli_run_show },
+  { "run cancel", "ID", 1, 1, "stops a run: nothing of it is started any more", "", NULL,
+    nm_cli_run_cancel },
+  { "reload", "", 0, 0, "looks at the rules folder now and prints the verdict",
+    "Exit 1 where a file was refused; the rules before it serve on.\n", NULL, nm_cli_reload },
+  { "status", "", 0, 0, "how the daemon is: waiting, oldest, lanes, runs", "", NULL, nm_cli_status },
+  { "version", "", 0, 0, "its own version and those of its libraries", "", NULL, nm_cli_version },
+  /* words of the contract that later versions bring */
+  { "replay", "", 0, -1, "recorded events through a candidate", "", NULL, NULL },
+  { "tenant remove", "T", 0, -1, "", "", NULL, NULL },
+  { "connector apply", "T", 0, -1, "", "", NULL, NULL },
+  { "connector status", "T", 0, -1, "", "", NULL, NULL },
+  { "connector test", "T", 0, -1, "", "", NULL, NULL },
+  { "connector rotate", "T", 0, -1, "", "", NULL, NULL },
+  { "queue shape", "", 0, -1, "", "", NULL, NULL },
+  { "queue drop", "ID ...", 0, -1, "", "", NULL, NULL },
+  { "provider list", "", 0, -1, "", "", NULL, NULL },
+  { "provider test", "T NAME", 0, -1, "", "", NULL, NULL },
+  { "rules list", "", 0, -1, "", "", NULL, NULL },
+  { "rules show", "", 0, -1, "", "", NULL, NULL },
+  { "rules rollback", "T", 0, -1, "", "", NULL, NULL },
+  { "init", "TENANT", 0, -1, "", "", NULL, NULL },
+  { "run pause", "ID", 0, -1, "", "", NULL, NULL },
+  { "run release", "ID", 0, -1, "", "", NULL, NULL },
+  { "run repin", "ID", 0, -1, "", "", NULL, NULL },
+  { "token create", "", 0, -1, "", "", NULL, NULL },
+  { "token list", "", 0, -1, "", "", NULL, NULL },
+  { "token revoke", "", 0, -1, "", "", NULL, NULL },
+};
+
+enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
+
+/* ---- help --------------------------------------------------------------------------------------------- */
+
+static bool is_in_group(const struct nm_command *command, const char *group)
+{
+  size_t len = strlen(group);
+  return strncmp(command->name, group, len) == 0 &&
+         (command->name[len] == ' ' || command->name[len] == '\0');
+}
+
+static void print_rows(FILE *to, const char *group)
+{
+  for (size_t i = 0; i < COMMAND_COUNT; i++) {
+    if (!commands[i].run || (group && !is_in_group(&commands[i], group))) continue;
+    char usage[64];
+    snprintf(usage, sizeof usage, "netmove %s %s", commands[i].name, commands[i].words);
+    fprintf(to, "  %-32s %s\n", usage, commands[i].summary);
+  }
+}
+
+static void print_general_help(FILE *to)
+{
+  fputs("netmove connects Optimove with Netmera's channels.\n\n"
+        "usage: netmove COMMAND [options]\n\n", to);
+  print_rows(to, NULL);
+  fputs("\noptions of every command:\n"
+        "  --config F   the settings (config/netmove.lua)\n"
+        "  --json       data instead of text, where a command prints any\n"
+        "  --help       what the command does\n\n"
+        "exit codes: 0 done, 1 the thing asked about is not right, 2 wrong usage, 3 could not\n"
+        "(no daemon, no file).  Commands that need the daemon speak to it over the admin socket.\n",
+        to);
+}
+
+static void print_help(FILE *to, const struct nm_command *command)
+{
+  fprintf(to, "usage: netmove %s%s%s%s\n\n%s\n", command->name, command->words[0] ? " " : "",
+          command->words, command->options ? " [options]" : "", command->summary);
+  if (command->help[0]) fprintf(to, "\n%s", command->help);
+  for (const struct nm_cli_option *o = command->options; o && o->name; o++) {
+    char name[40];
+    snprintf(name, sizeof name, "--%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
+    fprintf(to, "%s  %-20s %s\n", o == command->options ? "\n" : "", name, o->help);
+  }
+}
+
+/* ---- finding -------------------------------------------------------------------------------------------- */
+
+static const struct nm_command *find_command(const char *name)
+{
+  for (size_t i = 0; i < COMMAND_COUNT; i++)
+    if (strcmp(commands[i].name, name) == 0) return &commands[i];
+  return NULL;
+}
+
+static bool is_group(const char *word)
+{
+  for (size_t i = 0; i < COMMAND_COUNT; i++)
+    if (is_in_group(&commands[i], word) && strcmp(commands[i].name, word) != 0) return true;
+  return false;
+}
+
+static int refuse_word(const char *what, const char *word)
+{
+  const char *names[COMMAND_COUNT * 2];
+  char groups[COMMAND_COUNT][32];
+  size_t count = 0;
+  for (size_t i = 0; i < COMMAND_COUNT; i++) {
+    snprintf(groups[i], sizeof groups[i], "%.*s", (int)strcspn(commands[i].name, " "),
+             commands[i].name);
+    names[count++] = commands[i].name;
+    names[count++] = groups[i];
+  }
+  const char *nearest = nm_nearest(nm_text_from(word), names, count);
+  fprintf(stderr, "netmove: unknown %s \"%s\"%s%s%s; see netmove --help\n", what, word,
+          nearest ? " (did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?)" : "");
+  return NM_CLI_WRONG_USAGE;
+}
+
+/* ---- reading --------------------------------------------------------------------------------------------- */
+
+static int refuse_usage(const struct nm_command *command, const char *format, const char *word)
+{
+  fprintf(stderr, "netmove %s: ", command->name);
+  fprintf(stderr, format, word);
+  fprintf(stderr, "\nusage: netmove %s %s; see netmove %s --help\n", command->name, command->words,
+          command->name);
+  return NM_CLI_WRONG_USAGE;
+}
+
+/* Options that every command takes: true where argv[*at] was one; *at then stands on its last word. */
+static bool read_common(struct nm_invocation *invocation, int argc, char **argv, int *at,
+                        bool *wants_help)
+{
+  const char *word = argv[*at];
+  if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) *wants_help = true;
+  else if (strcmp(word, "--json") == 0) invocation->is_json = true;
+  else if (strcmp(word, "--config") == 0 && *at + 1 < argc) invocation->config = argv[++*at];
+  else if (strncmp(word, "--config=", 9) == 0) invocation->config = word + 9;
+  else return false;
+  return true;
+}
+
+static int read_option(struct nm_invocation *invocation, int argc, char **argv, int *at)
+{
+  const struct nm_command *command = invocation->command;
+  struct nm_text name, value;
+  bool has_value = nm_text_cut(nm_text_from(argv[*at] + 2), '=', &name, &value);
+  for (int i = 0; command->options && command->options[i].name; i++) {
+    const struct nm_cli_option *option = &command->options[i];
+    if (!nm_text_equal(name, nm_text_from(option->name))) continue;
+    if (!option->value && has_value) break;
+    if (!option->value) invocation->options[i] = "";
+    else if (has_value) invocation->options[i] = value.ptr;
+    else if (*at + 1 < argc) invocation->options[i] = argv[++*at];
+    else return refuse_usage(command, "%s needs a value", argv[*at]);
+    return NM_CLI_DONE;
+  }
+  return refuse_usage(command, "unknown option %s", argv[*at]);
+}
+
+static int read_rest(struct nm_invocation *invocation, int argc, char **argv, int at,
+                     bool *wants_help)
+{
+  const struct nm_command *command = invocation->command;
+  bool only_words = false;
+  for (; at < argc; at++) {
+    if (!only_words && strcmp(argv[at], "--") == 0) {
+      only_words = true;
+    } else if (!only_words && argv[at][0] == '-' && argv[at][1] != '\0') {
+      if (read_common(invocation, argc, argv, &at, wants_help)) continue;
+      int rc = read_option(invocation, argc, argv, &at);
+      if (rc) return rc;
+    } else if (invocation->word_count == NM_CLI_WORDS_MAX) {
+      return refuse_usage(command, "too many arguments at %s", argv[at]);
+    } else {
+      invocation->words[invocation->word_count++] = argv[at];
+    }
+  }
+  if (*wants_help || !command->run) return NM_CLI_DONE;
+  if (invocation->word_count < command->words_min)
+    return refuse_usage(command, "%s is missing", command->words);
+  if (command->words_max >= 0 && invocation->word_count > command->words_max)
+    return refuse_usage(command, "unexpected argument %s",
+                        invocation->words[command->words_max]);
+  return NM_CLI_DONE;
+}
+
+/* Finds "queue list" or "serve" from argv[at] on; moves *at behind it. */
+static int read_command(struct nm_invocation *invocation, int argc, char **argv, int *at,
+                        bool *wants_help)
+{
+  char name[64];
+  const char *first = argv[(*at)++];
+  if (!is_group(first)) {
+    invocation->command = find_command(first);
+    return invocation->command ? NM_CLI_DONE : refuse_word("command", first);
+  }
+  while (*at < argc && argv[*at][0] == '-')
+    if (!read_common(invocation, argc, argv, at, wants_help)) break;
+    else (*at)++;
+  if (*at >= argc || *wants_help) {
+    fprintf(*wants_help ? stdout : stderr, "usage: netmove %s COMMAND\n\n", first);
+    print_rows(*wants_help ? stdout : stderr, first);
+    return *wants_help ? -1 : NM_CLI_WRONG_USAGE;
+  }
+  snprintf(name, sizeof name, "%s %s", first, argv[(*at)++]);
+  invocation->command = find_command(name);
+  return invocation->command ? NM_CLI_DONE : refuse_word("command", name);
+}
+
+static int run_line(struct nm_invocation *invocation, int argc, char **argv)
+{
+  bool wants_help = false;
+  int at = 1;
+  while (at < argc && argv[at][0] == '-') {
+    if (!read_common(invocation, argc, argv, &at, &wants_help))
+      return refuse_word("option", argv[at]);
+    at++;
+  }
+  if (at >= argc) {
+    print_general_help(wants_help ? stdout : stderr);
+    return wants_help ? NM_CLI_DONE : NM_CLI_WRONG_USAGE;
+  }
+  int rc = read_command(invocation, argc, argv, &at, &wants_help);
+  if (rc) return rc < 0 ? NM_CLI_DONE : rc;
+  rc = read_rest(invocation, argc, argv, at, &wants_help);
+  if (rc) return rc;
+  if (!invocation->command->run) {
+    fprintf(stderr, "netmove %s: not built yet; a later version brings it\n",
+            invocation->command->name);
+    return NM_CLI_COULD_NOT;
+  }
+  if (wants_help) {
+    print_help(stdout, invocation->command);
+    return NM_CLI_DONE;
+  }
+  return invocation->command->run(invocation);
+}
+
+int nm_cli_main(int argc, char **argv, int (*serve)(const struct nm_settings *settings))
+{
+  struct nm_invocation invocation = { .serve = serve,
+                                      .arena = nm_arena_create(64 * 1024 * 1024) };
+  nm_require(invocation.arena != NULL);
+  int rc = run_line(&invocation, argc, argv);
+  nm_arena_destroy(invocation.arena);
+  return rc;
+}

@@ -1,0 +1,148 @@
+/* explain.c - why a message went, waits or failed, step by step. */
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "cli/internal.h"
+
+static const struct nm_cli_column event_facts[] = {
+  { "id", "event" },
+  { "tenant", "tenant" },
+  { "type", "type" },
+  { "name", "name" },
+  { "campaign", "campaign" },
+  { "channel_id", "channel" },
+  { "template_id", "template" },
+  { "customer", "customer" },
+  { "received_at_ms", "arrived" },
+  { "state", "state" },
+  { "due_at_ms", "due" },
+  { "reason", "reason" },
+  { "generation_id", "planned by rules" },
+};
+
+static const struct nm_cli_column message_facts[] = {
+  { "id", "message" },
+  { "name", "message name" },
+  { "tenant", "tenant" },
+  { "event_id", "event" },
+  { "run_id", "run" },
+  { "channel", "channel" },
+  { "customer", "customer" },
+  { "provider", "provider" },
+  { "created_at_ms", "made" },
+  { "state", "state" },
+  { "due_at_ms", "due" },
+  { "expires_at_ms", "expires" },
+  { "attempts", "attempts that count" },
+  { "reason", "last word" },
+};
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+static void print_message(const json_t *message)
+{
+  static const struct nm_cli_column columns[] = {
+    { "at", "AT" }, { "outcome", "OUTCOME" }, { "code", "CODE" }, { "took_ms", "TOOK MS" },
+    { "provider", "PROVIDER" }, { "reason", "REASON" },
+  };
+  nm_cli_print_facts(message, message_facts, COUNT(message_facts));
+  if (json_array_size(json_object_get(message, "attempts_made")) == 0) return;
+  putchar('\n');
+  nm_cli_print_table(json_object_get(message, "attempts_made"), columns, COUNT(columns), "");
+}
+
+/* What rules make of an event: which step answered, then its effects. */
+static void print_made(const json_t *made)
+{
+  size_t i;
+  json_t *step, *effect;
+  printf("\nrules %.12s\n", nm_json_string(made, "digest").ptr
+                                ? nm_json_string(made, "digest").ptr : "(none)");
+  struct nm_text error = nm_json_string(made, "error");
+  if (error.len > 0) printf("  failed: %.*s\n", NM_TEXT_ARG(error));
+  json_array_foreach(json_object_get(made, "trace"), i, step)
+  {
+    const char *name = nm_json_string(step, "step").ptr;
+    printf("  step %zu  %-24s %s\n", i + 1, name ? name : "?",
+           json_is_true(json_object_get(step, "answered")) ? "answered" : "passed it on");
+  }
+  json_array_foreach(json_object_get(made, "effects"), i, effect)
+  {
+    char *text = json_dumps(effect, JSON_COMPACT);
+    printf("  effect  %s\n", text ? text : "?");
+    free(text);
+  }
+}
+
+static void print_all(const json_t *answer)
+{
+  size_t i;
+  json_t *message;
+  const json_t *event = json_object_get(answer, "event");
+  const json_t *own = json_object_get(answer, "message");
+  if (own) print_message(own);
+  if (own && event) putchar('\n');
+  if (event) nm_cli_print_facts(event, event_facts, COUNT(event_facts));
+  json_array_foreach(json_object_get(answer, "messages"), i, message)
+  {
+    putchar('\n');
+    print_message(message);
+  }
+  const json_t *now = json_object_get(answer, "now");
+  if (now) print_made(now);
+}
+
+static int explain_id(struct nm_invocation *invocation)
+{
+  struct nm_cli_answer answer;
+  struct nm_text id = nm_cli_escape(invocation->arena, nm_text_from(invocation->words[0]));
+  struct nm_text path = nm_arena_printf(invocation->arena, "/explain/%.*s", NM_TEXT_ARG(id));
+  int code = nm_cli_ask(invocation, "GET", path, NULL, &answer);
+  if (code == NM_CLI_DONE && invocation->is_json) nm_cli_print_json(answer.body);
+  else if (code == NM_CLI_DONE) print_all(answer.body);
+  json_decref(answer.body);
+  return code;
+}
+
+static int read_event(struct nm_invocation *invocation, const char *path, json_t **out)
+{
+  struct nm_error error;
+  char *bytes = nm_arena_alloc(invocation->arena, NM_HTTP_EVENT_BODY_MAX_BYTES + 1);
+  FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
+  if (!file || !bytes) {
+    fprintf(stderr, "netmove explain: cannot read %s\n", path);
+    return NM_CLI_COULD_NOT;
+  }
+  size_t len = fread(bytes, 1, NM_HTTP_EVENT_BODY_MAX_BYTES + 1, file);
+  if (file != stdin) fclose(file);
+  if (len > NM_HTTP_EVENT_BODY_MAX_BYTES) {
+    fprintf(stderr, "netmove explain: %s is larger than an event may be (%d bytes)\n", path,
+            NM_HTTP_EVENT_BODY_MAX_BYTES);
+    return NM_CLI_NOT_RIGHT;
+  }
+  if (!nm_json_parse(out, (struct nm_text){ bytes, len }, &error)) return NM_CLI_DONE;
+  fprintf(stderr, "netmove explain: %s: %s\n", path, error.text);
+  return NM_CLI_NOT_RIGHT;
+}
+
+int nm_cli_explain(struct nm_invocation *invocation)
+{
+  const char *tenant = invocation->options[0], *file = invocation->options[1];
+  struct nm_cli_answer answer;
+  json_t *event = NULL;
+
+  if (invocation->word_count == 1 && !tenant && !file) return explain_id(invocation);
+  if (invocation->word_count > 0 || !tenant || !file) {
+    fprintf(stderr, "netmove explain: give either an ID, or --tenant T and --event FILE\n");
+    return NM_CLI_WRONG_USAGE;
+  }
+  int code = read_event(invocation, file, &event);
+  if (code) return code;
+  json_t *body = json_pack("{s:s,s:o}", "tenant", tenant, "event", event);
+  code = nm_cli_ask(invocation, "POST", NM_TEXT("/explain"), body, &answer);
+  if (code == NM_CLI_DONE && invocation->is_json) nm_cli_print_json(answer.body);
+  else if (code == NM_CLI_DONE) print_made(answer.body);
+  json_decref(answer.body);
+  json_decref(body);
+  return code;
+}

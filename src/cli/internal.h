@@ -1,0 +1,95 @@
+/* internal.h - between the commands. */
+#pragma once
+
+#include <stdio.h>
+
+#include "base/arena.h"
+#include "base/problems.h"
+#include "cli/cli.h"
+#include "json/json.h"
+
+enum { NM_CLI_WORDS_MAX = 256, NM_CLI_OPTIONS_MAX = 12 };
+
+/* What stands on the command line, sorted. */
+struct nm_invocation {
+  const struct nm_command *command;
+  struct nm_arena *arena;
+  const char *config;      /* --config, or NULL */
+  bool is_json;
+  const char *words[NM_CLI_WORDS_MAX]; /* arguments that are no options */
+  int word_count;
+  const char *options[NM_CLI_OPTIONS_MAX]; /* values by place in the command's list; "" for flags */
+  int (*serve)(const struct nm_settings *settings);
+};
+
+struct nm_cli_option {
+  const char *name;   /* "tenant": --tenant */
+  const char *value;  /* what its value is called in the usage; NULL = a flag */
+  const char *help;
+};
+
+struct nm_command {
+  const char *name;   /* "queue list" */
+  const char *words;  /* "ID ..." in the usage */
+  int words_min, words_max; /* max -1 = any */
+  const char *summary;
+  const char *help;   /* more than the summary; with an example */
+  const struct nm_cli_option *options; /* ends with name NULL; NULL = none */
+  int (*run)(struct nm_invocation *invocation); /* NULL = a later version brings it */
+};
+
+int nm_cli_serve(struct nm_invocation *invocation);
+int nm_cli_check(struct nm_invocation *invocation);
+int nm_cli_explain(struct nm_invocation *invocation);
+int nm_cli_tenant_apply(struct nm_invocation *invocation);
+int nm_cli_tenant_list(struct nm_invocation *invocation);
+int nm_cli_tenant_show(struct nm_invocation *invocation);
+int nm_cli_connector_plan(struct nm_invocation *invocation);
+int nm_cli_queue_list(struct nm_invocation *invocation);
+int nm_cli_queue_show(struct nm_invocation *invocation);
+int nm_cli_queue_retry(struct nm_invocation *invocation);
+int nm_cli_run_list(struct nm_invocation *invocation);
+int nm_cli_run_show(struct nm_invocation *invocation);
+int nm_cli_run_cancel(struct nm_invocation *invocation);
+int nm_cli_reload(struct nm_invocation *invocation);
+int nm_cli_status(struct nm_invocation *invocation);
+int nm_cli_version(struct nm_invocation *invocation);
+
+/* The settings that --config names (default config/netmove.lua where it exists).  NULL after saying
+ * on stderr what is wrong with them. */
+struct nm_settings *nm_cli_settings(struct nm_invocation *invocation);
+
+/* An answer of the daemon. */
+struct nm_cli_answer {
+  int status;
+  json_t *body; /* owned; NULL where it was none */
+};
+
+/* Asks the daemon over its admin socket: method, path under /api/v1, body or NULL.  NM_CLI_DONE with a
+ * 2xx, else the exit code after saying on stderr what went wrong (404, 400, 409: NOT_RIGHT).  The
+ * answer is the caller's to free in any case. */
+int nm_cli_ask(struct nm_invocation *invocation, const char *method, struct nm_text path,
+               const json_t *body, struct nm_cli_answer *answer);
+
+/* "?a=b" pieces: the text percent-encoded. */
+struct nm_text nm_cli_escape(struct nm_arena *arena, struct nm_text text);
+
+/* Prints JSON, indented, for --json. */
+void nm_cli_print_json(const json_t *value);
+
+/* A table of an array's objects: columns are keys; missing values are "-". */
+struct nm_cli_column {
+  const char *key, *title;
+};
+void nm_cli_print_table(const json_t *rows, const struct nm_cli_column *columns, size_t count,
+                        const char *when_empty);
+
+/* "label   value" lines of one object, for the keys that it has. */
+void nm_cli_print_facts(const json_t *object, const struct nm_cli_column *facts, size_t count);
+
+/* A value as people read it: keys that end in _ms and _at are times, true is "yes".  In a buffer of the
+ * caller. */
+void nm_cli_format(char *out, size_t size, const char *key, const json_t *value);
+
+/* Prints problems, one line each, on `to`; with --trace their traces too. */
+void nm_cli_print_problems(FILE *to, const struct nm_problems *problems, bool with_trace);

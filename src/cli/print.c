@@ -1,0 +1,122 @@
+/* print.c - data as people read it. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "cli/internal.h"
+
+enum { CELL_MAX_BYTES = 160, COLUMNS_MAX = 16 };
+
+void nm_cli_print_json(const json_t *value)
+{
+  json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
+  fputc('\n', stdout);
+}
+
+static bool is_time(const char *key, const json_t *value)
+{
+  size_t len = strlen(key);
+  return json_is_integer(value) && json_integer_value(value) > 1000000000000 &&
+         ((len > 3 && strcmp(key + len - 3, "_ms") == 0) ||
+          (len > 3 && strcmp(key + len - 3, "_at") == 0) || strcmp(key, "at") == 0);
+}
+
+void nm_cli_format(char *out, size_t size, const char *key, const json_t *value)
+{
+  if (!value || json_is_null(value)) {
+    snprintf(out, size, "-");
+  } else if (is_time(key, value)) {
+    int64_t ms = json_integer_value(value);
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm local;
+    char stamp[32];
+    localtime_r(&seconds, &local);
+    strftime(stamp, sizeof stamp, "%Y-%m-%d %H:%M:%S", &local);
+    snprintf(out, size, "%s.%03d", stamp, (int)(ms % 1000));
+  } else if (json_is_string(value)) {
+    snprintf(out, size, "%s", json_string_length(value) > 0 ? json_string_value(value) : "-");
+  } else if (json_is_boolean(value)) {
+    snprintf(out, size, "%s", json_is_true(value) ? "yes" : "no");
+  } else {
+    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    snprintf(out, size, "%s", text ? text : "?");
+    free(text);
+  }
+}
+
+/* Control characters would let a value draw on the terminal. */
+static void clean(char *text)
+{
+  for (; *text; text++)
+    if ((unsigned char)*text < 0x20 || *text == 0x7F) *text = ' ';
+}
+
+/* How many columns UTF-8 text takes, near enough. */
+static int width_of(const char *text)
+{
+  int width = 0;
+  for (; *text; text++) width += ((unsigned char)*text & 0xC0) != 0x80;
+  return width;
+}
+
+static void cell(char *out, const json_t *row, const struct nm_cli_column *column)
+{
+  nm_cli_format(out, CELL_MAX_BYTES, column->key, json_object_get(row, column->key));
+  clean(out);
+}
+
+void nm_cli_print_table(const json_t *rows, const struct nm_cli_column *columns, size_t count,
+                        const char *when_empty)
+{
+  int widths[COLUMNS_MAX];
+  char text[CELL_MAX_BYTES];
+  size_t i;
+  json_t *row;
+
+  if (json_array_size(rows) == 0) {
+    printf("%s\n", when_empty);
+    return;
+  }
+  for (size_t c = 0; c < count; c++) {
+    widths[c] = width_of(columns[c].title);
+    json_array_foreach(rows, i, row)
+    {
+      cell(text, row, &columns[c]);
+      if (width_of(text) > widths[c]) widths[c] = width_of(text);
+    }
+  }
+  for (size_t c = 0; c < count; c++)
+    printf("%-*s%s", c + 1 < count ? widths[c] : 0, columns[c].title, c + 1 < count ? "  " : "\n");
+  json_array_foreach(rows, i, row)
+  {
+    for (size_t c = 0; c < count; c++) {
+      cell(text, row, &columns[c]);
+      int pad = c + 1 < count ? widths[c] - width_of(text) + 2 : 0;
+      printf("%s%*s", text, pad, "");
+    }
+    putchar('\n');
+  }
+}
+
+void nm_cli_print_facts(const json_t *object, const struct nm_cli_column *facts, size_t count)
+{
+  char text[4096];
+  for (size_t i = 0; i < count; i++) {
+    const json_t *value = json_object_get(object, facts[i].key);
+    if (!value || json_is_null(value)) continue;
+    if (json_is_string(value) && json_string_length(value) == 0) continue;
+    nm_cli_format(text, sizeof text, facts[i].key, value);
+    clean(text);
+    printf("%-20s %s\n", facts[i].title, text);
+  }
+}
+
+void nm_cli_print_problems(FILE *to, const struct nm_problems *problems, bool with_trace)
+{
+  for (const struct nm_problem *p = problems->first; p; p = p->next) {
+    fprintf(to, "%.*s\n", NM_TEXT_ARG(p->text));
+    if (with_trace && p->trace.len > 0) fprintf(to, "%.*s\n", NM_TEXT_ARG(p->trace));
+  }
+  if (problems->count > NM_PROBLEMS_MAX)
+    fprintf(to, "... and %zu more\n", problems->count - NM_PROBLEMS_MAX);
+}

@@ -1,0 +1,180 @@
+/* queue.c - what is held or dead, campaign runs, and the daemon's own state. */
+#include "cli/internal.h"
+
+/* "/queue?tenant=acme&limit=10" of the list options. */
+static struct nm_text list_path(struct nm_invocation *invocation, const char *path)
+{
+  static const char *const names[] = { "tenant", "limit", "before" };
+  struct nm_text out = nm_text_from(path);
+  char mark = '?';
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    if (!invocation->options[i]) continue;
+    struct nm_text value = nm_cli_escape(invocation->arena, nm_text_from(invocation->options[i]));
+    out = nm_arena_printf(invocation->arena, "%.*s%c%s=%.*s", NM_TEXT_ARG(out), mark, names[i],
+                          NM_TEXT_ARG(value));
+    mark = '&';
+  }
+  return out;
+}
+
+static int list(struct nm_invocation *invocation, const char *path,
+                const struct nm_cli_column *columns, size_t count, const char *when_empty)
+{
+  struct nm_cli_answer answer;
+  int code = nm_cli_ask(invocation, "GET", list_path(invocation, path), NULL, &answer);
+  if (code == NM_CLI_DONE && invocation->is_json) nm_cli_print_json(answer.body);
+  else if (code == NM_CLI_DONE)
+    nm_cli_print_table(json_object_get(answer.body, "items"), columns, count, when_empty);
+  json_decref(answer.body);
+  return code;
+}
+
+static struct nm_text id_path(struct nm_invocation *invocation, const char *before,
+                              const char *behind)
+{
+  struct nm_text id = nm_cli_escape(invocation->arena, nm_text_from(invocation->words[0]));
+  return nm_arena_printf(invocation->arena, "%s%.*s%s", before, NM_TEXT_ARG(id), behind);
+}
+
+int nm_cli_queue_list(struct nm_invocation *invocation)
+{
+  static const struct nm_cli_column columns[] = {
+    { "id", "ID" },       { "at", "SINCE" },   { "tenant", "TENANT" }, { "kind", "KIND" },
+    { "state", "STATE" }, { "reason", "REASON" },
+  };
+  return list(invocation, "/queue", columns, sizeof columns / sizeof *columns,
+              "nothing is held and nothing is dead");
+}
+
+int nm_cli_queue_show(struct nm_invocation *invocation)
+{
+  struct nm_cli_answer answer;
+  int code = nm_cli_ask(invocation, "GET", id_path(invocation, "/queue/", ""), NULL, &answer);
+  if (code == NM_CLI_DONE) nm_cli_print_json(answer.body);
+  json_decref(answer.body);
+  return code;
+}
+
+int nm_cli_queue_retry(struct nm_invocation *invocation)
+{
+  struct nm_cli_answer answer;
+  json_t *ids = json_array();
+  for (int i = 0; i < invocation->word_count; i++)
+    json_array_append_new(ids, json_string(invocation->words[i]));
+  json_t *body = json_pack("{s:o}", "ids", ids);
+  int code = nm_cli_ask(invocation, "POST", NM_TEXT("/queue/retry"), body, &answer);
+  if (code == NM_CLI_DONE && invocation->is_json) nm_cli_print_json(answer.body);
+  else if (code == NM_CLI_DONE)
+    printf("%" JSON_INTEGER_FORMAT " put back to waiting, due now\n",
+           json_integer_value(json_object_get(answer.body, "retried")));
+  json_decref(answer.body);
+  json_decref(body);
+  return code;
+}
+
+/* ---- runs ------------------------------------------------------------------------------------------------- */
+
+int nm_cli_run_list(struct nm_invocation *invocation)
+{
+  static const struct nm_cli_column columns[] = {
+    { "id", "ID" },         { "created_at_ms", "SINCE" }, { "tenant", "TENANT" },
+    { "campaign", "CAMPAIGN" }, { "channel_id", "CHANNEL" }, { "state", "STATE" },
+    { "rows_fetched", "PROMISED" }, { "made", "MADE" },   { "sent", "SENT" },
+    { "dead", "DEAD" },     { "stopped", "STOPPED" },     { "held", "HELD" },
+  };
+  return list(invocation, "/runs", columns, sizeof columns / sizeof *columns, "no runs yet");
+}
+
+int nm_cli_run_show(struct nm_invocation *invocation)
+{
+  static const struct nm_cli_column facts[] = {
+    { "id", "run" },
+    { "tenant", "tenant" },
+    { "campaign", "campaign" },
+    { "channel_id", "channel" },
+    { "state", "state" },
+    { "reason", "reason" },
+    { "event_id", "event" },
+    { "created_at_ms", "since" },
+    { "rows_fetched", "promised by Optimove" },
+    { "pages_fetched", "pages" },
+    { "is_fetched", "all pages here" },
+    { "made", "messages made" },
+    { "repeated", "rows repeated" },
+    { "skipped", "rows not messaged" },
+    { "held", "rows held" },
+    { "sent", "sent" },
+    { "dead", "dead" },
+    { "expired", "expired" },
+    { "stopped", "stopped" },
+    { "fenced_at_ms", "fenced at" },
+    { "in_flight_at_fence", "in flight at fence" },
+  };
+  static const struct nm_cli_column holds[] = { { "count", "HELD" }, { "reason", "REASON" } };
+  struct nm_cli_answer answer;
+  int code = nm_cli_ask(invocation, "GET", id_path(invocation, "/runs/", ""), NULL, &answer);
+  if (code == NM_CLI_DONE && invocation->is_json) {
+    nm_cli_print_json(answer.body);
+  } else if (code == NM_CLI_DONE) {
+    nm_cli_print_facts(answer.body, facts, sizeof facts / sizeof *facts);
+    if (json_array_size(json_object_get(answer.body, "holds")) > 0) {
+      putchar('\n');
+      nm_cli_print_table(json_object_get(answer.body, "holds"), holds, 2, "");
+    }
+  }
+  json_decref(answer.body);
+  return code;
+}
+
+int nm_cli_run_cancel(struct nm_invocation *invocation)
+{
+  struct nm_cli_answer answer;
+  char at[64];
+  int code =
+      nm_cli_ask(invocation, "POST", id_path(invocation, "/runs/", "/cancel"), NULL, &answer);
+  if (code == NM_CLI_DONE && invocation->is_json) {
+    nm_cli_print_json(answer.body);
+  } else if (code == NM_CLI_DONE) {
+    nm_cli_format(at, sizeof at, "fenced_at_ms", json_object_get(answer.body, "fenced_at_ms"));
+    printf("cancelled at %s: %" JSON_INTEGER_FORMAT " stopped, %" JSON_INTEGER_FORMAT
+           " in flight\n", at, json_integer_value(json_object_get(answer.body, "stopped")),
+           json_integer_value(json_object_get(answer.body, "in_flight")));
+  }
+  json_decref(answer.body);
+  return code;
+}
+
+/* ---- the daemon ---------------------------------------------------------------------------------------------- */
+
+int nm_cli_reload(struct nm_invocation *invocation)
+{
+  struct nm_cli_answer answer;
+  size_t i, j;
+  json_t *file, *line;
+  int code = nm_cli_ask(invocation, "POST", NM_TEXT("/reload"), NULL, &answer);
+  const json_t *rules = json_object_get(answer.body, "rules");
+  if (code == NM_CLI_DONE && invocation->is_json) nm_cli_print_json(answer.body);
+  json_array_foreach(rules, i, file)
+  {
+    struct nm_text verdict = nm_json_string(file, "verdict");
+    if (nm_text_equal(verdict, NM_TEXT("refused"))) code = NM_CLI_NOT_RIGHT;
+    if (invocation->is_json) continue;
+    printf("%s: %s %.12s\n", nm_json_string(file, "file").ptr, verdict.ptr,
+           nm_json_string(file, "digest").ptr);
+    json_array_foreach(json_object_get(file, "problems"), j, line)
+      printf("  %s\n", json_string_value(line));
+  }
+  if (!invocation->is_json && rules && json_array_size(rules) == 0)
+    printf("there is no rules file\n");
+  json_decref(answer.body);
+  return code;
+}
+
+int nm_cli_status(struct nm_invocation *invocation)
+{
+  struct nm_cli_answer answer;
+  int code = nm_cli_ask(invocation, "GET", NM_TEXT("/status"), NULL, &answer);
+  if (code == NM_CLI_DONE) nm_cli_print_json(answer.body);
+  json_decref(answer.body);
+  return code;
+}

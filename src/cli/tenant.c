@@ -1,0 +1,125 @@
+/* tenant.c - tenants as code, and the connector behind them. */
+#include "cli/internal.h"
+#include "script/data.h"
+
+static void print_lines(const json_t *report, const char *key, const char *prefix)
+{
+  size_t i;
+  json_t *line;
+  json_array_foreach(json_object_get(report, key), i, line)
+    printf("  %s%s\n", prefix, json_string_value(line));
+}
+
+static void print_report(const char *file, const json_t *report)
+{
+  const json_t *changes = json_object_get(report, "changes");
+  struct nm_text status = nm_json_string(report, "status");
+  printf("%s: %s %s: %.*s\n", file, json_is_true(json_object_get(report, "is_new")) ? "new tenant" : "tenant",
+         nm_json_string(report, "tenant").ptr, NM_TEXT_ARG(status));
+  if (json_is_array(changes) && json_array_size(changes) == 0) printf("  nothing changes\n");
+  print_lines(report, "changes", "");
+  print_lines(report, "done", "done: ");
+  print_lines(report, "todo", "to do: ");
+  print_lines(report, "warnings", "warning: ");
+}
+
+/* Sends one file's tenant; NM_CLI_DONE where all is as wanted. */
+static int apply_file(struct nm_invocation *invocation, const char *file, bool is_dry,
+                      json_t *reports)
+{
+  struct nm_problems problems = { .arena = invocation->arena };
+  struct nm_cli_answer answer;
+  json_t *document = NULL;
+  int rc = nm_data_load(&document, nm_text_from(file), NM_SECRETS_RESOLVE, &problems);
+  if (rc) {
+    nm_cli_print_problems(stderr, &problems, false);
+    return rc == NM_EIO ? NM_CLI_COULD_NOT : NM_CLI_NOT_RIGHT;
+  }
+  struct nm_text name = nm_json_string(document, "name");
+  if (name.len == 0) {
+    fprintf(stderr, "%s: name: missing; a tenant needs a name\n", file);
+    json_decref(document);
+    return NM_CLI_NOT_RIGHT;
+  }
+  struct nm_text path = nm_arena_printf(
+      invocation->arena, "/tenants/%.*s%s",
+      NM_TEXT_ARG(nm_cli_escape(invocation->arena, name)), is_dry ? "?dry_run=1" : "");
+  int code = nm_cli_ask(invocation, "PUT", path, document, &answer);
+  size_t i;
+  json_t *line;
+  json_array_foreach(json_object_get(answer.body, "problems"), i, line)
+    fprintf(stderr, "%s: %s\n", file, json_string_value(line));
+  if (code == NM_CLI_DONE) {
+    if (!invocation->is_json) print_report(file, answer.body);
+    struct nm_text status = nm_json_string(answer.body, "status");
+    bool is_right = is_dry || nm_text_equal(status, NM_TEXT("applied"));
+    json_array_append(reports, answer.body);
+    if (!is_right) code = NM_CLI_NOT_RIGHT;
+  }
+  json_decref(answer.body);
+  json_decref(document);
+  return code;
+}
+
+int nm_cli_tenant_apply(struct nm_invocation *invocation)
+{
+  bool is_dry = invocation->options[0] != NULL;
+  json_t *reports = json_array();
+  int worst = NM_CLI_DONE;
+  for (int i = 0; i < invocation->word_count; i++) {
+    int code = apply_file(invocation, invocation->words[i], is_dry, reports);
+    if (code > worst) worst = code;
+  }
+  if (invocation->is_json) nm_cli_print_json(reports);
+  json_decref(reports);
+  return worst;
+}
+
+int nm_cli_tenant_list(struct nm_invocation *invocation)
+{
+  static const struct nm_cli_column columns[] = {
+    { "name", "TENANT" }, { "app_key", "APP KEY" }, { "connector", "CONNECTOR" },
+    { "channels", "CHANNELS" }, { "providers", "PROVIDERS" }, { "version", "VERSION" },
+  };
+  struct nm_cli_answer answer;
+  int code = nm_cli_ask(invocation, "GET", NM_TEXT("/tenants"), NULL, &answer);
+  if (code == NM_CLI_DONE && invocation->is_json) nm_cli_print_json(answer.body);
+  else if (code == NM_CLI_DONE)
+    nm_cli_print_table(json_object_get(answer.body, "items"), columns,
+                       sizeof columns / sizeof *columns,
+                       "no tenants yet; `netmove tenant apply FILE` makes one");
+  json_decref(answer.body);
+  return code;
+}
+
+int nm_cli_tenant_show(struct nm_invocation *invocation)
+{
+  struct nm_cli_answer answer;
+  struct nm_text name = nm_cli_escape(invocation->arena, nm_text_from(invocation->words[0]));
+  struct nm_text path = nm_arena_printf(invocation->arena, "/tenants/%.*s", NM_TEXT_ARG(name));
+  int code = nm_cli_ask(invocation, "GET", path, NULL, &answer);
+  if (code == NM_CLI_DONE) nm_cli_print_json(answer.body);
+  json_decref(answer.body);
+  return code;
+}
+
+int nm_cli_connector_plan(struct nm_invocation *invocation)
+{
+  struct nm_cli_answer answer;
+  struct nm_text name = nm_cli_escape(invocation->arena, nm_text_from(invocation->words[0]));
+  struct nm_text path = nm_arena_printf(invocation->arena, "/connector/%.*s/plan", NM_TEXT_ARG(name));
+  int code = nm_cli_ask(invocation, "GET", path, NULL, &answer);
+  if (code == NM_CLI_DONE) {
+    bool is_right = json_array_size(json_object_get(answer.body, "todo")) == 0;
+    if (invocation->is_json) {
+      nm_cli_print_json(answer.body);
+    } else {
+      if (is_right) printf("nothing to do\n");
+      print_lines(answer.body, "todo", "to do: ");
+      print_lines(answer.body, "warnings", "warning: ");
+    }
+    if (!is_right) code = NM_CLI_NOT_RIGHT;
+  }
+  json_decref(answer.body);
+  return code;
+}
