@@ -165,7 +165,7 @@ struct nm_pending {
   int64_t number_was;
 };
 
-enum { NM_RETAIN_TABLES = 5 };
+enum { NM_RETAIN_TABLES = 8 };
 
 struct nm_writer {
   struct nm_db db;
@@ -176,6 +176,7 @@ struct nm_writer {
   size_t pending_count, pending_capacity;
   unsigned work;                           /* of this transaction */
   int64_t retain_after[NM_RETAIN_TABLES]; /* how far the sweep of each table is */
+  int retain_table;                       /* the next call begins with this one */
 };
 
 NM_MUST_CHECK int nm_writer_init(struct nm_writer *writer); /* the connection is open */
