@@ -1,0 +1,225 @@
+/* links: optimove */
+#include "check.h"
+
+#include "optimove/internal.h"
+#include "optimove/listeners.h"
+
+static struct nm_tenant_param params[] = {
+  { { "FIRST_NAME", 10 }, { "first_name", 10 } },
+  { { "CITY", 4 }, { "city", 4 } },
+};
+static struct nm_tenant_channel channels[] = {
+  { 459, { "Push", 4 }, NM_CHANNEL_PUSH },
+  { 481, { "SMS", 3 }, NM_CHANNEL_SMS },
+};
+static struct nm_tenant tenant;
+static struct nm_arena *arena;
+
+static int set_up(void **state)
+{
+  (void)state;
+  arena = nm_arena_create(1024 * 1024);
+  tenant = (struct nm_tenant){ .id = 1, .name = NM_TEXT("acme"), .app_key = NM_TEXT("acme-key"),
+                               .secret_number = 1 };
+  tenant.connector = (struct nm_tenant_connector){ .is_present = true, .is_active = true,
+                                                   .params = params, .param_count = 2,
+                                                   .channels = channels, .channel_count = 2 };
+  return nm_zone_find(&tenant.connector.zone, NM_TEXT("UTC"));
+}
+
+static int tear_down(void **state)
+{
+  (void)state;
+  nm_arena_destroy(arena);
+  return 0;
+}
+
+/* Reads one row given as JSON; gives its event (or NULL) and keeps the rest in *out. */
+static json_t *read_row(const char *text, struct nm_recipient *out, struct nm_error *err)
+{
+  json_t *row = NULL;
+  assert_int_equal(nm_json_parse_any(&row, nm_text_from(text), err), NM_OK);
+  *out = (struct nm_recipient){ 0 };
+  int rc = nm_optimove_read_row(row, &tenant, NM_TEXT("7"), 459, arena, out, err);
+  json_decref(row);
+  return rc ? NULL : out->event;
+}
+
+static void a_row_becomes_the_event_that_rules_see(void **state)
+{
+  struct nm_recipient row;
+  struct nm_error error;
+  (void)state;
+  json_t *event = read_row("{\"customerID\":231342,\"ActionID\":49,\"TemplateId\":\"7\","
+                           "\"ScheduleTime\":\"2024-08-20 10:00:00\",\"PromoCode\":\"B1, B2\","
+                           "\"CustomerAttributes\":[\"Ada\",null],\"Extra\":1}", &row, &error);
+  assert_non_null(event);
+  json_t *wanted = json_pack("{s:s,s:i,s:i,s:s,s:i,s:s,s:[s,s],s:{s:s},s:i}", "CustomerID", "231342",
+                             "ActionID", 49, "TemplateID", 7, "ScheduleTime", "2024-08-20 10:00:00",
+                             "EventTypeID", 13, "CampaignID", "7", "PromoCode", "B1", "B2",
+                             "attributes", "first_name", "Ada", "Extra", 1);
+  json_object_set_new(wanted, "ChannelID", json_integer(459));
+  assert_true(json_equal(event, wanted));
+  assert_true(row.due_at_ms == 1724148000000);
+  assert_true(row.template_id == 7);
+  assert_false(row.is_control_group);
+  json_decref(wanted);
+  json_decref(event);
+}
+
+static void attributes_are_never_shifted(void **state)
+{
+  static const char *const wrong[] = {
+    "{\"CustomerID\":\"1\",\"CustomerAttributes\":[\"Ada\"]}",
+    "{\"CustomerID\":\"1\",\"CustomerAttributes\":[\"Ada\",\"x\",\"y\"]}",
+    "{\"CustomerID\":\"1\",\"CustomerAttribute\":\"Ada\"}",
+    "{\"CustomerID\":\"1\",\"CustomerAttributes\":7}",
+    "{\"CustomerID\":\"  \"}", "{\"CustomerID\":1.5}", "{}", "[]",
+  };
+  struct nm_recipient row;
+  struct nm_error error;
+  (void)state;
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+    assert_null(read_row(wrong[i], &row, &error));
+}
+
+static void the_old_delimited_form_is_read_too(void **state)
+{
+  struct nm_recipient row;
+  struct nm_error error;
+  (void)state;
+  json_t *event = read_row("{\"CustomerID\":\"1\",\"CustomerAttribute\":\"Ada;NULL\"}", &row, &error);
+  json_t *wanted = json_pack("{s:s}", "first_name", "Ada");
+  assert_true(json_equal(json_object_get(event, "attributes"), wanted));
+  json_decref(wanted);
+  json_decref(event);
+}
+
+static void the_control_group_is_known(void **state)
+{
+  struct nm_recipient row;
+  struct nm_error error;
+  (void)state;
+  json_decref(read_row("{\"CustomerID\":\"1\",\"ActionID\":\"1\"}", &row, &error));
+  assert_true(row.is_control_group);
+}
+
+static void a_page_is_due_with_its_earliest_row(void **state)
+{
+  json_t *rows = json_pack("[{s:s},{s:s}]", "ScheduleTime", "2024-08-20 11:00:00", "ScheduledTime",
+                           "2024-08-20 10:00:00");
+  (void)state;
+  assert_true(nm_optimove_page_due(rows, &tenant) == 1724148000000);
+  json_array_append_new(rows, json_object());
+  assert_true(nm_optimove_page_due(rows, &tenant) == 0);
+  json_decref(rows);
+}
+
+/* ---- listeners ------------------------------------------------------------------------------------- */
+
+static struct nm_text own[] = { { "https://us/optimove/event/acme-key", 34 } };
+
+/* Compares one wanted pair (13, 459) with rows of {type, channel, url}; gives its verdict. */
+static enum nm_listener_verdict verdict_of(const struct nm_listener *there, size_t count)
+{
+  struct nm_listener wanted = { 13, 459, NM_TEXT("https://us/optimove/event/acme-key?k=new&t=13") };
+  size_t found = 0;
+  struct nm_listener_finding *findings = nm_listeners_compare(
+      (struct nm_listener_list){ &wanted, 1 },
+      (struct nm_listener_list){ (struct nm_listener *)(uintptr_t)there, count }, own, 1, arena,
+      &found);
+  return findings[found - 1].verdict;
+}
+
+static void listeners_are_judged_by_pair_and_url(void **state)
+{
+  const struct nm_text fresh = NM_TEXT("https://us/optimove/event/acme-key?k=new&t=13");
+  const struct nm_text old = NM_TEXT("https://us/optimove/event/acme-key?k=old&t=13");
+  const struct nm_text longer = NM_TEXT("https://us/optimove/event/acme-key2?k=new");
+  const struct nm_text theirs = NM_TEXT("https://them/x");
+  struct nm_listener twice[] = { { 13, 459, fresh }, { 13, 459, fresh } };
+  (void)state;
+  assert_int_equal(verdict_of(NULL, 0), NM_LISTENER_MISSING);
+  assert_int_equal(verdict_of(&(struct nm_listener){ 13, 459, fresh }, 1), NM_LISTENER_FINE);
+  assert_int_equal(verdict_of(&(struct nm_listener){ 13, 459, old }, 1), NM_LISTENER_STALE);
+  assert_int_equal(verdict_of(twice, 2), NM_LISTENER_STALE);
+  assert_int_equal(verdict_of(&(struct nm_listener){ 13, 459, theirs }, 1), NM_LISTENER_CONFLICT);
+  assert_int_equal(verdict_of(&(struct nm_listener){ 13, 459, longer }, 1), NM_LISTENER_CONFLICT);
+  assert_int_equal(verdict_of(&(struct nm_listener){ 13, 500, old }, 1), NM_LISTENER_ORPHAN);
+  assert_int_equal(verdict_of(&(struct nm_listener){ 13, 500, theirs }, 1), NM_LISTENER_MISSING);
+}
+
+static void the_list_is_read_loosely(void **state)
+{
+  json_t *rows = json_pack("[{s:i,s:s,s:i},{s:s,s:s},{s:s},n]", "EventTypeId", 13, "listenerUrl", "a",
+                           "ChannelId", 459, "EventTypeID", "4", "ListenerURL", "b", "x", "y");
+  (void)state;
+  struct nm_listener_list list = nm_listeners_there(rows, arena);
+  assert_int_equal(list.count, 2);
+  assert_true(list.items[0].channel_id == 459);
+  assert_true(list.items[1].event_type == 4 && list.items[1].channel_id == 0);
+  json_decref(rows);
+}
+
+/* ---- answers ------------------------------------------------------------------------------------------ */
+
+static void answers_are_classified_by_what_they_prove(void **state)
+{
+  static const struct {
+    enum nm_client_end end;
+    int status;
+    const char *body;
+    bool expects_list;
+    enum nm_optimove_end wanted;
+  } rows[] = {
+    { NM_CLIENT_ANSWERED, 200, "", false, NM_OPTIMOVE_OK },
+    { NM_CLIENT_ANSWERED, 202, "{\"x\":1}", false, NM_OPTIMOVE_OK },
+    { NM_CLIENT_ANSWERED, 200, "{\"ResponseCode\":200}", false, NM_OPTIMOVE_OK },
+    { NM_CLIENT_ANSWERED, 200, "\"Something failed\"", false, NM_OPTIMOVE_REFUSED },
+    { NM_CLIENT_ANSWERED, 200, "\"OK\"", false, NM_OPTIMOVE_OK },
+    { NM_CLIENT_ANSWERED, 200, "<html>", false, NM_OPTIMOVE_UNKNOWN },
+    { NM_CLIENT_ANSWERED, 200, "[]", true, NM_OPTIMOVE_OK },
+    { NM_CLIENT_ANSWERED, 200, "null", true, NM_OPTIMOVE_OK },
+    { NM_CLIENT_ANSWERED, 200, " ", true, NM_OPTIMOVE_OK },
+    { NM_CLIENT_ANSWERED, 200, "\"error\"", true, NM_OPTIMOVE_REFUSED },
+    { NM_CLIENT_ANSWERED, 200, "{}", true, NM_OPTIMOVE_REFUSED },
+    { NM_CLIENT_ANSWERED, 400, "\"Bad Request\"", false, NM_OPTIMOVE_REFUSED },
+    { NM_CLIENT_ANSWERED, 401, "\"Unauthorized\"", false, NM_OPTIMOVE_DENIED },
+    { NM_CLIENT_ANSWERED, 403, "Forbidden", false, NM_OPTIMOVE_DENIED },
+    { NM_CLIENT_ANSWERED, 429, "{}", false, NM_OPTIMOVE_LATER },
+    { NM_CLIENT_ANSWERED, 500, "oops", false, NM_OPTIMOVE_LATER },
+    { NM_CLIENT_UNREACHABLE, 0, "", false, NM_OPTIMOVE_LATER },
+    { NM_CLIENT_UNKNOWN, 0, "", false, NM_OPTIMOVE_UNKNOWN },
+    { NM_CLIENT_UNKNOWN, 0, "", true, NM_OPTIMOVE_LATER },
+    { NM_CLIENT_REFUSED, 0, "", false, NM_OPTIMOVE_REFUSED },
+  };
+  (void)state;
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    struct nm_optimove_call call = { .function = "F", .method = rows[i].expects_list ? "GET" : "POST",
+                                     .expects_list = rows[i].expects_list };
+    struct nm_client_answer from = { .end = rows[i].end, .status = rows[i].status,
+                                     .body = nm_text_from(rows[i].body), .retry_after_ms = -1 };
+    struct nm_optimove_answer out;
+    json_t *parsed = NULL;
+    char reason[NM_ERROR_TEXT_MAX_BYTES];
+    nm_optimove_classify(&call, &from, &out, &parsed, reason);
+    if (out.end != rows[i].wanted) print_error("row %zu (%d %s)\n", i, rows[i].status, rows[i].body);
+    assert_int_equal(out.end, rows[i].wanted);
+    json_decref(parsed);
+  }
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test_setup_teardown(a_row_becomes_the_event_that_rules_see, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(attributes_are_never_shifted, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(the_old_delimited_form_is_read_too, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(the_control_group_is_known, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(a_page_is_due_with_its_earliest_row, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(listeners_are_judged_by_pair_and_url, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(the_list_is_read_loosely, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(answers_are_classified_by_what_they_prove, set_up, tear_down),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
