@@ -1,5 +1,6 @@
 // The fake Optimove and the fake Netmera: starting them, and asking their ledgers, which are the story's only witnesses.
 
+import http from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Program } from './processes.mjs';
@@ -34,6 +35,19 @@ export async function watch(what, look, isEnough) {
   }
 }
 
+function request(url, method, body) {
+  return new Promise((resolve, reject) => {
+    const asked = http.request(url, { method, headers: { 'Content-Type': 'application/json' } }, (response) => {
+      const chunks = [];
+      response.on('data', (chunk) => chunks.push(chunk));
+      response.on('error', reject);
+      response.on('end', () => resolve({ status: response.statusCode, type: response.headers['content-type'] ?? '', text: Buffer.concat(chunks).toString() }));
+    });
+    asked.on('error', reject);
+    asked.end(body === undefined ? undefined : JSON.stringify(body));
+  });
+}
+
 export class Fake {
   constructor(name, options) {
     this.name = name;
@@ -47,10 +61,9 @@ export class Fake {
   }
 
   async ask(method, path, body) {
-    const response = await fetch(`${this.url}/_world/${path}`, { method, body: body === undefined ? undefined : JSON.stringify(body) });
-    const text = await response.text();
-    if (!response.ok) throw new Error(`${this.name}: ${method} /_world/${path}: ${response.status} ${text}`);
-    if ((response.headers.get('content-type') ?? '').includes('ndjson')) return text.split('\n').filter(Boolean).map((row) => JSON.parse(row));
+    const { status, type, text } = await request(`${this.url}/_world/${path}`, method, body);
+    if (status !== 200) throw new Error(`${this.name}: ${method} /_world/${path}: ${status} ${text}`);
+    if (type.includes('ndjson')) return text.split('\n').filter(Boolean).map((row) => JSON.parse(row));
     return JSON.parse(text);
   }
 
