@@ -65,6 +65,12 @@ enum {
   NM_RULES_CALL_CPU_MAX_MS = 20,
   NM_RULES_LOAD_CPU_MAX_MS = 500,
   NM_RULES_EFFECTS_MAX = 200,
+  NM_RULES_FILES_MAX = 4096,
+
+  NM_HOOK_BATCH_EVENTS_MAX = 10000, /* events in one POST of hook events */
+  NM_API_ANSWER_MAX_BYTES = 32 * 1024 * 1024,
+  NM_API_RETRY_IDS_MAX = 10000,     /* ids in one `queue retry` */
+  NM_READY_DISK_MIN_BYTES = 64 * 1024 * 1024, /* less than that is left: not ready */
 
   /* tenants */
   NM_TENANT_NAME_MAX_BYTES = 64, /* names of tenants and providers, which stand in paths and file names */

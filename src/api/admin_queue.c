@@ -1,0 +1,199 @@
+/* admin_queue.c - the queue, runs, status and reload: what operators look at and put right. */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "api/internal.h"
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/log.h"
+
+enum { LIST_DEFAULT = 100, TELL_MS = 10 * 1000, RELOAD_MS = 30 * 1000 };
+
+/* ?tenant=, ?limit=, ?before= as the store wants them; NULL after a refusal. */
+static json_t *list_args(struct nm_api *api, struct nm_http_request *request)
+{
+  struct nm_text name = nm_http_query(request, "tenant");
+  struct nm_text limit_text = nm_http_query(request, "limit"), before_text = nm_http_query(request, "before");
+  int64_t limit = LIST_DEFAULT, before = 0, tenant_id = 0;
+  if (limit_text.len > 0 && (!nm_text_to_i64(limit_text, &limit) || limit < 1)) {
+    nm_http_refuse(request, 400, "invalid", "limit should be a number above 0", "limit", 0);
+    return NULL;
+  }
+  if (before_text.len > 0 && (!nm_text_to_i64(before_text, &before) || before < 1)) {
+    nm_http_refuse(request, 400, "invalid", "before should be an id", "before", 0);
+    return NULL;
+  }
+  if (name.len > 0) {
+    struct nm_tenant *tenant = nm_tenants_by_name(api->env.tenants, name);
+    if (!tenant) {
+      nm_http_refuse(request, 404, "not_found", "there is no tenant of this name", "tenant", 0);
+      return NULL;
+    }
+    tenant_id = tenant->id;
+    nm_tenant_unref(tenant);
+  }
+  if (limit > NM_STORE_QUERY_ROWS_MAX) limit = NM_STORE_QUERY_ROWS_MAX;
+  json_t *args = json_pack("{s:I}", "limit", (json_int_t)limit);
+  if (before > 0) json_object_set_new(args, "before", json_integer(before));
+  if (tenant_id > 0) json_object_set_new(args, "tenant_id", json_integer(tenant_id));
+  return args;
+}
+
+static void list(struct nm_api *api, struct nm_http_request *request, enum nm_store_query_kind kind)
+{
+  json_t *args = list_args(api, request);
+  if (args) nm_api_query_and_answer(api, request, kind, args);
+}
+
+static void show(struct nm_api *api, struct nm_http_request *request, enum nm_store_query_kind kind)
+{
+  int64_t id = nm_api_id(request);
+  if (id > 0) nm_api_query_and_answer(api, request, kind, json_pack("{s:I}", "id", (json_int_t)id));
+}
+
+void nm_api_queue(struct nm_http_request *request, void *data)
+{
+  list(data, request, NM_QUERY_QUEUE);
+}
+
+void nm_api_queue_item(struct nm_http_request *request, void *data)
+{
+  show(data, request, NM_QUERY_SHOW);
+}
+
+void nm_api_runs(struct nm_http_request *request, void *data)
+{
+  list(data, request, NM_QUERY_RUNS);
+}
+
+void nm_api_run(struct nm_http_request *request, void *data)
+{
+  show(data, request, NM_QUERY_RUN);
+}
+
+/* ---- retry -------------------------------------------------------------------------------------------- */
+
+struct retrying {
+  struct nm_store_retry retry; /* first: its task is how this is found again */
+  struct nm_api *api;
+  struct nm_http_request *http;
+};
+
+static void on_retried(struct nm_task *task)
+{
+  struct retrying *retrying = (struct retrying *)(void *)task;
+  if (retrying->retry.request.rc) {
+    nm_api_refuse(retrying->http, retrying->retry.request.rc, &retrying->retry.request.error);
+    return;
+  }
+  nm_log(NM_LOG_INFO, "api", NULL, "%zu put back to waiting by hand", retrying->retry.retried);
+  nm_api_mention(retrying->api, NM_CONTROL_QUEUE_CHANGED);
+  nm_api_answer(retrying->http, 200, json_pack("{s:I}", "retried", (json_int_t)retrying->retry.retried));
+}
+
+/* The ids of {"ids":[...]}, as text or numbers, in the arena; NULL after a refusal. */
+static int64_t *read_ids(struct nm_http_request *request, size_t *count)
+{
+  json_t *body = nm_api_body(request);
+  if (!body) return NULL;
+  const json_t *list_of = json_object_get(body, "ids"), *item;
+  size_t i, n = json_array_size(list_of);
+  bool is_good = n > 0 && n <= NM_API_RETRY_IDS_MAX;
+  int64_t *ids = is_good ? nm_arena_alloc(nm_http_arena(request), n * sizeof *ids) : NULL;
+  if (ids)
+    json_array_foreach(list_of, i, item) {
+      ids[i] = json_integer_value(item);
+      if (json_is_string(item) &&
+          !nm_text_to_i64((struct nm_text){ json_string_value(item), json_string_length(item) }, &ids[i]))
+        ids[i] = 0;
+      if (ids[i] <= 0) is_good = false;
+    }
+  json_decref(body);
+  *count = n;
+  if (ids && is_good) return ids;
+  nm_http_refuse(request, 400, "invalid", "ids should be a list of 1 to 10000 ids", "ids", 0);
+  return NULL;
+}
+
+void nm_api_queue_retry(struct nm_http_request *request, void *data)
+{
+  struct nm_api *api = data;
+  size_t count = 0;
+  int64_t *ids = read_ids(request, &count);
+  if (!ids) return;
+  struct retrying *retrying = nm_arena_alloc(nm_http_arena(request), sizeof *retrying);
+  int rc = NM_ENOMEM;
+  if (retrying) {
+    retrying->api = api;
+    retrying->http = request;
+    nm_api_prepare(api, request, &retrying->retry.request, NM_STORE_RETRY, on_retried);
+    retrying->retry.ids = ids;
+    retrying->retry.count = count;
+    retrying->retry.now_ms = nm_clock_wall_ms();
+    rc = nm_store_submit(api->env.store, &retrying->retry.request);
+  }
+  if (rc) nm_api_refuse(request, rc, NULL);
+}
+
+/* ---- what the engine answers ------------------------------------------------------------------------------ */
+
+static void answer_told(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
+                        const struct nm_error *err, json_t *answer)
+{
+  (void)data;
+  if (rc) {
+    json_decref(answer);
+    nm_api_refuse(request, rc, err);
+    return;
+  }
+  if (answer) nm_api_name_tenants(api, answer);
+  nm_api_answer(request, 200, answer ? answer : json_object());
+}
+
+void nm_api_run_cancel(struct nm_http_request *request, void *data)
+{
+  int64_t id = nm_api_id(request);
+  json_t *args = id > 0 ? json_object() : NULL;
+  if (!args) return;
+  if (nm_json_set_id(args, "run", id)) {
+    json_decref(args);
+    args = NULL;
+  }
+  nm_api_tell(data, request, NM_CONTROL_RUN_CANCEL, args, TELL_MS, answer_told, NULL);
+}
+
+void nm_api_reload(struct nm_http_request *request, void *data)
+{
+  nm_api_tell(data, request, NM_CONTROL_RELOAD, json_object(), RELOAD_MS, answer_told, NULL);
+}
+
+/* The store's counts, with the engine's own view beside them. */
+static void on_engine_status(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
+                             const struct nm_error *err, json_t *engine)
+{
+  json_t *status = data;
+  (void)err;
+  if (engine) nm_api_name_tenants(api, engine);
+  json_object_set_new(status, "engine", rc == NM_OK && engine ? engine : json_null());
+  if (rc) json_decref(engine);
+  json_object_set_new(status, "version", json_string(NM_VERSION));
+  json_object_set_new(status, "store_is_sound", json_boolean(nm_store_is_sound(api->env.store)));
+  nm_api_answer(request, 200, status);
+}
+
+static void on_store_status(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
+                            const struct nm_error *err, json_t *status)
+{
+  (void)data;
+  if (rc || !json_is_object(status)) {
+    json_decref(status);
+    nm_api_refuse(request, rc ? rc : NM_EINTERNAL, err);
+    return;
+  }
+  nm_api_tell(api, request, NM_CONTROL_STATUS, json_object(), TELL_MS, on_engine_status, status);
+}
+
+void nm_api_status(struct nm_http_request *request, void *data)
+{
+  nm_api_query(data, request, NM_QUERY_STATUS, json_object(), on_store_status, NULL);
+}

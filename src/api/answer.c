@@ -1,0 +1,97 @@
+#include "api/internal.h"
+#include "base/limits.h"
+#include "base/metrics.h"
+
+void nm_api_answer(struct nm_http_request *request, int status, json_t *value)
+{
+  struct nm_buffer body;
+  nm_buffer_init(&body, NM_API_ANSWER_MAX_BYTES);
+  int rc = value ? nm_json_write(&body, value) : NM_ENOMEM;
+  json_decref(value);
+  if (rc) nm_http_refuse(request, 500, "internal", "the answer could not be made", NULL, 0);
+  else nm_http_respond(request, status, "application/json", nm_buffer_text(&body), NM_TEXT(""));
+  nm_buffer_deinit(&body);
+}
+
+void nm_api_refuse_busy(struct nm_http_request *request)
+{
+  nm_metric_add(NM_METRIC_EVENTS_REFUSED, 1);
+  nm_http_refuse(request, 503, "busy", "not taken, nothing was stored; try again", NULL, 1);
+}
+
+void nm_api_refuse(struct nm_http_request *request, int code, const struct nm_error *err)
+{
+  static const struct {
+    int code, status;
+    const char *word;
+  } statuses[] = {
+    { NM_EINVAL, 400, "invalid" },      { NM_ENOTFOUND, 404, "not_found" },
+    { NM_ELIMIT, 413, "above_limit" },  { NM_EDENIED, 403, "not_allowed" },
+    { NM_ECONFLICT, 409, "conflict" },  { NM_EUNSUPPORTED, 501, "not_built_yet" },
+    { NM_EFULL, 503, "busy" },          { NM_ECLOSED, 503, "stopping" },
+    { NM_EIO, 503, "unavailable" },     { NM_ETIMEOUT, 504, "timed_out" },
+  };
+  const char *message = err && err->text[0] ? err->text : nm_code_name(code);
+  for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
+    if (statuses[i].code == code) {
+      nm_http_refuse(request, statuses[i].status, statuses[i].word, message, NULL,
+                     statuses[i].status == 503 ? 1 : 0);
+      return;
+    }
+  nm_http_refuse(request, 500, "internal", message, NULL, 0);
+}
+
+struct nm_tenant *nm_api_authenticate(struct nm_api *api, struct nm_http_request *request)
+{
+  struct nm_tenant *tenant = nm_tenants_authenticate(
+      api->env.tenants, nm_http_param(request, "appKey"), nm_http_header(request, "X-netmera-api-key"),
+      nm_http_query(request, "k"));
+  if (tenant) return tenant;
+  nm_metric_add(NM_METRIC_EVENTS_REFUSED, 1);
+  nm_http_refuse(request, 401, "unauthorized",
+                 "unknown appKey, or neither X-netmera-api-key nor the URL's secret is right", NULL, 0);
+  return NULL;
+}
+
+static void name_tenant(struct nm_api *api, json_t *object)
+{
+  int64_t id;
+  if (!nm_json_i64(object, "tenant_id", &id)) return;
+  struct nm_tenant *tenant = nm_tenants_by_id(api->env.tenants, id);
+  if (!tenant) return;
+  int rc = nm_json_set_text(object, "tenant", tenant->name);
+  nm_expect(rc == NM_OK);
+  nm_tenant_unref(tenant);
+}
+
+void nm_api_name_tenants(struct nm_api *api, json_t *value)
+{
+  const char *key;
+  json_t *item;
+  size_t i;
+  if (json_is_object(value)) {
+    json_object_foreach(value, key, item) nm_api_name_tenants(api, item);
+    name_tenant(api, value);
+  }
+  json_array_foreach(value, i, item) nm_api_name_tenants(api, item);
+}
+
+int64_t nm_api_id(struct nm_http_request *request)
+{
+  int64_t id;
+  struct nm_text text = nm_http_param(request, "id");
+  if (nm_text_to_i64(text, &id) && id > 0) return id;
+  nm_http_refuse(request, 404, "not_found", "an id is a number, as lists and answers show it", "id", 0);
+  return 0;
+}
+
+json_t *nm_api_body(struct nm_http_request *request)
+{
+  struct nm_error err = { 0, "" };
+  json_t *body = NULL;
+  int rc = nm_json_parse(&body, nm_http_body(request), &err);
+  if (rc == NM_OK && json_is_object(body)) return body;
+  nm_http_refuse(request, 400, "invalid", rc ? err.text : "the body should be one JSON object", NULL, 0);
+  json_decref(body);
+  return NULL;
+}

@@ -1,0 +1,111 @@
+/* internal.h - what the files of api/ share. */
+#pragma once
+
+#include <uv.h>
+
+#include "api/api.h"
+#include "client/client.h"
+#include "optimove/optimove.h"
+
+struct nm_api_call;
+
+struct nm_api {
+  struct nm_api_env env;
+  uv_loop_t *loop;
+  uv_timer_t clock;           /* looks at the deadlines of calls; runs while there are any */
+  struct nm_api_call *calls;  /* what was asked of engine or reload and not answered yet */
+  struct nm_client *client;   /* for the look at Optimove before a save (key.c) */
+  struct nm_optimove *optimove;
+  int closing;                /* handles that still close */
+  void (*on_closed)(void *data);
+  void *closed_data;
+};
+
+/* ---- answer.c: answers and refusals --------------------------------------------------------------- */
+
+/* Answers with JSON; takes value (NULL = out of memory). */
+void nm_api_answer(struct nm_http_request *request, int status, json_t *value);
+
+/* A code of ours as a refusal: not found 404, invalid 400, full 503, ...; err may be NULL. */
+void nm_api_refuse(struct nm_http_request *request, int code, const struct nm_error *err);
+
+/* 503 with Retry-After: 1. */
+void nm_api_refuse_busy(struct nm_http_request *request);
+
+/* Who calls a public route; NULL after the 401 was given. */
+struct nm_tenant *nm_api_authenticate(struct nm_api *api, struct nm_http_request *request);
+
+/* Puts "tenant": NAME beside every "tenant_id", at any depth of a list or object of the store's. */
+void nm_api_name_tenants(struct nm_api *api, json_t *value);
+
+/* {id} of the path as a number; 0 after the 404 was given. */
+int64_t nm_api_id(struct nm_http_request *request);
+
+/* The body as a JSON object; NULL after the 400 was given.  Gives. */
+json_t *nm_api_body(struct nm_http_request *request);
+
+/* ---- ask.c: the store, and the engine --------------------------------------------------------------- */
+
+/* Fills the head of a store request that lives in the HTTP request's arena. */
+void nm_api_prepare(struct nm_api *api, struct nm_http_request *request, struct nm_store_request *head,
+                    enum nm_store_verb verb, void (*done)(struct nm_task *task));
+
+/* Asks the store's reader; takes args.  `then` runs once, unless this refused already.  *answer: then gives it. */
+void nm_api_query(struct nm_api *api, struct nm_http_request *request, enum nm_store_query_kind kind,
+                  json_t *args,
+                  void (*then)(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
+                               const struct nm_error *err, json_t *answer),
+                  void *data);
+
+/* The plain case: the answer is what the store says; lists as {"items":[...]}. */
+void nm_api_query_and_answer(struct nm_api *api, struct nm_http_request *request,
+                             enum nm_store_query_kind kind, json_t *args);
+
+/* How a question to the engine ended; answer is the callee's to decref, or NULL. */
+typedef void nm_api_told(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
+                         const struct nm_error *err, json_t *answer);
+
+/* Asks the engine (or, for NM_CONTROL_RELOAD, whoever answers that); takes args.  `then` runs once: with
+ * NM_ETIMEOUT after timeout_ms, when the answer is no longer waited for; data must live in the request's arena. */
+void nm_api_tell(struct nm_api *api, struct nm_http_request *request, enum nm_control_verb verb, json_t *args,
+                 int64_t timeout_ms, nm_api_told *then, void *data);
+
+/* Tells the engine and waits for nothing. */
+void nm_api_mention(struct nm_api *api, enum nm_control_verb verb);
+
+/* The clock that looks at deadlines. */
+void nm_api_on_clock(uv_timer_t *timer);
+void nm_api_drop_calls(struct nm_api *api);
+
+/* ---- key.c ------------------------------------------------------------------------------------------------ */
+
+/* Asks Optimove whether it takes the tenant's key at all.  `then` runs once, never from inside: NM_EDENIED, or
+ * NM_OK for every other answer and for none within timeout_ms. */
+void nm_api_try_key(struct nm_api *api, const struct nm_tenant *tenant, int64_t timeout_ms,
+                    void (*then)(void *data, int rc, const char *reason), void *data);
+
+/* ---- handlers ---------------------------------------------------------------------------------------------- */
+
+void nm_api_event(struct nm_http_request *request, void *data);
+void nm_api_hook_events(struct nm_http_request *request, void *data);
+void nm_api_callback(struct nm_http_request *request, void *data);
+void nm_api_profile(struct nm_http_request *request, void *data);
+
+void nm_api_healthz(struct nm_http_request *request, void *data);
+void nm_api_readyz(struct nm_http_request *request, void *data);
+void nm_api_metrics(struct nm_http_request *request, void *data);
+void nm_api_no_tokens(struct nm_http_request *request, void *data);
+
+void nm_api_tenants(struct nm_http_request *request, void *data);
+void nm_api_tenant(struct nm_http_request *request, void *data);
+void nm_api_connector_plan(struct nm_http_request *request, void *data);
+void nm_api_queue(struct nm_http_request *request, void *data);
+void nm_api_queue_item(struct nm_http_request *request, void *data);
+void nm_api_queue_retry(struct nm_http_request *request, void *data);
+void nm_api_runs(struct nm_http_request *request, void *data);
+void nm_api_run(struct nm_http_request *request, void *data);
+void nm_api_run_cancel(struct nm_http_request *request, void *data);
+void nm_api_explain(struct nm_http_request *request, void *data);
+void nm_api_explain_id(struct nm_http_request *request, void *data);
+void nm_api_reload(struct nm_http_request *request, void *data);
+void nm_api_status(struct nm_http_request *request, void *data);

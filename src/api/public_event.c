@@ -1,0 +1,103 @@
+/* public_event.c - POST /optimove/event/{appKey}: a campaign event into the journal, then the answer. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "api/internal.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metrics.h"
+
+struct arriving {
+  struct nm_store_accept accept; /* first: its task is how this is found again */
+  struct nm_store_arrival arrival;
+  struct nm_http_request *http;
+};
+
+static void on_accepted(struct nm_task *task)
+{
+  struct arriving *arriving = (struct arriving *)(void *)task;
+  const struct nm_store_arrival *arrival = &arriving->arrival;
+  char body[96];
+  if (arriving->accept.request.rc) {
+    nm_api_refuse_busy(arriving->http);
+    return;
+  }
+  int len = snprintf(body, sizeof body, "{\"id\":\"%" PRId64 "\",\"status\":\"%s\"}", arrival->id,
+                     arrival->is_duplicate ? "duplicate" : "accepted");
+  nm_metric_add(arrival->is_duplicate ? NM_METRIC_EVENTS_DUPLICATE : NM_METRIC_EVENTS_ACCEPTED, 1);
+  nm_http_respond(arriving->http, 200, "application/json", (struct nm_text){ body, (size_t)len }, NM_TEXT(""));
+}
+
+/* Hands the event over; refuses where it cannot. */
+static void accept_event(struct nm_api *api, struct arriving *arriving, int64_t tenant_id,
+                         void (*done)(struct nm_task *task))
+{
+  struct nm_store_arrival *arrival = &arriving->arrival;
+  arrival->event.tenant_id = tenant_id;
+  arrival->event.received_at_ms = nm_clock_wall_ms();
+  arrival->identity = nm_event_identity(nm_http_arena(arriving->http), &arrival->event, &arrival->window_ms);
+  nm_api_prepare(api, arriving->http, &arriving->accept.request, NM_STORE_ACCEPT, done);
+  arriving->accept.arrivals = arrival;
+  arriving->accept.count = 1;
+  if (!arrival->identity.ptr || nm_store_submit(api->env.store, &arriving->accept.request))
+    nm_api_refuse_busy(arriving->http);
+}
+
+void nm_api_event(struct nm_http_request *request, void *data)
+{
+  struct nm_api *api = data;
+  struct nm_tenant *tenant = nm_api_authenticate(api, request);
+  if (!tenant) return;
+  int64_t tenant_id = tenant->id, type_hint = 0;
+  nm_tenant_unref(tenant);
+
+  struct nm_error err = { 0, "" };
+  const char *field = NULL;
+  struct arriving *arriving = nm_arena_alloc(nm_http_arena(request), sizeof *arriving);
+  if (!nm_text_to_i64(nm_http_query(request, "t"), &type_hint) || type_hint < 0) type_hint = 0;
+  int rc = arriving ? nm_event_read_campaign(nm_http_arena(request), nm_http_body(request), type_hint,
+                                             &arriving->arrival.event, &field, &err)
+                    : NM_ENOMEM;
+  if (rc == NM_ENOMEM) {
+    nm_api_refuse_busy(request);
+    return;
+  }
+  if (rc) {
+    nm_metric_add(NM_METRIC_EVENTS_REFUSED, 1);
+    nm_http_refuse(request, 400, "invalid", err.text, field, 0);
+    return;
+  }
+  arriving->http = request;
+  accept_event(api, arriving, tenant_id, on_accepted);
+}
+
+/* POST /optimove/callback/{appKey}?k=&b=: what Optimove says of a batch of updates is journaled as it
+ * came; the engine reads it.  A batch nobody knows is the engine's to log. */
+static void on_callback_kept(struct nm_task *task)
+{
+  struct arriving *arriving = (struct arriving *)(void *)task;
+  if (arriving->accept.request.rc) nm_api_refuse_busy(arriving->http);
+  else nm_http_respond(arriving->http, 200, "application/json", NM_TEXT("{\"status\":\"accepted\"}"), NM_TEXT(""));
+}
+
+void nm_api_callback(struct nm_http_request *request, void *data)
+{
+  struct nm_api *api = data;
+  struct nm_tenant *tenant = nm_api_authenticate(api, request);
+  if (!tenant) return;
+  int64_t tenant_id = tenant->id;
+  nm_tenant_unref(tenant);
+
+  struct nm_arena *arena = nm_http_arena(request);
+  struct arriving *arriving = nm_arena_alloc(arena, sizeof *arriving);
+  struct nm_text batch = nm_http_query(request, "b");
+  if (!arriving) {
+    nm_api_refuse_busy(request);
+    return;
+  }
+  if (batch.len > 64) batch.len = 64; /* ours are numbers: this one is nobody's */
+  arriving->http = request;
+  arriving->arrival.event = (struct nm_event){ .kind = NM_EVENT_CALLBACK, .name = batch,
+                                               .body = nm_http_body(request) };
+  accept_event(api, arriving, tenant_id, on_callback_kept);
+}
