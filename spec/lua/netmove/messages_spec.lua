@@ -50,6 +50,11 @@ describe("an sms", function()
       recipient_type = "B" }]], nil, "sms")
     assert.same({ text = "x", sender = "ACME", message_type = "C", recipient_type = "B" },
       effect.content)
+    effect = send("sms { text = 'x', message_type = function() return 'N' end }", nil, "sms")
+    assert.equal("N", effect.content.message_type)
+    local _, failure = send("sms { text = 'x', message_type = function() return 'K' end }", nil, "sms")
+    assert.equal('t.lua: events[11]: message m: message_type: expected "C" or "N", got "K"',
+      failure.message)
   end)
 end)
 
@@ -122,6 +127,10 @@ describe("a value in a message", function()
       "message m: expires_in: expected a time such as hours(6), a minute or more, got 3",
     ["body = 'x', data = function() return 3 end"] =
       "message m: data: expected a table of names and values, got 3",
+    ["body = 'x', data = function() return { 1 } end"] =
+      "message m: data: expected a table of names and values, got a table",
+    ["body = 'x', data = function() return { a = {} } end"] =
+      "message m: data: expected a table of names and values, got a table",
     ["body = 'x', data = { a = function() return {} end }"] =
       "data.a: expected a text, number or boolean, got a table",
   } do
