@@ -146,6 +146,20 @@ static bool has_good_type(const struct nm_http_request *request)
   return nm_http_type_is_one_of(types, request->content_type);
 }
 
+/* "the body must be application/json or application/x-ndjson" */
+static const char *name_types(struct nm_http_request *request, const char *types)
+{
+  struct nm_text rest = nm_text_from(types), one, said = NM_TEXT("the body must be");
+  const char *between = "";
+  while (rest.len > 0 && said.ptr) {
+    nm_text_cut(rest, '|', &one, &rest);
+    said = nm_arena_printf(request->arena, "%.*s%s %.*s", NM_TEXT_ARG(said), between,
+                           NM_TEXT_ARG(one));
+    between = " or";
+  }
+  return said.ptr ? said.ptr : "the body is of another type than this route takes";
+}
+
 /* Path 404, method 405, content type 415, size 413. */
 static void admit_to_route(struct nm_http_request *request)
 {
@@ -162,9 +176,7 @@ static void admit_to_route(struct nm_http_request *request)
   } else if (!read_params(request)) {
     set_fault(request, 400, "bad_path", "an escape in the path that does not belong there");
   } else if (!has_good_type(request)) {
-    struct nm_text say =
-        nm_arena_printf(request->arena, "the body must be %s", route->content_types);
-    set_fault(request, 415, "unsupported_media_type", say.ptr ? say.ptr : route->content_types);
+    set_fault(request, 415, "unsupported_media_type", name_types(request, route->content_types));
   } else if (request->parser.left > route->body_max_bytes) {
     set_fault(request, 413, "body_too_large", "the body is longer than this route takes");
   }

@@ -10,7 +10,7 @@
 
 enum {
   ACCEPTS_AT_ONCE = 64, /* then the loop serves the others */
-  REST_MS = 100,        /* without a file descriptor, and no connection of ours closing */
+  REST_MS = 100,        /* without room, if no connection of ours closes before */
 };
 
 struct nm_listener {
@@ -42,12 +42,13 @@ static void on_rested(uv_timer_t *timer)
   wake(timer->data);
 }
 
-/* Accepts nothing until a stream is gone or, with max_ms, a moment has passed. */
-static void rest(struct nm_listener *self, uint64_t max_ms)
+/* Accepts nothing until a stream is gone or a moment has passed: then there may be a file descriptor
+ * again, or a connection that can be spared. */
+static void rest(struct nm_listener *self)
 {
   self->is_resting = true;
   uv_poll_stop(&self->poll);
-  if (max_ms > 0) uv_timer_start(&self->rest, on_rested, max_ms, 0);
+  uv_timer_start(&self->rest, on_rested, REST_MS, 0);
   if (self->options.on_full) self->options.on_full(self->options.data);
 }
 
@@ -60,7 +61,7 @@ static bool is_shortage(int number)
 static bool accept_one(struct nm_listener *self)
 {
   if (self->streams >= self->options.connections_max) {
-    rest(self, 0);
+    rest(self);
     return false;
   }
   union {
@@ -73,7 +74,7 @@ static bool accept_one(struct nm_listener *self)
     if (is_shortage(errno)) {
       nm_log(NM_LOG_WARN, "net", NULL, "cannot accept on %s: %s; trying again in %d ms",
              self->bound.address, strerror(errno), REST_MS);
-      rest(self, REST_MS);
+      rest(self);
       return false;
     }
     /* The others (a caller that has gone already, a network that failed it) are that caller's. */
@@ -96,7 +97,7 @@ static void on_connection(uv_poll_t *poll, int status, int events)
   struct nm_listener *self = poll->data;
   (void)events;
   if (status < 0) {
-    rest(self, REST_MS);
+    rest(self);
     return;
   }
   for (int i = 0; i < ACCEPTS_AT_ONCE && !self->is_closing; i++)
