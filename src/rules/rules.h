@@ -69,7 +69,7 @@ struct nm_generation {
   int references;       /* engine thread only, once handed over */
 };
 
-/* Copies source; takes rules.  NULL when out of memory. */
+/* Copies source; takes rules, with one reference.  NULL when out of memory: rules then stay the caller's. */
 struct nm_generation *nm_generation_create(int64_t tenant_id, struct nm_rules *rules,
                                            struct nm_text source);
 void nm_generation_unref(struct nm_generation *generation); /* NULL is fine */

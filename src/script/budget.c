@@ -1,5 +1,6 @@
 #include <lauxlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "script/internal.h"
@@ -50,9 +51,18 @@ static void on_count(lua_State *L, lua_Debug *frame)
     if (state->overrun == NM_OVERRUN_NONE) return;
     note_place(L, state);
   }
+  nm_budget_overrun(L, state->overrun);
+}
+
+void nm_budget_overrun(lua_State *L, enum nm_overrun why)
+{
+  nm_state_of(L)->overrun = why;
   /* From now on every instruction raises it again, so that no pcall can swallow it. */
   lua_sethook(L, on_count, LUA_MASKCOUNT, 1);
-  luaL_error(L, "out of budget");
+  lua_pushliteral(L, "out of budget");
+  lua_error(L);
+  nm_require(!"lua_error returned");
+  abort();
 }
 
 void nm_budget_arm(struct nm_state *state, const struct nm_budget *budget)
@@ -62,6 +72,7 @@ void nm_budget_arm(struct nm_state *state, const struct nm_budget *budget)
   state->started_mono_ns = state->looked_mono_ns = nm_clock_mono_ns();
   state->cpu_began_ns = -1;
   state->overrun = NM_OVERRUN_NONE;
+  state->is_starved = false;
   state->where[0] = '\0';
   lua_sethook(state->L, on_count, LUA_MASKCOUNT, STEP_INSTRUCTIONS);
 }

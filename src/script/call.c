@@ -1,6 +1,7 @@
 #include <lauxlib.h>
 #include <stdio.h>
 
+#include "base/limits.h"
 #include "script/internal.h"
 
 static const char traceback_mark[] = "\nstack traceback:";
@@ -17,11 +18,17 @@ static int add_traceback(lua_State *L)
 
 static int explain_overrun(const struct nm_state *state, struct nm_error *err)
 {
-  if (state->overrun == NM_OVERRUN_INSTRUCTIONS)
+  switch (state->overrun) {
+  case NM_OVERRUN_INSTRUCTIONS:
     return nm_fail(err, NM_ELIMIT, "%sstopped after %lld instructions", state->where,
                    (long long)state->budget.instructions);
-  return nm_fail(err, NM_ELIMIT, "%sstopped after %lld ms of CPU time", state->where,
-                 (long long)state->budget.cpu_ms);
+  case NM_OVERRUN_VALUES:
+    return nm_fail(err, NM_ELIMIT, "gave more than %d values", NM_SCRIPT_VALUES_MAX);
+  case NM_OVERRUN_ROOM: return nm_fail(err, NM_ELIMIT, "gave more bytes than there is room for");
+  default:
+    return nm_fail(err, NM_ELIMIT, "%sstopped after %lld ms of CPU time", state->where,
+                   (long long)state->budget.cpu_ms);
+  }
 }
 
 static int explain_memory(const struct nm_state *state, struct nm_error *err)

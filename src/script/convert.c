@@ -79,7 +79,7 @@ static void read_table(lua_State *L, int index, struct reading *reading, int dep
     lua_pop(L, 1);                   /* stack: key */
   }
   struct nm_entry *entries = nm_arena_alloc(reading->arena, (count ? count : 1) * sizeof *entries);
-  if (!entries) luaL_error(L, "gave more than there is room for");
+  if (!entries) nm_budget_overrun(L, NM_OVERRUN_ROOM);
   lua_pushnil(L);                    /* stack: key */
   while (lua_next(L, index)) {       /* stack: key, value */
     int kind = lua_type(L, -2);
@@ -102,7 +102,7 @@ static void read_text(lua_State *L, int index, struct reading *reading, struct n
   text.ptr = lua_tolstring(L, index, &text.len);
   out->kind = NM_VALUE_TEXT;
   out->text = nm_arena_copy(reading->arena, text);
-  if (!out->text.ptr) luaL_error(L, "gave more than there is room for");
+  if (!out->text.ptr) nm_budget_overrun(L, NM_OVERRUN_ROOM);
 }
 
 static const char *name_other(int kind)
@@ -118,7 +118,7 @@ static void read_one(lua_State *L, int index, struct reading *reading, int depth
                      struct nm_value *out)
 {
   int kind = lua_type(L, index);
-  if (++reading->values > NM_SCRIPT_VALUES_MAX) luaL_error(L, "gave more than %d values", NM_SCRIPT_VALUES_MAX);
+  if (++reading->values > NM_SCRIPT_VALUES_MAX) nm_budget_overrun(L, NM_OVERRUN_VALUES);
   switch (kind) {
   case LUA_TNIL:
   case LUA_TNONE: out->kind = NM_VALUE_NIL; return;

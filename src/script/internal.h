@@ -10,7 +10,13 @@
 #include "json/json.h"
 #include "script/value.h"
 
-enum nm_overrun { NM_OVERRUN_NONE = 0, NM_OVERRUN_INSTRUCTIONS = 1, NM_OVERRUN_CPU = 2 };
+enum nm_overrun {
+  NM_OVERRUN_NONE = 0,
+  NM_OVERRUN_INSTRUCTIONS = 1,
+  NM_OVERRUN_CPU = 2,
+  NM_OVERRUN_VALUES = 3, /* more values than may leave at once */
+  NM_OVERRUN_ROOM = 4,   /* more bytes than the arena takes */
+};
 
 enum nm_state_kind {
   NM_STATE_BARE = 0,  /* no library at all: settings and tenants as code */
@@ -26,6 +32,7 @@ struct nm_budget {
 struct nm_state {
   lua_State *L;
   size_t used_bytes, max_bytes;
+  bool is_starved;           /* an allocation of the last call was refused */
   /* of the call that is under way, or of the last one */
   struct nm_budget budget;
   int64_t instructions;
@@ -48,6 +55,7 @@ extern _Thread_local int64_t nm_state_allocations_left;
 /* budget.c */
 void nm_budget_arm(struct nm_state *state, const struct nm_budget *budget);
 void nm_budget_disarm(struct nm_state *state);
+_Noreturn void nm_budget_overrun(lua_State *L, enum nm_overrun why); /* throws */
 
 /* modules.c: pushes nothing; sets the global `require`.  May throw. */
 void nm_modules_open(lua_State *L);

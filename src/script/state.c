@@ -23,8 +23,10 @@ static void *on_alloc(void *ud, void *ptr, size_t old_size, size_t new_size)
     state->used_bytes -= old;
     return NULL;
   }
-  if (new_size > old && (new_size - old > state->max_bytes - state->used_bytes || is_refused()))
+  if (new_size > old && (new_size - old > state->max_bytes - state->used_bytes || is_refused())) {
+    state->is_starved = true;
     return NULL;
+  }
   void *made = realloc(ptr, new_size);
   if (!made && new_size <= old) made = ptr; /* Lua counts on shrinking to work */
   if (made) state->used_bytes = state->used_bytes - old + new_size;

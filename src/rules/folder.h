@@ -1,0 +1,65 @@
+/* folder.h - private to rules/: the files of the watched folder, and what was last seen of each. */
+#pragma once
+
+#include <sys/stat.h>
+
+#include "rules/rules.h"
+
+enum {
+  NM_RULES_STILL_MS = 50,    /* a file is read once it has not changed for this long */
+  NM_RULES_LOOK_MS = 1000,   /* the backstop, for what file events do not tell */
+};
+
+/* What tells one state of a file from another without reading it. */
+struct nm_rules_mark {
+  struct timespec modified, changed;
+  off_t size;
+  ino_t inode;
+  dev_t device;
+};
+
+struct nm_rules_file {
+  struct nm_rules_file *next; /* by name */
+  char *name;                 /* "acme.lua" */
+  struct nm_rules_mark mark;  /* when it was last read */
+  bool was_read;
+  bool is_fresh;              /* read so soon after its change that the clock may hide another one */
+  bool is_waiting;            /* for stillness */
+  struct nm_rules_mark waiting_mark;
+  int64_t changed_at_ms;      /* monotonic */
+  char digest[NM_RULES_DIGEST_BYTES + 1]; /* of the last content that was given on; "" = it had none */
+};
+
+struct nm_rules_folder {
+  char *path;
+  void (*on_verdict)(void *data, struct nm_rules_verdict *verdict);
+  void *data;
+  struct nm_rules_file *files;
+  size_t file_count;
+  bool is_missing_told, is_full_told, is_watching, is_closing;
+  ino_t watched_inode;
+  dev_t watched_device;
+  uv_fs_event_t event;
+  uv_timer_t look, settle;
+  int open_handles;
+  void (*on_closed)(void *data);
+  void *closed_data;
+};
+
+/* files.c.  None of them keeps a descriptor open. */
+
+/* Finds the *.lua files there are; those not known yet are added.  False where the folder cannot be read. */
+bool nm_rules_files_scan(struct nm_rules_folder *folder);
+
+/* The file of that name, known from now on; NULL for other names, and when there are too many. */
+struct nm_rules_file *nm_rules_files_find(struct nm_rules_folder *folder, struct nm_text name);
+
+/* Looks at the file; false where it is gone or no file. */
+bool nm_rules_file_mark(const struct nm_rules_folder *folder, const struct nm_rules_file *file,
+                        struct nm_rules_mark *out);
+bool nm_rules_mark_equal(const struct nm_rules_mark *a, const struct nm_rules_mark *b);
+
+/* Reads it and gives its verdict, if its digest is a new one (or `always`). */
+void nm_rules_file_read(struct nm_rules_folder *folder, struct nm_rules_file *file, bool always);
+
+void nm_rules_files_free(struct nm_rules_folder *folder);

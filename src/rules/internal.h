@@ -1,0 +1,22 @@
+/* internal.h - what the files of rules/ share. */
+#pragma once
+
+#include "rules/rules.h"
+#include "script/script.h"
+
+struct nm_rules {
+  struct nm_script *script;
+  struct nm_arena *arena; /* holds the facts */
+  struct nm_rules_facts facts;
+};
+
+/* facts.c: what the file says of itself, out of what loading found. */
+NM_MUST_CHECK int nm_rules_read_facts(struct nm_rules *rules, const struct nm_value *found,
+                                      struct nm_error *err);
+
+/* effects.c: what a rule gave, as the rest of the daemon reads it. */
+NM_MUST_CHECK int nm_rules_read_effects(const struct nm_value *given, struct nm_arena *arena,
+                                        struct nm_effects *out, struct nm_error *err);
+
+/* load.c */
+void nm_rules_digest(struct nm_text source, char out[NM_RULES_DIGEST_BYTES + 1]);

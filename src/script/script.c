@@ -1,0 +1,182 @@
+#include "script/script.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "base/zone.h"
+#include "script/internal.h"
+
+struct nm_script {
+  struct nm_state state;
+};
+
+static const char evaluate_key; /* its address names rules.evaluate in the registry */
+
+struct load_call {
+  struct nm_text file, source;
+  struct nm_arena *arena;
+  struct nm_value *found;
+  bool is_proven;
+};
+
+static int known_zone(lua_State *L)
+{
+  const struct nm_zone *zone;
+  struct nm_text name;
+  name.ptr = luaL_checklstring(L, 1, &name.len);
+  lua_pushboolean(L, nm_zone_find(&zone, name) == NM_OK);
+  return 1;
+}
+
+/* Gives each problem at `problems` its line for people. */
+static void format_problems(lua_State *L, int library, int problems, struct nm_text file)
+{
+  for (lua_Integer i = 1; lua_rawgeti(L, problems, i) == LUA_TTABLE; i++) { /* stack: ..., problem */
+    lua_getfield(L, library, "format_problem");
+    lua_pushlstring(L, file.ptr, file.len);
+    lua_pushvalue(L, -3);
+    lua_call(L, 2, 1);                                                      /* stack: ..., problem, text */
+    lua_setfield(L, -2, "text");
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+}
+
+static int load_protected(lua_State *L)
+{
+  struct load_call *call = lua_touserdata(L, 1);
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "netmove");
+  lua_call(L, 1, 1);                                          /* stack: call, library */
+  lua_getfield(L, 2, "load");
+  lua_pushlstring(L, call->source.ptr ? call->source.ptr : "", call->source.len);
+  lua_pushlstring(L, call->file.ptr, call->file.len);
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, known_zone);
+  lua_setfield(L, -2, "known_zone");
+  lua_call(L, 3, 2);                                          /* stack: call, library, rules, problems */
+  call->is_proven = lua_istable(L, 3);
+  if (!call->is_proven) {
+    luaL_checktype(L, 4, LUA_TTABLE);
+    format_problems(L, 2, 4, call->file);
+    nm_read_value(L, 4, call->arena, call->found);
+    return 0;
+  }
+  nm_read_value(L, 3, call->arena, call->found);
+  lua_getfield(L, 3, "evaluate");
+  luaL_checktype(L, -1, LUA_TFUNCTION);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &evaluate_key);
+  return 0;
+}
+
+int nm_script_load(struct nm_script **out, struct nm_text file, struct nm_text source,
+                   struct nm_arena *arena, struct nm_value *found, struct nm_error *err)
+{
+  static const struct nm_budget budget = { 0, NM_RULES_LOAD_CPU_MAX_MS };
+  struct nm_value value = { .kind = NM_VALUE_NIL };
+  struct load_call call = { file, source, arena, &value, false };
+  struct nm_script *script = calloc(1, sizeof *script);
+  if (!script) return nm_fail(err, NM_ENOMEM, "out of memory");
+
+  int rc = nm_state_open(&script->state, NM_STATE_RULES, NM_RULES_STATE_MAX_BYTES, err);
+  if (rc == NM_OK) rc = nm_state_call(&script->state, load_protected, &call, &budget, NULL, NULL, err);
+  if (rc == NM_EINVAL) rc = NM_EINTERNAL; /* raised by our library, not a mistake of the author's */
+  if (rc == NM_OK) *found = value;
+  if (rc == NM_OK && !call.is_proven) rc = NM_EINVAL;
+  if (rc == NM_OK) {
+    (void)nm_script_memory(script, true);
+    *out = script;
+  } else {
+    nm_script_destroy(script);
+  }
+  return rc;
+}
+
+void nm_script_destroy(struct nm_script *script)
+{
+  if (!script) return;
+  nm_state_close(&script->state);
+  free(script);
+}
+
+/* ---- evaluating ----------------------------------------------------------------------------------- */
+
+struct evaluate_call {
+  const json_t *event;
+  const struct nm_script_context *context;
+  struct nm_arena *arena;
+  struct nm_value effects, trace;
+};
+
+static void write_digits(char *at, int digits, int value)
+{
+  for (int i = digits - 1; i >= 0; i--, value /= 10) at[i] = (char)('0' + value % 10);
+}
+
+/* A table of its own for each call: what a rule writes into it must not reach the next event. */
+static void push_context(lua_State *L, const struct nm_script_context *context)
+{
+  char date[] = "YYYY-MM-DD";
+  write_digits(date, 4, context->year);
+  write_digits(date + 5, 2, context->month);
+  write_digits(date + 8, 2, context->day);
+  lua_createtable(L, 0, 5);                   /* stack: ctx */
+  lua_pushinteger(L, context->now_ms);
+  lua_setfield(L, -2, "now_ms");
+  lua_pushinteger(L, context->minute);
+  lua_setfield(L, -2, "minute");
+  lua_pushinteger(L, context->weekday);
+  lua_setfield(L, -2, "weekday");
+  lua_pushlstring(L, date, sizeof date - 1);
+  lua_setfield(L, -2, "date");
+  lua_pushboolean(L, context->is_recipient);
+  lua_setfield(L, -2, "recipient");
+}
+
+static int evaluate_protected(lua_State *L)
+{
+  struct evaluate_call *call = lua_touserdata(L, 1);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &evaluate_key); /* stack: call, evaluate */
+  nm_push_json(L, call->event);                     /* stack: call, evaluate, event */
+  push_context(L, call->context);                   /* stack: call, evaluate, event, ctx */
+  lua_call(L, 2, 2);                                /* stack: call, effects, trace */
+  nm_read_value(L, 2, call->arena, &call->effects);
+  nm_read_value(L, 3, call->arena, &call->trace);
+  return 0;
+}
+
+/* The library caught an error of the author's, or one of Lua's on his behalf. */
+static int explain_failure(struct nm_script *script, const struct nm_value *failure,
+                           struct nm_error *err)
+{
+  struct nm_text message = nm_value_text(failure, "message");
+  if (message.ptr && script->state.is_starved && strstr(message.ptr, "not enough memory")) {
+    (void)nm_script_memory(script, true);
+    return nm_fail(err, NM_ELIMIT, "needs more than its %zu KiB of memory", script->state.max_bytes / 1024);
+  }
+  size_t len = strcspn(message.ptr ? message.ptr : "", "\n");
+  return nm_fail(err, NM_EINVAL, "%.*s", (int)len, message.ptr ? message.ptr : "");
+}
+
+int nm_script_evaluate(struct nm_script *script, const json_t *event,
+                       const struct nm_script_context *context, struct nm_arena *arena,
+                       struct nm_value *effects, struct nm_value *trace, struct nm_error *err)
+{
+  static const struct nm_budget budget = { NM_RULES_CALL_INSTRUCTIONS_MAX, NM_RULES_CALL_CPU_MAX_MS };
+  struct evaluate_call call = { .event = event, .context = context, .arena = arena };
+  int rc = nm_state_call(&script->state, evaluate_protected, &call, &budget, NULL, NULL, err);
+  if (rc == NM_OK && call.effects.kind != NM_VALUE_TABLE)
+    rc = explain_failure(script, &call.trace, err);
+  if (rc != NM_OK) return rc;
+  *effects = call.effects;
+  *trace = call.trace;
+  return NM_OK;
+}
+
+size_t nm_script_memory(struct nm_script *script, bool collect)
+{
+  /* Nothing in these states has a finaliser, so this cannot throw. */
+  if (collect) lua_gc(script->state.L, LUA_GCCOLLECT);
+  return script->state.used_bytes;
+}
