@@ -171,12 +171,15 @@ static void what_was_leased_is_free_after_a_restart(void **state)
 static void a_small_arena_gets_what_fits(void **state)
 {
   struct kit *kit = *state;
-  for (int i = 0; i < 20; i++)
-    kit_single(kit, "1", "u", "", 0);
+  for (int i = 0; i < 20; i++) {
+    char customer[8];
+    snprintf(customer, sizeof customer, "u%d", i);
+    kit_single(kit, "1", customer, "", 0);
+  }
   struct nm_arena *whole = kit->arena;
-  kit->arena = nm_arena_create(40000); /* 20 structs and a few messages' texts */
+  kit->arena = nm_arena_create(100 * sizeof(struct nm_message) + 700); /* a few messages' texts */
   struct nm_store_lease lease = { .tenant_id = TENANT, .provider = NM_TEXT("netmera"),
-                                  .now_ms = nm_clock_wall_ms(), .max = 120 };
+                                  .now_ms = nm_clock_wall_ms(), .max = 100 };
   KIT_MUST(kit, NM_STORE_LEASE, &lease);
   assert_true(lease.count > 0 && lease.count < 20);
   assert_true(lease.next_due_ms > 0);

@@ -50,8 +50,8 @@ int nm_db_open(struct nm_db *db, const char *path, int busy_timeout_ms, struct n
   if (rc == SQLITE_OK) return NM_OK;
 
   int code = fail(db, rc);
-  if ((rc & 0xff) == SQLITE_NOTADB)
-    nm_fail(err, code, "%s is not a SQLite database, or it is damaged", path);
+  if ((rc & 0xff) == SQLITE_NOTADB || (rc & 0xff) == SQLITE_CORRUPT)
+    nm_fail(err, code, "%s is damaged, or not a SQLite database: put a backup in its place", path);
   else nm_fail(err, code, "%s cannot be opened: %s", path, sqlite3_errmsg(db->handle));
   nm_db_close(db);
   return code;

@@ -32,9 +32,9 @@ static const struct sweep sweeps[NM_RETAIN_TABLES] = {
   { "SELECT id, state IN (3, 4) AND ended_at < min(?4, ?5)"
     " FROM batches WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3",
     { "DELETE FROM batches WHERE id = ?1" } },
-  { "SELECT id, arrived_at < ?4 FROM tombstones WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3",
+  { "SELECT id, arrived_at < min(?4, ?5) FROM tombstones WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3",
     { "DELETE FROM tombstones WHERE id = ?1" } },
-  { "SELECT id, state = 3 AND saved_at < ?4"
+  { "SELECT id, state = 3 AND saved_at < min(?4, ?5)"
     " FROM listeners WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3",
     { "DELETE FROM listeners WHERE id = ?1" } },
 };

@@ -81,13 +81,15 @@ static int check_file(struct nm_db *db, const char *path, struct nm_error *err)
   nm_log(NM_LOG_INFO, "store", NULL, "%s was not closed; checking it", path);
   int rc = nm_db_find_values(db, &stmt, "PRAGMA quick_check(1)", NULL, 0);
   if (!rc) rc = nm_db_step(db, stmt);
-  if (rc < 0) return nm_fail(err, rc, "%s cannot be read: %s", path, db->error.text);
-  const char *word = rc == 1 ? (const char *)sqlite3_column_text(stmt, 0) : NULL;
-  if (word && strcmp(word, "ok") == 0) rc = NM_OK;
-  else
-    rc = nm_fail(err, NM_EIO, "%s is damaged (%s): put a backup in its place, or rescue what is "
-                 "left with sqlite3 .recover", path, word ? word : "no answer");
-  sqlite3_reset(stmt);
+  const char *word = rc < 0 ? db->error.text : "no answer";
+  if (rc == 1) word = (const char *)sqlite3_column_text(stmt, 0);
+  bool is_whole = rc == 1 && word && strcmp(word, "ok") == 0;
+  rc = is_whole ? NM_OK
+                : nm_fail(err, NM_EIO,
+                          "%s is damaged (%s): put a backup in its place, or rescue what is left"
+                          " with sqlite3's .recover",
+                          path, word ? word : "no memory");
+  if (!db->failure) sqlite3_reset(stmt);
   return rc;
 }
 

@@ -165,8 +165,8 @@ static struct nm_mail *run_group(struct nm_sqlite *sqlite, struct nm_mail *first
   if (rc == 0) {
     unsigned work = writer->work;
     nm_writer_keep(writer);
-    answer(first, end);
     if (work && sqlite->options.on_work) sqlite->options.on_work(sqlite->options.data, work);
+    answer(first, end);
     return end;
   }
 
