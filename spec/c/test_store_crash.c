@@ -3,7 +3,10 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
+
+#include "base/log.h"
 
 /* ---- a crash ------------------------------------------------------------------------------------ */
 
@@ -319,6 +322,47 @@ static void retention_makes_room_on_a_full_disk(void **state)
   free(bytes);
 }
 
+/* ---- a failing disk ------------------------------------------------------------------------------ */
+
+static void after_a_failed_write_nothing_is_acknowledged_until_restart(void **state)
+{
+  struct kit *kit = *state;
+  enum { LARGE = 60000 };
+  char *bytes = calloc(1, LARGE);
+  char identity[32];
+  struct rlimit before, small;
+  int64_t id, last = 0;
+  uint64_t errors = nm_log_error_count();
+  int rc = NM_OK;
+  kit_reopen(kit); /* a log that begins anew */
+  signal(SIGXFSZ, SIG_IGN);
+  assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+  small = before;
+  small.rlim_cur = 512 * 1024;
+  assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0); /* writes beyond fail with EFBIG */
+  for (int i = 0; i < 100 && rc == NM_OK; i++) {
+    snprintf(identity, sizeof identity, "large %d", i);
+    rc = try_event(kit, identity, (struct nm_text){ bytes, LARGE }, &id);
+    if (rc == NM_OK) last = id;
+  }
+  assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+  assert_int_equal(rc, NM_EIO);
+  assert_true(last > 0);
+  assert_false(nm_store_is_sound(kit->store));
+  assert_int_equal(nm_log_error_count(), errors + 1);
+
+  /* The disk would write again: what is there is not known, so nothing is taken. */
+  assert_int_equal(try_event(kit, "small", NM_TEXT("{}"), &id), NM_EIO);
+  kit_assert_state(kit, last, "new"); /* looking goes on */
+  assert_int_equal(nm_log_error_count(), errors + 1);
+
+  kit_reopen(kit);
+  assert_true(nm_store_is_sound(kit->store));
+  kit_assert_state(kit, last, "new");
+  assert_int_equal(try_event(kit, "small", NM_TEXT("{}"), &id), NM_OK);
+  free(bytes);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -332,6 +376,7 @@ int main(void)
     KIT_TEST(the_files_are_nobody_elses_to_read),
     KIT_TEST(a_full_disk_refuses_and_recovers),
     KIT_TEST(retention_makes_room_on_a_full_disk),
+    KIT_TEST(after_a_failed_write_nothing_is_acknowledged_until_restart),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,7 +20,8 @@ static const char *const step_1[] = {
   " identity BLOB NOT NULL, identity_until INTEGER NOT NULL) STRICT;"
   "CREATE INDEX events_new ON events (rank) WHERE state = 0;"
   "CREATE INDEX events_delayed ON events (due_at) WHERE state = 1;"
-  "CREATE INDEX events_held ON events (state) WHERE state = 3",
+  "CREATE INDEX events_held ON events (state) WHERE state = 3;"
+  "CREATE INDEX events_held_of_tenant ON events (tenant_id) WHERE state = 3",
 
   "CREATE TABLE messages ("
   " id INTEGER PRIMARY KEY, tenant_id INTEGER NOT NULL, event_id INTEGER NOT NULL,"
@@ -37,6 +38,7 @@ static const char *const step_1[] = {
   "CREATE INDEX messages_open ON messages (run_id, tenant_id, campaign, channel_id)"
   " WHERE state = 0;"
   "CREATE INDEX messages_stuck ON messages (id) WHERE state IN (2, 4);"
+  "CREATE INDEX messages_stuck_of_tenant ON messages (tenant_id, id) WHERE state IN (2, 4);"
   "CREATE INDEX messages_of_event ON messages (event_id) WHERE event_id > 0",
 
   "CREATE TABLE attempts ("
@@ -88,6 +90,7 @@ static const char *const step_1[] = {
   "CREATE INDEX updates_batched ON updates (tenant_id, customer) WHERE state = 2;"
   "CREATE INDEX updates_of_batch ON updates (batch_id, customer) WHERE state = 2;"
   "CREATE INDEX updates_dead ON updates (id) WHERE state = 3;"
+  "CREATE INDEX updates_dead_of_tenant ON updates (tenant_id, id) WHERE state = 3;"
   "CREATE INDEX updates_of_event ON updates (event_id);"
   "CREATE TABLE batches ("
   " id INTEGER PRIMARY KEY, tenant_id INTEGER NOT NULL, state INTEGER NOT NULL,"
