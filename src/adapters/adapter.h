@@ -8,8 +8,8 @@
  *   model/message.h, also when it is closed meanwhile (unknown, or retry where nothing was sent);
  * - MUST say `unknown` where bytes may have reached the provider and the answer was lost, `retry`
  *   only where nothing was sent or the provider said so;
- * - MUST split a partial answer by what the answer names, and MAY split blindly only where the
- *   answer proves that nothing was sent;
+ * - MUST split a partial answer by what the answer names, and MAY split blindly (must_split) only
+ *   where the answer proves that nothing was sent;
  * - MUST classify by its protocol's own words, kept as `reason`, without secret, token or address;
  * - MAY NOT block, retry, delay, reorder between persons, or start a thread of its own;
  * - MAY NOT call `done` from inside `send`;
@@ -36,12 +36,19 @@ struct nm_adapter_env {
   struct nm_client *client;
 };
 
-/* Messages of one lane that go out together; lives until the last done. */
+/* Messages of one lane that go out together; lives until the last done.
+ *
+ * must_split is the adapter's, false at first, and read at each done: a message that gets RETRY while it is
+ * true goes out again at once, in halves (two sends, each with at most half of those messages), and the try is
+ * not counted as an attempt.  An adapter sets it where the whole was refused for the sake of some messages,
+ * nothing of it was sent, and the answer does not tell which; never for a send of one message, so that
+ * halving ends.  Those whose fate the answer does tell it settles first, while must_split is still false. */
 struct nm_send {
   const struct nm_message *const *messages;
   size_t count;
   void (*done)(struct nm_send *send, size_t index, const struct nm_outcome *outcome);
   void *data;
+  bool must_split;
 };
 
 struct nm_adapter {
@@ -50,7 +57,9 @@ struct nm_adapter {
   size_t batch_max;       /* messages that one send may carry */
   int sends_max;          /* sends under way at a time, for each provider, unless settings say less */
 
-  /* Checks a provider's settings (secrets are plain text here).  Names the key that is wrong. */
+  /* Checks a provider's settings: the provider's table without `adapter`, secrets as plain text (or as
+   * any word, where only their presence can be checked).  Names the key that is wrong, also one that nobody
+   * knows.  rate, url, unknown, order and retry are the same for all and checked by tenants. */
   int (*check)(const json_t *settings, struct nm_error *err);
 
   /* Gives *out.  Borrows settings for the call. */
@@ -61,7 +70,8 @@ struct nm_adapter {
    * engine holds it with that reason.  Pure. */
   const char *(*unfit)(const struct nm_message *message);
 
-  /* Starts delivering; takes nothing, returns at once. */
+  /* Starts delivering; takes nothing, returns at once.  `address`, where a message has one, is whom to
+   * deliver to, else `customer`. */
   void (*send)(struct nm_provider *provider, struct nm_send *send);
 
   /* Ends what is under way (each still gets its done), then frees, then calls on_closed. */
