@@ -1,5 +1,6 @@
 /* admin_explain.c - why: what happened to an id, and what today's rules make of an event. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "api/internal.h"
 #include "base/limits.h"
@@ -43,20 +44,70 @@ void nm_api_explain(struct nm_http_request *request, void *data)
 /* ---- GET /{id} --------------------------------------------------------------------------------------------- */
 
 struct explaining {
-  json_t *answer; /* what the store shows of the id */
+  json_t *answer; /* {event, message, messages, ...} */
   int64_t id;
 };
 
+static void move_key(json_t *from, const char *key, json_t *to, const char *name)
+{
+  json_t *value = json_object_get(from, key);
+  if (!value || json_object_set(to, name, value)) return;
+  json_object_del(from, key);
+}
+
+/* Each try of a message to be delivered, as a line of a list. */
+static void shape_attempt(json_t *attempt, json_t *provider)
+{
+  json_t *start = json_object_get(attempt, "started_at_ms"), *end = json_object_get(attempt, "ended_at_ms");
+  if (json_is_integer(start)) json_object_set(attempt, "at", start);
+  if (json_is_integer(start) && json_is_integer(end))
+    json_object_set_new(attempt, "took_ms", json_integer(json_integer_value(end) - json_integer_value(start)));
+  if (provider) json_object_set(attempt, "provider", provider);
+}
+
+/* `attempts` is how many count; what was tried is `attempts_made`. */
+static void shape_message(json_t *message)
+{
+  size_t i;
+  json_t *attempt, *at = json_object_get(message, "at");
+  if (json_is_integer(at)) json_object_set(message, "created_at_ms", at);
+  move_key(message, "attempts", message, "attempts_made");
+  move_key(message, "tries", message, "attempts");
+  json_array_foreach(json_object_get(message, "attempts_made"), i, attempt)
+    shape_attempt(attempt, json_object_get(message, "provider"));
+}
+
+/* The store shows a thing with what belongs to it inside; here they stand side by side, each under its kind. */
+static json_t *shape(json_t *shown)
+{
+  static const char *const parts[] = { "event", "run", "messages", "runs", "updates" };
+  const char *kind = json_string_value(json_object_get(shown, "kind"));
+  json_t *out = json_object(), *message;
+  size_t i;
+  if (!out || !kind) {
+    json_decref(out);
+    return NULL;
+  }
+  bool is_run = strcmp(kind, "run") == 0; /* whose `messages` are counts of its own */
+  for (size_t part = 0; part < sizeof parts / sizeof *parts; part++)
+    if (!is_run || strcmp(parts[part], "messages") != 0) move_key(shown, parts[part], out, parts[part]);
+  if (strcmp(kind, "message") == 0) shape_message(shown);
+  json_array_foreach(json_object_get(out, "messages"), i, message) shape_message(message);
+  if (json_object_set(out, kind, shown) == 0) return out;
+  json_decref(out);
+  return NULL;
+}
+
 static void on_rules_asked(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
-                           const struct nm_error *err, json_t *today)
+                           const struct nm_error *err, json_t *now)
 {
   struct explaining *explaining = data;
   (void)api;
-  if (rc == NM_OK && today) json_object_set(explaining->answer, "today", today);
+  if (rc == NM_OK && now) json_object_set(explaining->answer, "now", now);
   else if (rc)
-    json_object_set_new(explaining->answer, "today",
+    json_object_set_new(explaining->answer, "now",
                         json_pack("{s:s}", "error", err && err->text[0] ? err->text : nm_code_name(rc)));
-  json_decref(today);
+  json_decref(now);
   nm_api_answer(request, 200, explaining->answer);
 }
 
@@ -65,13 +116,10 @@ static json_t *explain_args(const json_t *row)
 {
   struct nm_text body = nm_json_string(row, "body"), tenant = nm_json_string(row, "tenant");
   json_t *event = NULL, *whole = json_object_get(row, "body");
-  if (tenant.len == 0) return NULL;
+  if (tenant.len == 0 || nm_text_equal(nm_json_string(row, "event_kind"), NM_TEXT("callback"))) return NULL;
   if (json_is_object(whole)) event = json_incref(whole);
   else if (body.len == 0 || nm_json_parse(&event, body, NULL)) return NULL;
-  json_t *args = json_pack("{s:s%,s:o}", "tenant", tenant.ptr, tenant.len, "event", event);
-  json_t *kind = json_object_get(row, "kind");
-  if (args && kind) json_object_set(args, "kind", kind);
-  return args;
+  return json_pack("{s:s%,s:o}", "tenant", tenant.ptr, tenant.len, "event", event);
 }
 
 static void on_event(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
@@ -94,7 +142,12 @@ static void on_shown(struct nm_api *api, struct nm_http_request *request, void *
     nm_api_refuse(request, rc ? rc : NM_EINTERNAL, err);
     return;
   }
-  explaining->answer = answer;
+  explaining->answer = shape(answer);
+  json_decref(answer);
+  if (!explaining->answer) {
+    nm_api_refuse(request, NM_ENOMEM, NULL);
+    return;
+  }
   nm_api_query(api, request, NM_QUERY_EVENT, json_pack("{s:I}", "id", (json_int_t)explaining->id), on_event,
                explaining);
 }

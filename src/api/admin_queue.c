@@ -146,7 +146,7 @@ static void answer_told(struct nm_api *api, struct nm_http_request *request, voi
     nm_api_refuse(request, rc, err);
     return;
   }
-  if (answer) nm_api_name_tenants(api, answer);
+  if (answer) nm_api_polish(api, answer);
   nm_api_answer(request, 200, answer ? answer : json_object());
 }
 
@@ -173,7 +173,7 @@ static void on_engine_status(struct nm_api *api, struct nm_http_request *request
 {
   json_t *status = data;
   (void)err;
-  if (engine) nm_api_name_tenants(api, engine);
+  if (engine) nm_api_polish(api, engine);
   json_object_set_new(status, "engine", rc == NM_OK && engine ? engine : json_null());
   if (rc) json_decref(engine);
   json_object_set_new(status, "version", json_string(NM_VERSION));

@@ -20,7 +20,7 @@ static json_t *summary_of(const struct nm_tenant *tenant)
   json_t *providers = json_array();
   for (size_t i = 0; i < tenant->provider_count; i++)
     json_array_append_new(providers, json_stringn(tenant->providers[i].name.ptr, tenant->providers[i].name.len));
-  json_t *out = json_pack("{s:s%,s:s%,s:I,s:s,s:i,s:i,s:o}", "name", tenant->name.ptr, tenant->name.len, "appKey",
+  json_t *out = json_pack("{s:s%,s:s%,s:I,s:s,s:i,s:i,s:o}", "name", tenant->name.ptr, tenant->name.len, "app_key",
                           tenant->app_key.ptr, tenant->app_key.len, "version", (json_int_t)tenant->version,
                           "connector", status, "channels", (int)tenant->connector.channel_count, "hooks",
                           (int)tenant->hook_count, "providers", providers);

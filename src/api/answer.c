@@ -64,16 +64,45 @@ static void name_tenant(struct nm_api *api, json_t *object)
   nm_tenant_unref(tenant);
 }
 
-void nm_api_name_tenants(struct nm_api *api, json_t *value)
+/* Our answers carry a number's unit in its name. */
+static void name_times(json_t *object)
+{
+  static const char *const names[][2] = {
+    { "due_at", "due_at_ms" },         { "fenced_at", "fenced_at_ms" },   { "ended_at", "ended_at_ms" },
+    { "started_at", "started_at_ms" }, { "expires_at", "expires_at_ms" }, { "triggered_at", "triggered_at_ms" },
+    { "created_at", "created_at_ms" }, { "received_at", "received_at_ms" },
+    { "oldest_waiting_at", "oldest_waiting_at_ms" },
+  };
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    json_t *value = json_object_get(object, names[i][0]);
+    if (!json_is_integer(value) || json_object_set(object, names[i][1], value)) continue;
+    json_object_del(object, names[i][0]);
+  }
+}
+
+/* When it came to be; `at` stays, for lists of several kinds. */
+static void name_beginning(json_t *object)
+{
+  struct nm_text kind = nm_json_string(object, "kind");
+  json_t *at = json_object_get(object, "at");
+  if (!json_is_integer(at)) return;
+  if (nm_text_equal(kind, NM_TEXT("event"))) json_object_set(object, "received_at_ms", at);
+  if (nm_text_equal(kind, NM_TEXT("run"))) json_object_set(object, "created_at_ms", at);
+}
+
+void nm_api_polish(struct nm_api *api, json_t *value)
 {
   const char *key;
   json_t *item;
   size_t i;
   if (json_is_object(value)) {
-    json_object_foreach(value, key, item) nm_api_name_tenants(api, item);
+    json_object_foreach(value, key, item)
+      if (strcmp(key, "content") != 0) nm_api_polish(api, item); /* that is the sender's own */
+    name_times(value);
+    name_beginning(value);
     name_tenant(api, value);
   }
-  json_array_foreach(value, i, item) nm_api_name_tenants(api, item);
+  json_array_foreach(value, i, item) nm_api_polish(api, item);
 }
 
 int64_t nm_api_id(struct nm_http_request *request)

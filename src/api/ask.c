@@ -32,7 +32,7 @@ static void on_answered(struct nm_task *task)
   struct query_call *call = (struct query_call *)(void *)task;
   json_t *answer = call->query.answer;
   json_decref(call->args);
-  if (answer) nm_api_name_tenants(call->api, answer);
+  if (answer) nm_api_polish(call->api, answer);
   call->then(call->api, call->http, call->data, call->query.request.rc, &call->query.request.error, answer);
 }
 

@@ -35,8 +35,9 @@ void nm_api_refuse_busy(struct nm_http_request *request);
 /* Who calls a public route; NULL after the 401 was given. */
 struct nm_tenant *nm_api_authenticate(struct nm_api *api, struct nm_http_request *request);
 
-/* Puts "tenant": NAME beside every "tenant_id", at any depth of a list or object of the store's. */
-void nm_api_name_tenants(struct nm_api *api, json_t *value);
+/* Makes an answer of the store's or the engine's ours: "tenant" beside every "tenant_id", times by names that end
+ * in _ms. */
+void nm_api_polish(struct nm_api *api, json_t *value);
 
 /* {id} of the path as a number; 0 after the 404 was given. */
 int64_t nm_api_id(struct nm_http_request *request);
