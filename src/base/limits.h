@@ -15,6 +15,7 @@ enum {
   NM_HTTP_DRAIN_MAX_MS = 5 * 1000,
   NM_HTTP_REFUSED_BODY_MAX_BYTES = 64 * 1024, /* read to its end so that the connection can stay */
   NM_HTTP_PROGRESS_MIN_BYTES = 64 * 1024,     /* in a timeout, to be given another one */
+  NM_HTTP_BODIES_MAX_BYTES = 256 * 1024 * 1024, /* of all requests of a server at once; then 503 */
   NM_HTTP_REQUEST_ARENA_MAX_BYTES = 16 * 1024 * 1024,
   NM_HTTP_CONNECTIONS_MAX = 16384,
   NM_HTTP_HANDSHAKE_TIMEOUT_MS = 10 * 1000,
@@ -55,6 +56,8 @@ enum {
 
   /* settings and tenants as code; values that leave Lua at once */
   NM_SCRIPT_VALUES_MAX = 50000,
+  NM_SCRIPT_TABLE_MAX = 65536,              /* places, for insert, remove, sort, concat */
+  NM_SCRIPT_PATTERN_TEXT_MAX_BYTES = 4096,  /* for patterns with several repetitions */
   NM_DATA_FILE_MAX_BYTES = 256 * 1024,
   NM_SECRET_MAX_BYTES = 64 * 1024,
 

@@ -1,6 +1,5 @@
 #include <lauxlib.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "base/clock.h"
 #include "script/internal.h"
@@ -61,8 +60,7 @@ void nm_budget_overrun(lua_State *L, enum nm_overrun why)
   lua_sethook(L, on_count, LUA_MASKCOUNT, 1);
   lua_pushliteral(L, "out of budget");
   lua_error(L);
-  nm_require(!"lua_error returned");
-  abort();
+  nm_require_failed("lua_error returned", __FILE__, __LINE__);
 }
 
 void nm_budget_arm(struct nm_state *state, const struct nm_budget *budget)

@@ -65,7 +65,7 @@ int nm_state_call(struct nm_state *state, lua_CFunction f, void *call,
   if (status != LUA_OK) {
     rc = explain(state, status, arena, trace, err);
     lua_settop(L, 0);
-    lua_gc(L, LUA_GCCOLLECT); /* what the failed call left must not starve the next one */
+    nm_state_collect(state); /* what the failed call left must not starve the next one */
   }
   lua_settop(L, 0);
   return rc;

@@ -48,6 +48,9 @@ NM_MUST_CHECK int nm_state_open(struct nm_state *state, enum nm_state_kind kind,
 void nm_state_close(struct nm_state *state);
 struct nm_state *nm_state_of(lua_State *L);
 
+/* Gives back all memory that can be given back, after a call that took much. */
+void nm_state_collect(struct nm_state *state);
+
 /* For the torture test, of this thread: how many allocations succeed before all later ones fail;
  * negative = no such end. */
 extern _Thread_local int64_t nm_state_allocations_left;
@@ -59,6 +62,9 @@ _Noreturn void nm_budget_overrun(lua_State *L, enum nm_overrun why); /* throws *
 
 /* modules.c: pushes nothing; sets the global `require`.  May throw. */
 void nm_modules_open(lua_State *L);
+
+/* guards.c: takes from the libraries what could run for ever inside C.  May throw. */
+void nm_guards_open(lua_State *L);
 
 /* call.c.  Runs f under lua_pcall with a traceback and a budget; f finds `call` as light userdata at 1
  * and owns nothing.  0, NM_EINVAL (the code raised an error), NM_ELIMIT (overran its budget or its memory);

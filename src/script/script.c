@@ -151,10 +151,10 @@ static int explain_failure(struct nm_script *script, const struct nm_value *fail
                            struct nm_error *err)
 {
   struct nm_text message = nm_value_text(failure, "message");
-  if (message.ptr && script->state.is_starved && strstr(message.ptr, "not enough memory")) {
-    (void)nm_script_memory(script, true);
+  if (script->state.is_starved || script->state.used_bytes > script->state.max_bytes / 4)
+    nm_state_collect(&script->state);
+  if (message.ptr && script->state.is_starved && strstr(message.ptr, "not enough memory"))
     return nm_fail(err, NM_ELIMIT, "needs more than its %zu KiB of memory", script->state.max_bytes / 1024);
-  }
   size_t len = strcspn(message.ptr ? message.ptr : "", "\n");
   return nm_fail(err, NM_EINVAL, "%.*s", (int)len, message.ptr ? message.ptr : "");
 }
@@ -176,7 +176,6 @@ int nm_script_evaluate(struct nm_script *script, const json_t *event,
 
 size_t nm_script_memory(struct nm_script *script, bool collect)
 {
-  /* Nothing in these states has a finaliser, so this cannot throw. */
-  if (collect) lua_gc(script->state.L, LUA_GCCOLLECT);
+  if (collect) nm_state_collect(&script->state);
   return script->state.used_bytes;
 }

@@ -37,8 +37,7 @@ static void *on_alloc(void *ud, void *ptr, size_t old_size, size_t new_size)
 static int on_panic(lua_State *L)
 {
   (void)L;
-  nm_require(!"an unprotected call into Lua failed");
-  return 0;
+  nm_require_failed("an unprotected call into Lua failed", __FILE__, __LINE__);
 }
 
 struct nm_state *nm_state_of(lua_State *L)
@@ -66,6 +65,7 @@ static int open_libraries(lua_State *L)
     lua_pushnil(L);
     lua_setglobal(L, withheld[i]);
   }
+  nm_guards_open(L);
   nm_modules_open(L);
   return 0;
 }
@@ -83,6 +83,18 @@ int nm_state_open(struct nm_state *state, enum nm_state_kind kind, size_t max_by
   int rc = nm_state_call(state, open_libraries, NULL, &unhurried, NULL, NULL, err);
   if (rc != NM_OK) nm_state_close(state);
   return rc;
+}
+
+/* A stack that has grown far shrinks by half a collection.  Nothing in these states has a finaliser, so this
+ * cannot throw. */
+void nm_state_collect(struct nm_state *state)
+{
+  enum { ROUNDS_MAX = 32, WORTH_BYTES = 2048 };
+  size_t before = SIZE_MAX;
+  for (int i = 0; i < ROUNDS_MAX && before - state->used_bytes > WORTH_BYTES; i++) {
+    before = state->used_bytes;
+    lua_gc(state->L, LUA_GCCOLLECT);
+  }
 }
 
 void nm_state_close(struct nm_state *state)

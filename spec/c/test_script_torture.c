@@ -1,0 +1,106 @@
+/* links: script
+ *
+ * Each allocation of loading and of running fails once, that one and all later ones: each time a clean error, no
+ * leak (ASan), and the state can still be used and destroyed. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "script/internal.h"
+#include "script/script.h"
+
+static const char tenant[] =
+  "return tenant {\n"
+  "  name = \"acme\",\n"
+  "  messages = { hello = push { title = \"Hi {first_name|you}\", body = \"{n} items\" } },\n"
+  "  channels = { [15] = \"push\" }, templates = { [1201] = \"hello\" },\n"
+  "  events = { [11] = { quiet_between(\"22:00\", \"09:00\"), send_template } },\n"
+  "  hooks = { PURCHASE = function(event) return { update_customer { CustomerID = event.extId, A = 1.5 }(event), drop(\"x\") } end },\n"
+  "  examples = { { given = { EventTypeID = 11, CampaignID = 7, ChannelID = 15, TemplateID = 1201, CustomerID = \"1\",\n"
+  "    n = 3 }, gives = { effect = \"send\" } } },\n"
+  "}\n";
+
+static const char *const events[] = {
+  "{\"EventTypeID\":11,\"CampaignID\":\"7\",\"ChannelID\":15,\"TemplateID\":1201,\"CustomerID\":\"42\","
+  "\"attributes\":{\"first_name\":\"Ada\",\"n\":3,\"list\":[1,2.5,{\"a\":true}]}}",
+  "{\"type\":\"EVENT\",\"name\":\"PURCHASE\",\"extId\":\"42\",\"attributes\":{}}",
+};
+
+static const struct nm_script_context context = { 1000000000000, 2026, 11, 23, 720, 1, false };
+
+static int load(struct nm_script **out, struct nm_arena *arena, struct nm_error *err)
+{
+  struct nm_value found;
+  return nm_script_load(out, NM_TEXT("rules/acme.lua"), nm_text_from(tenant), arena, &found, err);
+}
+
+/* Loading takes thousands of allocations: the first ones each, later ones in steps, so that it stays short. */
+static void every_allocation_of_loading_may_fail(void **state)
+{
+  (void)state;
+  struct nm_script *script = NULL;
+  struct nm_error err;
+  int64_t failures = 0;
+  for (int64_t left = 0; !script; left += left < 300 ? 1 : 29) {
+    struct nm_arena *arena = nm_arena_create(1 << 20);
+    err.text[0] = '\0';
+    nm_state_allocations_left = left;
+    int rc = load(&script, arena, &err);
+    nm_state_allocations_left = -1;
+    nm_arena_destroy(arena);
+    if (rc == NM_OK) break;
+    assert_null(script);
+    failures++;
+    /* Where the library itself catches it, it is a problem of the file's. */
+    assert_true(rc == NM_ENOMEM || rc == NM_ELIMIT || rc == NM_EINVAL);
+    if (rc != NM_EINVAL) assert_true(err.text[0] != '\0');
+  }
+  assert_non_null(script);
+  assert_true(failures > 300);
+  nm_script_destroy(script);
+}
+
+static void every_allocation_of_running_may_fail(void **state)
+{
+  (void)state;
+  struct nm_script *script = NULL;
+  struct nm_error err;
+  struct nm_value effects, trace;
+  struct nm_arena *arena = nm_arena_create(1 << 20);
+  assert_int_equal(load(&script, arena, &err), NM_OK);
+  size_t baseline = nm_script_memory(script, true);
+  for (size_t i = 0; i < sizeof events / sizeof *events; i++) {
+    json_t *event;
+    int rc = NM_ELIMIT;
+    int64_t failures = 0;
+    assert_int_equal(nm_json_parse(&event, nm_text_from(events[i]), &err), NM_OK);
+    for (int64_t left = 0; rc != NM_OK; left++) {
+      nm_state_allocations_left = left;
+      rc = nm_script_evaluate(script, event, &context, arena, &effects, &trace, &err);
+      nm_state_allocations_left = -1;
+      if (rc == NM_OK) break;
+      failures++;
+      assert_int_equal(rc, NM_ELIMIT);
+      assert_string_equal(err.text, "needs more than its 8192 KiB of memory");
+    }
+    assert_true(failures > 10);
+    assert_true(effects.table.count > 0);
+    /* And without failures, as ever. */
+    assert_int_equal(nm_script_evaluate(script, event, &context, arena, &effects, &trace, &err), NM_OK);
+    json_decref(event);
+  }
+  assert_true(nm_script_memory(script, true) < baseline + 1024);
+  nm_script_destroy(script);
+  nm_arena_destroy(arena);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(every_allocation_of_loading_may_fail),
+    cmocka_unit_test(every_allocation_of_running_may_fail),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
