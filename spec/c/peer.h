@@ -1,5 +1,5 @@
-/* peer.h - a tiny HTTP peer for tests, on the test's own loop: it records every request and answers with
- * scripted bytes.  Real sockets; nothing of ours is used in it.
+/* peer.h - a tiny HTTP peer for tests, on the test's own loop: it records every request and answers
+ * with scripted bytes.  Real sockets; nothing of ours is used in it.
  */
 #pragma once
 
@@ -183,7 +183,8 @@ static inline void peer_on_connection(uv_stream_t *server, int status)
   if (peer->greeting) peer_act(c, &(struct peer_act){ PEER_ANSWER, peer->greeting });
 }
 
-static inline void peer_open(struct peer *peer, uv_loop_t *loop, const struct peer_act *acts, size_t count)
+static inline void peer_open(struct peer *peer, uv_loop_t *loop, const struct peer_act *acts,
+                             size_t count)
 {
   struct sockaddr_in address;
   int len = sizeof address;
@@ -212,8 +213,8 @@ static inline void peer_free(struct peer *peer)
   for (size_t i = 0; i < peer->request_count; i++) free(peer->requests[i].bytes);
 }
 
-/* Whoever sets the flag that a test waits for also calls uv_stop, since the loop may be about to wait for
- * what never comes.  Fails when nothing is left that could set it. */
+/* Whoever sets the flag that a test waits for also calls uv_stop, since the loop may be about to
+ * wait for what never comes.  Fails when nothing is left that could set it. */
 static inline void peer_run_until(uv_loop_t *loop, const bool *flag)
 {
   while (!*flag)

@@ -15,7 +15,8 @@ static const struct nm_adapter *find(const char *name)
 static void knows_what_is_built_what_will_be_and_what_is_neither(void **state)
 {
   (void)state;
-  static const char *const known[] = { "netmera", "fcm", "apns", "huawei", "webpush", "smtp", "smpp", "http", "loopback" };
+  static const char *const known[] = { "netmera", "fcm",  "apns", "huawei",  "webpush",
+                                       "smtp",    "smpp", "http", "loopback" };
   for (size_t i = 0; i < 9; i++) assert_true(nm_adapter_is_known(nm_text_from(known[i])));
   assert_false(nm_adapter_is_known(NM_TEXT("netmara")));
   assert_false(nm_adapter_is_known(NM_TEXT("")));
@@ -53,13 +54,15 @@ static void settings_are_refused_by_the_name_of_the_key(void **state)
     { "netmera", "{\"baseUrl\":\"https://u:p@h\",\"apiKey\":\"k\"}", "baseUrl: no user" },
     { "netmera", "{\"baseUrl\":\"https://h?x\",\"apiKey\":\"k\"}", "baseUrl: no user" },
     { "netmera", "{\"baseUrl\":\"https://h/a b\",\"apiKey\":\"k\"}", "baseUrl: no user" },
-    { "netmera", "{\"url\":\"h\",\"baseUrl\":\"https://h\",\"apiKey\":\"k\"}", "url: expected an address" },
+    { "netmera", "{\"url\":\"h\",\"baseUrl\":\"https://h\",\"apiKey\":\"k\"}",
+      "url: expected an address" },
     { "netmera", "{\"baseUrl\":\"https://h\",\"apiKey\":\"\"}", "apiKey: expected" },
     { "netmera", "{\"baseUrl\":\"https://h\",\"apiKey\":\"a\\r\\nX: y\"}", "apiKey: expected" },
     { "netmera", "{\"baseUrl\":\"https://h\",\"apiKey\":5}", "apiKey: expected" },
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    if (check(find(cases[i].adapter), cases[i].settings) != NM_EINVAL) fail_msg("%s was taken", cases[i].settings);
+    if (check(find(cases[i].adapter), cases[i].settings) != NM_EINVAL)
+      fail_msg("%s was taken", cases[i].settings);
     if (!strstr(err.text, cases[i].says)) fail_msg("%s: %s", cases[i].settings, err.text);
   }
   assert_null(strstr(err.text, "X: y"));
@@ -69,12 +72,18 @@ static void right_settings_are_taken(void **state)
 {
   (void)state;
   assert_int_equal(check(&nm_adapter_loopback, "{}"), NM_OK);
-  assert_int_equal(check(&nm_adapter_loopback, "{\"rate\":5,\"unknown\":\"hold\",\"order\":\"any\",\"retry\":{}}"), NM_OK);
-  assert_int_equal(check(&nm_adapter_netmera, "{\"baseUrl\":\"https://h/\",\"apiKey\":\"k\",\"rate\":100}"), NM_OK);
-  assert_int_equal(check(&nm_adapter_netmera, "{\"url\":\"http://127.0.0.1:8\",\"apiKey\":\"k\"}"), NM_OK);
+  assert_int_equal(check(&nm_adapter_loopback,
+                         "{\"rate\":5,\"unknown\":\"hold\",\"order\":\"any\",\"retry\":{}}"),
+                   NM_OK);
+  assert_int_equal(
+      check(&nm_adapter_netmera, "{\"baseUrl\":\"https://h/\",\"apiKey\":\"k\",\"rate\":100}"),
+      NM_OK);
+  assert_int_equal(check(&nm_adapter_netmera, "{\"url\":\"http://127.0.0.1:8\",\"apiKey\":\"k\"}"),
+                   NM_OK);
 }
 
-/* ---- loopback --------------------------------------------------------------------------------- */
+/* ---- loopback ---------------------------------------------------------------------------------
+ */
 
 struct sending {
   struct nm_send send;
@@ -123,7 +132,9 @@ static void end_loopback(struct nm_provider *provider)
   assert_int_equal(uv_loop_close(&loop), 0);
 }
 
-static const struct nm_message message = { .id = 1, .customer = { "c1", 2 }, .content = { "{}", 2 } };
+static const struct nm_message message = { .id = 1,
+                                           .customer = { "c1", 2 },
+                                           .content = { "{}", 2 } };
 
 static void loopback_delivers_on_the_next_turn_and_counts(void **state)
 {

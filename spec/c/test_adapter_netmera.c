@@ -33,7 +33,8 @@ static void on_done(struct nm_send *send, size_t index, const struct nm_outcome 
   sending.got[index].times++;
   sending.got[index].outcome = *outcome;
   sending.got[index].must_split = send->must_split;
-  snprintf(sending.got[index].reason, sizeof sending.got[index].reason, "%.*s", NM_TEXT_ARG(outcome->reason));
+  snprintf(sending.got[index].reason, sizeof sending.got[index].reason, "%.*s",
+           NM_TEXT_ARG(outcome->reason));
   if (++sending.done < send->count) return;
   sending.is_done = true;
   memset(send, 0xEE, sizeof *send); /* gone with its last done */
@@ -93,8 +94,10 @@ static void prepare(size_t count)
   memset(&sending, 0, sizeof sending);
   for (size_t i = 0; i < count; i++) {
     snprintf(ids[i], sizeof ids[i], "u%zu", i);
-    sending.messages[i] = (struct nm_message){ .id = (int64_t)i + 1, .customer = nm_text_from(ids[i]),
-                                               .content = NM_TEXT("{\"notification_key\":\"106\"}") };
+    sending.messages[i] =
+        (struct nm_message){ .id = (int64_t)i + 1,
+                             .customer = nm_text_from(ids[i]),
+                             .content = NM_TEXT("{\"notification_key\":\"106\"}") };
     sending.pointers[i] = &sending.messages[i];
   }
   sending.send = (struct nm_send){ .messages = sending.pointers, .count = count, .done = on_done };
@@ -117,11 +120,12 @@ static void send_to(size_t count)
 static void assert_outcome(size_t i, enum nm_outcome_kind kind)
 {
   if (sending.got[i].outcome.kind != kind)
-    fail_msg("message %zu: %s (%s), expected %s", i, nm_outcome_name(sending.got[i].outcome.kind), sending.got[i].reason,
-             nm_outcome_name(kind));
+    fail_msg("message %zu: %s (%s), expected %s", i, nm_outcome_name(sending.got[i].outcome.kind),
+             sending.got[i].reason, nm_outcome_name(kind));
 }
 
-/* ---- requests --------------------------------------------------------------------------------- */
+/* ---- requests ---------------------------------------------------------------------------------
+ */
 
 static void a_request_is_what_netmera_documents(void **state)
 {
@@ -132,7 +136,8 @@ static void a_request_is_what_netmera_documents(void **state)
   assert_int_equal(strncmp(seen, "POST /rest/3.0/sendNotification HTTP/1.1\r\n", 42), 0);
   assert_non_null(strstr(seen, "\r\nX-netmera-api-key: the-key\r\n"));
   assert_non_null(strstr(seen, "\r\nContent-Type: application/json\r\n"));
-  assert_string_equal(peer.requests[0].body, "{\"notificationKey\":\"106\",\"target\":{\"extId\":[\"u0\",\"u1\"]}}");
+  assert_string_equal(peer.requests[0].body,
+                      "{\"notificationKey\":\"106\",\"target\":{\"extId\":[\"u0\",\"u1\"]}}");
   assert_outcome(0, NM_OUTCOME_ACCEPTED);
   assert_outcome(1, NM_OUTCOME_ACCEPTED);
   assert_int_equal(sending.got[0].outcome.code, 200);
@@ -186,7 +191,8 @@ static void a_send_of_nothing_but_unfit_asks_nobody(void **state)
   assert_int_equal(peer.connections, 0);
 }
 
-/* ---- answers ---------------------------------------------------------------------------------- */
+/* ---- answers ----------------------------------------------------------------------------------
+ */
 
 struct expected {
   int status;
@@ -252,13 +258,14 @@ static void every_row_of_netmeras_errors_has_its_outcome(void **state)
   open_provider("http://127.0.0.1", peer.port);
   for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
     const struct expected *row = &table[i];
-    snprintf(answer, sizeof answer, "HTTP/1.1 %d X\r\n%sContent-Length: %zu\r\n\r\n%s", row->status, row->head,
-             strlen(row->body), row->body);
+    snprintf(answer, sizeof answer, "HTTP/1.1 %d X\r\n%sContent-Length: %zu\r\n\r\n%s", row->status,
+             row->head, strlen(row->body), row->body);
     send_to(1);
     struct nm_outcome got = sending.got[0].outcome;
-    if (got.kind != row->kind || got.scope != row->scope || got.retry_after_ms != row->retry_after_ms)
-      fail_msg("%d %s: %s, scope %d, %lld ms", row->status, row->body, nm_outcome_name(got.kind), (int)got.scope,
-               (long long)got.retry_after_ms);
+    if (got.kind != row->kind || got.scope != row->scope ||
+        got.retry_after_ms != row->retry_after_ms)
+      fail_msg("%d %s: %s, scope %d, %lld ms", row->status, row->body, nm_outcome_name(got.kind),
+               (int)got.scope, (long long)got.retry_after_ms);
     assert_int_equal(got.code, row->status);
     assert_false(got.is_unreachable);
     assert_false(sending.got[0].must_split); /* one message cannot be halved */
@@ -268,12 +275,15 @@ static void every_row_of_netmeras_errors_has_its_outcome(void **state)
   }
 }
 
-#define ANSWER_400(length, body) "HTTP/1.1 400 Bad Request\r\nContent-Length: " #length "\r\n\r\n" body
+#define ANSWER_400(length, body) \
+  "HTTP/1.1 400 Bad Request\r\nContent-Length: " #length "\r\n\r\n" body
 
 static void whom_the_answer_names_is_dead_and_the_others_go_again(void **state)
 {
   (void)state;
-  PLAY({ PEER_ANSWER, ANSWER_400(65, "{\"code\":5016,\"error\":\"User or external id not found: u1, u30, x\"}") });
+  PLAY({ PEER_ANSWER,
+         ANSWER_400(65,
+                    "{\"code\":5016,\"error\":\"User or external id not found: u1, u30, x\"}") });
   send_to(4);
   assert_outcome(1, NM_OUTCOME_DEAD_RECIPIENT);
   assert_false(sending.got[1].must_split);
@@ -289,7 +299,8 @@ static void whom_the_answer_names_is_dead_and_the_others_go_again(void **state)
 static void all_may_be_named(void **state)
 {
   (void)state;
-  PLAY({ PEER_ANSWER, ANSWER_400(60, "{\"code\":5016,\"error\":\"User or external id not found: u0,u1\"}") });
+  PLAY({ PEER_ANSWER,
+         ANSWER_400(60, "{\"code\":5016,\"error\":\"User or external id not found: u0,u1\"}") });
   send_to(2);
   assert_outcome(0, NM_OUTCOME_DEAD_RECIPIENT);
   assert_outcome(1, NM_OUTCOME_DEAD_RECIPIENT);
@@ -298,8 +309,10 @@ static void all_may_be_named(void **state)
 static void an_answer_that_names_nobody_halves_the_batch(void **state)
 {
   (void)state;
-  PLAY({ PEER_ANSWER, ANSWER_400(53, "{\"code\":5016,\"error\":\"User or external id not found\"}") },
-       { PEER_ANSWER, ANSWER_400(54, "{\"code\":2004,\"error\":\"Field 'extId' should be a text\"}") },
+  PLAY({ PEER_ANSWER,
+         ANSWER_400(53, "{\"code\":5016,\"error\":\"User or external id not found\"}") },
+       { PEER_ANSWER,
+         ANSWER_400(54, "{\"code\":2004,\"error\":\"Field 'extId' should be a text\"}") },
        { PEER_ANSWER, "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n" });
   for (int n = 0; n < 3; n++) {
     send_to(3);
@@ -318,7 +331,8 @@ static void a_fault_of_the_content_refuses_those_who_share_it(void **state)
   for (size_t i = 0; i < 3; i++) {
     assert_outcome(i, NM_OUTCOME_REFUSED);
     assert_false(sending.got[i].must_split);
-    assert_string_equal(sending.got[i].reason, "400/5003 no definition has this notificationKey (Message id not found)");
+    assert_string_equal(sending.got[i].reason,
+                        "400/5003 no definition has this notificationKey (Message id not found)");
   }
   prepare(3);
   sending.messages[2].content = NM_TEXT("{\"notification_key\":\"107\"}");
@@ -335,7 +349,8 @@ static void what_concerns_the_account_splits_nothing(void **state)
   PLAY({ PEER_ANSWER, "HTTP/1.1 403 No\r\nContent-Length: 13\r\n\r\n{\"code\":2010}" },
        { PEER_ANSWER, "HTTP/1.1 500 No\r\nContent-Length: 13\r\n\r\n{\"code\":2001}" },
        { PEER_ANSWER, "HTTP/1.1 429 No\r\nContent-Length: 0\r\n\r\n" });
-  static const enum nm_outcome_kind kinds[] = { NM_OUTCOME_AUTH, NM_OUTCOME_RETRY, NM_OUTCOME_THROTTLED };
+  static const enum nm_outcome_kind kinds[] = { NM_OUTCOME_AUTH, NM_OUTCOME_RETRY,
+                                                NM_OUTCOME_THROTTLED };
   for (size_t n = 0; n < 3; n++) {
     prepare(2);
     sending.messages[1].content = NM_TEXT("{\"notification_key\":\"107\"}");
@@ -363,12 +378,14 @@ static void a_reason_never_quotes_an_id_or_a_secret(void **state)
   }
 }
 
-/* ---- no answer -------------------------------------------------------------------------------- */
+/* ---- no answer --------------------------------------------------------------------------------
+ */
 
 static void a_lost_answer_is_unknown_for_everyone(void **state)
 {
   (void)state;
-  PLAY({ PEER_CLOSE, NULL }, { PEER_RESET, NULL }, { PEER_CLOSE, "HTTP/1.1 400 Bad\r\nContent-Length: 99\r\n\r\n{" });
+  PLAY({ PEER_CLOSE, NULL }, { PEER_RESET, NULL },
+       { PEER_CLOSE, "HTTP/1.1 400 Bad\r\nContent-Length: 99\r\n\r\n{" });
   for (size_t n = 0; n < 3; n++) {
     send_to(3);
     for (size_t i = 0; i < 3; i++) {
@@ -406,7 +423,8 @@ static void an_address_that_may_not_be_called_is_a_retry_that_says_why(void **st
   assert_non_null(strstr(sending.got[0].reason, "outbound.allow"));
 }
 
-/* ---- the end ---------------------------------------------------------------------------------- */
+/* ---- the end ----------------------------------------------------------------------------------
+ */
 
 static void closing_the_provider_ends_its_sends_at_once(void **state)
 {

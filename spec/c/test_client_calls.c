@@ -102,7 +102,8 @@ static struct nm_client_call post(const char *body)
 
 #define OK_ANSWER "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
-/* ---- what is sent and what comes back ----------------------------------------------------------- */
+/* ---- what is sent and what comes back -----------------------------------------------------------
+ */
 
 static void an_answer_comes_with_status_and_body(void **state)
 {
@@ -121,7 +122,8 @@ static void a_post_carries_our_headers_and_nothing_of_curls(void **state)
 {
   (void)state;
   PLAY({ PEER_ANSWER, OK_ANSWER });
-  const struct nm_text headers[] = { NM_TEXT("X-netmera-api-key: k"), NM_TEXT("Content-Type: application/json"),
+  const struct nm_text headers[] = { NM_TEXT("X-netmera-api-key: k"),
+                                     NM_TEXT("Content-Type: application/json"),
                                      NM_TEXT("X-Blank:") };
   struct nm_client_call call = post("{\"a\":\"\0b\"}");
   call.body = (struct nm_text){ "{\"a\":\"\0b\"}", 10 };
@@ -177,14 +179,23 @@ static void retry_after_is_read_as_seconds_or_date_and_capped(void **state)
   static const struct {
     const char *value;
     int64_t expected_ms;
-  } cases[] = { { "0", 0 }, { "7", 7000 }, { " 120 ", 120000 }, { "86400", 86400000 }, { "86401", 86400000 },
-                { "99999999999999999999999", 86400000 }, { "Sun, 06 Nov 1994 08:49:37 GMT", 0 },
-                { "Fri, 31 Dec 2100 23:59:59 GMT", 86400000 }, { "soon", -1 }, { "-5", -1 }, { "", -1 } };
+  } cases[] = { { "0", 0 },
+                { "7", 7000 },
+                { " 120 ", 120000 },
+                { "86400", 86400000 },
+                { "86401", 86400000 },
+                { "99999999999999999999999", 86400000 },
+                { "Sun, 06 Nov 1994 08:49:37 GMT", 0 },
+                { "Fri, 31 Dec 2100 23:59:59 GMT", 86400000 },
+                { "soon", -1 },
+                { "-5", -1 },
+                { "", -1 } };
   static char answer[256];
   static const struct peer_act act = { PEER_ANSWER, answer };
   peer_open(&peer, &loop, &act, 1);
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    snprintf(answer, sizeof answer, "HTTP/1.1 429 Slow\r\nretry-AFTER: %s\r\nContent-Length: 0\r\n\r\n", cases[i].value);
+    snprintf(answer, sizeof answer,
+             "HTTP/1.1 429 Slow\r\nretry-AFTER: %s\r\nContent-Length: 0\r\n\r\n", cases[i].value);
     struct result result = run(get());
     if (result.answer.retry_after_ms != cases[i].expected_ms)
       fail_msg("\"%s\": %lld", cases[i].value, (long long)result.answer.retry_after_ms);
@@ -201,7 +212,8 @@ static void a_date_in_retry_after_counts_from_now(void **state)
   struct tm utc;
   char date[64];
   strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&at, &utc));
-  snprintf(answer, sizeof answer, "HTTP/1.1 503 Busy\r\nRetry-After: %s\r\nContent-Length: 0\r\n\r\n", date);
+  snprintf(answer, sizeof answer,
+           "HTTP/1.1 503 Busy\r\nRetry-After: %s\r\nContent-Length: 0\r\n\r\n", date);
   int64_t wait_ms = run(get()).answer.retry_after_ms;
   assert_true(wait_ms > 500 * 1000 && wait_ms <= 600 * 1000);
 }
@@ -209,8 +221,10 @@ static void a_date_in_retry_after_counts_from_now(void **state)
 static void only_the_final_head_counts(void **state)
 {
   (void)state;
-  PLAY({ PEER_ANSWER, "HTTP/1.1 103 Early\r\nRetry-After: 5\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok" },
-       { PEER_CLOSE, "HTTP/1.1 103 Early\r\n\r\n" });
+  PLAY(
+      { PEER_ANSWER,
+        "HTTP/1.1 103 Early\r\nRetry-After: 5\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok" },
+      { PEER_CLOSE, "HTTP/1.1 103 Early\r\n\r\n" });
   struct result result = run(get());
   assert_int_equal(result.answer.status, 200);
   assert_int_equal(result.answer.retry_after_ms, -1);
@@ -239,7 +253,8 @@ static void proxies_of_the_environment_are_not_asked(void **state)
   assert_int_equal(result.answer.end, NM_CLIENT_ANSWERED);
 }
 
-/* ---- nothing was sent --------------------------------------------------------------------------- */
+/* ---- nothing was sent ---------------------------------------------------------------------------
+ */
 
 static void a_closed_port_is_unreachable(void **state)
 {
@@ -259,7 +274,9 @@ static void a_closed_port_is_unreachable(void **state)
 static void a_name_that_nobody_knows_is_unreachable(void **state)
 {
   (void)state;
-  struct nm_client_call call = { .method = "GET", .url = NM_TEXT("http://nobody.invalid/"), .timeout_ms = 3000 };
+  struct nm_client_call call = { .method = "GET",
+                                 .url = NM_TEXT("http://nobody.invalid/"),
+                                 .timeout_ms = 3000 };
   assert_int_equal(run(call).answer.end, NM_CLIENT_UNREACHABLE);
 }
 
@@ -300,7 +317,9 @@ static void the_guard_looks_at_what_a_name_resolves_to(void **state)
     struct result result = { .is_done = false };
     char url[64];
     snprintf(url, sizeof url, "http://%s:%d/", hosts[i], peer.port);
-    struct nm_client_call call = { .method = "GET", .url = nm_text_from(url), .done = on_done, .data = &result };
+    struct nm_client_call call = {
+      .method = "GET", .url = nm_text_from(url), .done = on_done, .data = &result
+    };
     assert_int_equal(nm_client_start(strict, &call, &err), NM_OK);
     peer_run_until(&loop, &result.is_done);
     if (result.answer.end != NM_CLIENT_REFUSED) fail_msg("%s: %s", hosts[i], result.reason);
@@ -314,14 +333,25 @@ static void the_guard_looks_at_what_a_name_resolves_to(void **state)
 static void only_plain_web_addresses_are_called(void **state)
 {
   (void)state;
-  static const char *const urls[] = { "ftp://127.0.0.1/", "file:///etc/passwd", "gopher://127.0.0.1/", "127.0.0.1/",
-                                      "http://user:pw@127.0.0.1/", "http://user@127.0.0.1/", "http://127.0.0.1/#f", "http:///",
-                                      "http://127.0.0.1/a b", "http://127.0.0.1/\r\nX: y", "http://127.0.0.1:99999/", "x",
-                                      "http://[::1/", "javascript:alert(1)" };
+  static const char *const urls[] = { "ftp://127.0.0.1/",
+                                      "file:///etc/passwd",
+                                      "gopher://127.0.0.1/",
+                                      "127.0.0.1/",
+                                      "http://user:pw@127.0.0.1/",
+                                      "http://user@127.0.0.1/",
+                                      "http://127.0.0.1/#f",
+                                      "http:///",
+                                      "http://127.0.0.1/a b",
+                                      "http://127.0.0.1/\r\nX: y",
+                                      "http://127.0.0.1:99999/",
+                                      "x",
+                                      "http://[::1/",
+                                      "javascript:alert(1)" };
   for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
     struct nm_client_call call = { .method = "GET", .url = nm_text_from(urls[i]) };
     struct result result = run(call);
-    if (result.answer.end != NM_CLIENT_REFUSED) fail_msg("%s: %d %s", urls[i], (int)result.answer.end, result.reason);
+    if (result.answer.end != NM_CLIENT_REFUSED)
+      fail_msg("%s: %d %s", urls[i], (int)result.answer.end, result.reason);
     assert_true(strlen(result.reason) > 0);
     assert_null(strstr(result.reason, "pw"));
   }
@@ -330,10 +360,12 @@ static void only_plain_web_addresses_are_called(void **state)
 static void what_cannot_be_a_request_is_not_started(void **state)
 {
   (void)state;
-  static const char *const headers[] = { "X: a\r\nY: b", "X: a\nb", "no colon", ": nameless", "Na me: x", "X\r: y", "",
-                                         "X;y: z" };
+  static const char *const headers[] = { "X: a\r\nY: b", "X: a\nb", "no colon", ": nameless",
+                                         "Na me: x",     "X\r: y",  "",         "X;y: z" };
   struct result result = { .is_done = false };
-  struct nm_client_call call = { .method = "GET", .url = NM_TEXT("http://127.0.0.1/"), .done = on_done, .data = &result };
+  struct nm_client_call call = {
+    .method = "GET", .url = NM_TEXT("http://127.0.0.1/"), .done = on_done, .data = &result
+  };
   for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) {
     struct nm_text header = nm_text_from(headers[i]);
     call.headers = &header;
@@ -350,18 +382,21 @@ static void what_cannot_be_a_request_is_not_started(void **state)
   assert_int_equal(result.times, 0);
 }
 
-/* ---- something was sent ------------------------------------------------------------------------- */
+/* ---- something was sent -------------------------------------------------------------------------
+ */
 
 static void a_lost_answer_is_unknown(void **state)
 {
   (void)state;
   PLAY({ PEER_CLOSE, NULL }, { PEER_RESET, NULL }, { PEER_CLOSE, "HTTP/1.1 200 OK\r\nContent-Le" },
-       { PEER_CLOSE, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{}" }, { PEER_CLOSE, "220 mail.example.com ESMTP\r\n" },
+       { PEER_CLOSE, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{}" },
+       { PEER_CLOSE, "220 mail.example.com ESMTP\r\n" },
        { PEER_CLOSE, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n" });
   static const int statuses[] = { 0, 0, 0, 200, 0, 200 };
   for (size_t i = 0; i < 6; i++) {
     struct result result = run(post("once"));
-    if (result.answer.end != NM_CLIENT_UNKNOWN) fail_msg("act %zu: end %d", i, (int)result.answer.end);
+    if (result.answer.end != NM_CLIENT_UNKNOWN)
+      fail_msg("act %zu: end %d", i, (int)result.answer.end);
     assert_int_equal(result.answer.status, statuses[i]);
     assert_int_equal(result.answer.body.len, 0);
     assert_true(strlen(result.reason) > 0);
@@ -391,7 +426,8 @@ static void an_answer_that_is_too_large_is_unknown(void **state)
     snprintf(head + len, sizeof head - len, "X-Filler-%zu: %0900d\r\n", len, 1);
   }
   strncat(head, "\r\n", 3);
-  static struct peer_act acts[] = { { PEER_ANSWER, "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n12345678901" },
+  static struct peer_act acts[] = { { PEER_ANSWER,
+                                      "HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n12345678901" },
                                     { PEER_ANSWER, head } };
   peer_open(&peer, &loop, acts, 2);
   struct nm_client_call call = get();
@@ -414,27 +450,31 @@ static void answers_up_to_the_bound_are_taken(void **state)
   assert_string_equal(run(call).body, "1234567890");
 }
 
-/* The peer keeps the connection after the first answer, reads the second request whole, works on it, and
- * closes without a byte: libcurl's own habit is to send it again on a new connection. */
+/* The peer keeps the connection after the first answer, reads the second request whole, works on
+ * it, and closes without a byte: libcurl's own habit is to send it again on a new connection. */
 static void a_request_is_never_sent_twice_behind_our_back(void **state)
 {
   (void)state;
   static const char *const methods[] = { "POST", "PUT", "GET", "DELETE", "POST" };
-  PLAY({ PEER_ANSWER, OK_ANSWER }, { PEER_CLOSE, NULL }, { PEER_ANSWER, OK_ANSWER }, { PEER_CLOSE, NULL },
-       { PEER_ANSWER, OK_ANSWER }, { PEER_CLOSE, NULL }, { PEER_ANSWER, OK_ANSWER }, { PEER_CLOSE, NULL },
-       { PEER_ANSWER, OK_ANSWER }, { PEER_RESET, NULL });
+  PLAY({ PEER_ANSWER, OK_ANSWER }, { PEER_CLOSE, NULL }, { PEER_ANSWER, OK_ANSWER },
+       { PEER_CLOSE, NULL }, { PEER_ANSWER, OK_ANSWER }, { PEER_CLOSE, NULL },
+       { PEER_ANSWER, OK_ANSWER }, { PEER_CLOSE, NULL }, { PEER_ANSWER, OK_ANSWER },
+       { PEER_RESET, NULL });
   for (size_t i = 0; i < 5; i++) {
-    struct nm_client_call call = { .method = methods[i], .body = i == 4 ? NM_TEXT("") : NM_TEXT("work") };
+    struct nm_client_call call = { .method = methods[i],
+                                   .body = i == 4 ? NM_TEXT("") : NM_TEXT("work") };
     assert_int_equal(run(call).answer.end, NM_CLIENT_ANSWERED);
     struct result result = run(call);
-    assert_int_equal(peer.requests[i * 2 + 1].connection, peer.requests[i * 2].connection); /* reused */
+    assert_int_equal(peer.requests[i * 2 + 1].connection,
+                     peer.requests[i * 2].connection); /* reused */
     assert_int_equal(result.answer.end, NM_CLIENT_UNKNOWN);
     assert_string_equal(result.reason, "the connection closed before the answer came");
     assert_int_equal(peer.request_count, i * 2 + 2);
   }
 }
 
-/* ---- many, and the end -------------------------------------------------------------------------- */
+/* ---- many, and the end --------------------------------------------------------------------------
+ */
 
 static void many_calls_share_few_connections(void **state)
 {
@@ -475,7 +515,9 @@ static void a_done_may_start_the_next_call(void **state)
   (void)state;
   PLAY({ PEER_ANSWER, OK_ANSWER });
   struct chain chain = { .left = 20 };
-  chain.call = (struct nm_client_call){ .method = "GET", .url = url_of("/"), .done = on_link, .data = &chain };
+  chain.call = (struct nm_client_call){
+    .method = "GET", .url = url_of("/"), .done = on_link, .data = &chain
+  };
   assert_int_equal(nm_client_start(client, &chain.call, &err), NM_OK);
   peer_run_until(&loop, &chain.is_done);
   assert_int_equal(peer.connections, 1);
@@ -525,7 +567,9 @@ static void a_done_may_close_the_client(void **state)
   (void)state;
   struct result first = { .is_done = false }, second;
   PLAY({ PEER_ANSWER, OK_ANSWER }, { PEER_SILENT, NULL });
-  struct nm_client_call call = { .method = "GET", .url = url_of("/"), .done = on_done_close, .data = &first };
+  struct nm_client_call call = {
+    .method = "GET", .url = url_of("/"), .done = on_done_close, .data = &first
+  };
   assert_int_equal(nm_client_start(client, &call, &err), NM_OK);
   start(get(), &second);
   closed_inside = false;

@@ -31,7 +31,8 @@ static X509 *make_certificate(EVP_PKEY *key, const char *name)
   X509_gmtime_adj(X509_getm_notBefore(cert), -3600);
   X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
   X509_set_pubkey(cert, key);
-  X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_ASC, (const unsigned char *)"peer", -1, -1, 0);
+  X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_ASC,
+                             (const unsigned char *)"peer", -1, -1, 0);
   X509_set_issuer_name(cert, X509_get_subject_name(cert));
   X509V3_set_ctx(&context, cert, cert, NULL, NULL, 0);
   X509_EXTENSION *names = X509V3_EXT_conf_nid(NULL, &context, NID_subject_alt_name, name);
@@ -58,7 +59,8 @@ static bool read_request(SSL *ssl)
 
 static void serve(void *data)
 {
-  static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
+  static const char answer[] =
+      "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
   (void)data;
   for (;;) {
     int fd = accept(server.listener, NULL, NULL);
@@ -137,7 +139,10 @@ static struct result call(const char *trusted)
   bool is_closed = false;
   char url[64];
   snprintf(url, sizeof url, "https://127.0.0.1:%d/", server.port);
-  struct nm_client_call wanted = { .method = "POST", .url = nm_text_from(url), .body = NM_TEXT("secret"), .done = on_done,
+  struct nm_client_call wanted = { .method = "POST",
+                                   .url = nm_text_from(url),
+                                   .body = NM_TEXT("secret"),
+                                   .done = on_done,
                                    .data = &result };
   assert_int_equal(uv_loop_init(&loop), 0);
   assert_int_equal(nm_client_open(&client, &loop, &options, &err), NM_OK);

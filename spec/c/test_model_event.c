@@ -56,11 +56,13 @@ static void assert_refused(const char *body, const char *expected_field)
     return;
   }
   if (!field || strcmp(field, expected_field) != 0)
-    fail_msg("%s: field %s, expected %s (%s)", body, field ? field : "(none)", expected_field, err.text);
+    fail_msg("%s: field %s, expected %s (%s)", body, field ? field : "(none)", expected_field,
+             err.text);
   assert_non_null(strstr(err.text, expected_field));
 }
 
-/* ---- campaign events -------------------------------------------------------------------------- */
+/* ---- campaign events --------------------------------------------------------------------------
+ */
 
 static void reads_every_spelling_of_a_bulk_event(void **state)
 {
@@ -100,8 +102,9 @@ static void reads_a_single_event_whose_campaign_is_no_number(void **state)
 static void keeps_ids_of_64_bits_exactly(void **state)
 {
   (void)state;
-  struct nm_event event = read_event("{\"EventTypeID\":11,\"CampaignID\":9007199254740993,"
-                                     "\"CustomerID\":9223372036854775807,\"TemplateID\":\"9223372036854775807\"}");
+  struct nm_event event =
+      read_event("{\"EventTypeID\":11,\"CampaignID\":9007199254740993,"
+                 "\"CustomerID\":9223372036854775807,\"TemplateID\":\"9223372036854775807\"}");
   assert_text(event.campaign, "9007199254740993");
   assert_text(event.customer, "9223372036854775807");
   assert_true(event.template_id == INT64_MAX);
@@ -173,14 +176,24 @@ static void names_the_field_that_is_wrong(void **state)
     { "{\"EventTypeID\":11,\"ActionID\":1.0}", "ActionID" },
     { "{\"EventTypeID\":11,\"attributes\":[]}", "attributes" },
   };
-  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) assert_refused(cases[i].body, cases[i].field);
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+    assert_refused(cases[i].body, cases[i].field);
 }
 
 static void refuses_what_is_no_object(void **state)
 {
   (void)state;
-  static const char *const bodies[] = { "", "{", "[]", "13", "\"x\"", "null", "{} {}", "{'a':1}", "{\"a\":NaN}",
-                                        "{\"CampaignID\":99999999999999999999}", "{\"a\":1,\"a\":2}" };
+  static const char *const bodies[] = { "",
+                                        "{",
+                                        "[]",
+                                        "13",
+                                        "\"x\"",
+                                        "null",
+                                        "{} {}",
+                                        "{'a':1}",
+                                        "{\"a\":NaN}",
+                                        "{\"CampaignID\":99999999999999999999}",
+                                        "{\"a\":1,\"a\":2}" };
   for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) assert_refused(bodies[i], NULL);
 }
 
@@ -208,7 +221,8 @@ static void finds_a_repeated_key_among_thousands_quickly(void **state)
     len += (size_t)snprintf(body + len, sizeof body - len, ",\"key%d\":0", i);
   snprintf(body + len, sizeof body - len, ",\"KEY5000\":1}");
   struct nm_event event;
-  assert_int_equal(nm_event_read_campaign(arena, nm_text_from(body), 0, &event, &field, &err), NM_EINVAL);
+  assert_int_equal(nm_event_read_campaign(arena, nm_text_from(body), 0, &event, &field, &err),
+                   NM_EINVAL);
   assert_int_equal(strcasecmp(field, "key5000"), 0);
 }
 
@@ -219,7 +233,8 @@ static void shows_a_long_key_cut_between_characters(void **state)
   for (int i = 0; i < 40; i++) memcpy(key + i * 3, "\xE2\x82\xAC", 3);
   snprintf(body, sizeof body, "{\"EventTypeID\":99,\"%sa\":1,\"%sA\":1}", key, key);
   struct nm_event event;
-  assert_int_equal(nm_event_read_campaign(arena, nm_text_from(body), 0, &event, &field, &err), NM_EINVAL);
+  assert_int_equal(nm_event_read_campaign(arena, nm_text_from(body), 0, &event, &field, &err),
+                   NM_EINVAL);
   assert_int_equal(strlen(field), 63);
   assert_true(nm_text_is_utf8(nm_text_from(field)));
 }
@@ -245,12 +260,14 @@ static void says_when_there_is_no_memory(void **state)
   (void)state;
   struct nm_arena *small = nm_arena_create(8);
   struct nm_event event;
-  assert_int_equal(nm_event_read_campaign(small, NM_TEXT("{\"CustomerID\":\"0123456789\"}"), 0, &event,
-                                          &field, &err), NM_ENOMEM);
+  assert_int_equal(nm_event_read_campaign(small, NM_TEXT("{\"CustomerID\":\"0123456789\"}"), 0,
+                                          &event, &field, &err),
+                   NM_ENOMEM);
   nm_arena_destroy(small);
 }
 
-/* ---- hook events ------------------------------------------------------------------------------ */
+/* ---- hook events ------------------------------------------------------------------------------
+ */
 
 static int try_hook(const char *text, struct nm_event *event)
 {
@@ -271,8 +288,9 @@ static struct nm_event read_hook(const char *text)
 static void reads_a_hook_event(void **state)
 {
   (void)state;
-  struct nm_event event = read_hook("{ \"id\": \"evt-1\", \"type\": \"EVENT\", \"name\": \"PURCHASE\","
-                                    "\"time\": \"2026-01-01T10:00:00Z\", \"extId\": 42, \"attributes\": {\"total\": 12.5} }");
+  struct nm_event event = read_hook(
+      "{ \"id\": \"evt-1\", \"type\": \"EVENT\", \"name\": \"PURCHASE\","
+      "\"time\": \"2026-01-01T10:00:00Z\", \"extId\": 42, \"attributes\": {\"total\": 12.5} }");
   assert_int_equal(event.kind, NM_EVENT_HOOK);
   assert_int_equal(event.type, 0);
   assert_text(event.name, "PURCHASE");
@@ -322,7 +340,8 @@ static void names_the_field_of_a_hook_event_that_is_wrong(void **state)
   }
 }
 
-/* ---- what rules see --------------------------------------------------------------------------- */
+/* ---- what rules see ---------------------------------------------------------------------------
+ */
 
 static void assert_shown(const struct nm_event *event, const char *expected)
 {
@@ -396,7 +415,8 @@ static void rules_see_no_callbacks(void **state)
   assert_null(out);
 }
 
-/* ---- identity --------------------------------------------------------------------------------- */
+/* ---- identity ---------------------------------------------------------------------------------
+ */
 
 enum { HOURS_48_MS = 48 * 3600 * 1000 };
 
@@ -414,50 +434,66 @@ static void the_same_campaign_event_is_known_again(void **state)
 {
   (void)state;
   const char *bulk = "{\"EventTypeID\":13,\"CampaignID\":1,\"ChannelID\":2,\"TimeStamp\":\"t\"}";
-  assert_same(bulk, "{\"campaignid\":\"1\",\"channelid\":\"2\",\"timestamp\":\"t\",\"x\":1}", true, HOURS_48_MS);
-  assert_same(bulk, "{\"EventTypeID\":4,\"CampaignID\":1,\"ChannelID\":2,\"TimeStamp\":\"t\"}", false, HOURS_48_MS);
-  assert_same(bulk, "{\"EventTypeID\":13,\"CampaignID\":1,\"ChannelID\":2,\"TimeStamp\":\"u\"}", false, HOURS_48_MS);
+  assert_same(bulk, "{\"campaignid\":\"1\",\"channelid\":\"2\",\"timestamp\":\"t\",\"x\":1}", true,
+              HOURS_48_MS);
+  assert_same(bulk, "{\"EventTypeID\":4,\"CampaignID\":1,\"ChannelID\":2,\"TimeStamp\":\"t\"}",
+              false, HOURS_48_MS);
+  assert_same(bulk, "{\"EventTypeID\":13,\"CampaignID\":1,\"ChannelID\":2,\"TimeStamp\":\"u\"}",
+              false, HOURS_48_MS);
   assert_same(bulk, "{\"EventTypeID\":13,\"CampaignID\":1,\"ChannelID\":2}", false, HOURS_48_MS);
-  assert_same(bulk, "{\"EventTypeID\":13,\"CampaignID\":12,\"ChannelID\":2,\"TimeStamp\":\"t\"}", false, HOURS_48_MS);
+  assert_same(bulk, "{\"EventTypeID\":13,\"CampaignID\":12,\"ChannelID\":2,\"TimeStamp\":\"t\"}",
+              false, HOURS_48_MS);
 }
 
 static void the_same_single_event_is_known_again(void **state)
 {
   (void)state;
-  const char *single = "{\"CampaignID\":1,\"ChannelID\":2,\"TemplateID\":3,\"CustomerID\":\"c\",\"TimeStamp\":\"t\"}";
-  const char *unstamped = "{\"CampaignID\":1,\"ChannelID\":2,\"TemplateID\":3,\"CustomerID\":\"c\",\"a\":1}";
-  assert_same(single, "{\"EventTypeID\":\"11\",\"CampaignID\":\"1\",\"ChannelID\":2,\"TemplateID\":\"3\","
-                      "\"customerid\":\"c\",\"TimeStamp\":\"t\"}", true, HOURS_48_MS);
-  assert_same(single, "{\"CampaignID\":1,\"ChannelID\":2,\"TemplateID\":4,\"CustomerID\":\"c\",\"TimeStamp\":\"t\"}",
-              false, HOURS_48_MS);
+  const char *single =
+      "{\"CampaignID\":1,\"ChannelID\":2,\"TemplateID\":3,\"CustomerID\":\"c\",\"TimeStamp\":\"t\"}";
+  const char *unstamped =
+      "{\"CampaignID\":1,\"ChannelID\":2,\"TemplateID\":3,\"CustomerID\":\"c\",\"a\":1}";
+  assert_same(single,
+              "{\"EventTypeID\":\"11\",\"CampaignID\":\"1\",\"ChannelID\":2,\"TemplateID\":\"3\","
+              "\"customerid\":\"c\",\"TimeStamp\":\"t\"}",
+              true, HOURS_48_MS);
+  assert_same(
+      single,
+      "{\"CampaignID\":1,\"ChannelID\":2,\"TemplateID\":4,\"CustomerID\":\"c\",\"TimeStamp\":\"t\"}",
+      false, HOURS_48_MS);
   assert_same(single, unstamped, false, HOURS_48_MS);
-  assert_same(unstamped, "{\"CampaignID\":1,\"ChannelID\":2,\"TemplateID\":3,\"CustomerID\":\"c\",\"a\":2}", true,
-              60 * 1000);
+  assert_same(unstamped,
+              "{\"CampaignID\":1,\"ChannelID\":2,\"TemplateID\":3,\"CustomerID\":\"c\",\"a\":2}",
+              true, 60 * 1000);
 }
 
 static void no_two_events_share_an_identity_by_their_separators(void **state)
 {
   (void)state;
   assert_same("{\"EventTypeID\":13,\"CampaignID\":\"1|2\",\"TimeStamp\":\"3\"}",
-              "{\"EventTypeID\":13,\"CampaignID\":\"1\",\"TimeStamp\":\"2|3\"}", false, HOURS_48_MS);
-  assert_same("{\"CustomerID\":\"a|1:b\",\"TimeStamp\":\"c\"}", "{\"CustomerID\":\"a\",\"TimeStamp\":\"b|1:c\"}", false,
+              "{\"EventTypeID\":13,\"CampaignID\":\"1\",\"TimeStamp\":\"2|3\"}", false,
               HOURS_48_MS);
+  assert_same("{\"CustomerID\":\"a|1:b\",\"TimeStamp\":\"c\"}",
+              "{\"CustomerID\":\"a\",\"TimeStamp\":\"b|1:c\"}", false, HOURS_48_MS);
 }
 
 static void other_types_are_known_by_their_bytes(void **state)
 {
   (void)state;
-  assert_same("{\"EventTypeID\":1,\"CampaignID\":1}", "{\"EventTypeID\":1,\"CampaignID\":1}", true, HOURS_48_MS);
-  assert_same("{\"EventTypeID\":1,\"CampaignID\":1}", "{\"EventTypeID\":1, \"CampaignID\":1}", false, HOURS_48_MS);
+  assert_same("{\"EventTypeID\":1,\"CampaignID\":1}", "{\"EventTypeID\":1,\"CampaignID\":1}", true,
+              HOURS_48_MS);
+  assert_same("{\"EventTypeID\":1,\"CampaignID\":1}", "{\"EventTypeID\":1, \"CampaignID\":1}",
+              false, HOURS_48_MS);
 }
 
 static void hook_events_are_known_by_their_id_alone(void **state)
 {
   (void)state;
   int64_t window;
-  struct nm_event a = read_hook("{\"name\":\"A\",\"id\":7}"), b = read_hook("{\"name\":\"B\",\"id\":\"7\"}");
+  struct nm_event a = read_hook("{\"name\":\"A\",\"id\":7}"),
+                  b = read_hook("{\"name\":\"B\",\"id\":\"7\"}");
   struct nm_event none = read_hook("{\"name\":\"A\"}");
-  assert_true(nm_text_equal(nm_event_identity(arena, &a, &window), nm_event_identity(arena, &b, &window)));
+  assert_true(
+      nm_text_equal(nm_event_identity(arena, &a, &window), nm_event_identity(arena, &b, &window)));
   assert_int_equal(window, HOURS_48_MS);
   nm_event_identity(arena, &none, &window);
   assert_int_equal(window, 0);

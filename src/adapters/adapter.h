@@ -1,4 +1,5 @@
-/* adapter.h - the contract of a way to deliver messages (Netmera, FCM, APNs, SMTP, SMPP, HTTP gateways).
+/* adapter.h - the contract of a way to deliver messages (Netmera, FCM, APNs, SMTP, SMPP, HTTP
+ * gateways).
  *
  * One file or folder implements each kind; the engine knows nothing of protocols and an adapter
  * nothing of queues.
@@ -38,11 +39,12 @@ struct nm_adapter_env {
 
 /* Messages of one lane that go out together; lives until the last done.
  *
- * must_split is the adapter's, false at first, and read at each done: a message that gets RETRY while it is
- * true goes out again at once, in halves (two sends, each with at most half of those messages), and the try is
- * not counted as an attempt.  An adapter sets it where the whole was refused for the sake of some messages,
- * nothing of it was sent, and the answer does not tell which; never for a send of one message, so that
- * halving ends.  Those whose fate the answer does tell it settles first, while must_split is still false. */
+ * must_split is the adapter's, false at first, and read at each done: a message that gets RETRY
+ * while it is true goes out again at once, in halves (two sends, each with at most half of those
+ * messages), and the try is not counted as an attempt.  An adapter sets it where the whole was
+ * refused for the sake of some messages, nothing of it was sent, and the answer does not tell
+ * which; never for a send of one message, so that halving ends.  Those whose fate the answer does
+ * tell it settles first, while must_split is still false. */
 struct nm_send {
   const struct nm_message *const *messages;
   size_t count;
@@ -55,11 +57,12 @@ struct nm_adapter {
   const char *name;       /* "netmera": what a tenant's provider names */
   unsigned channels;      /* bits 1u << enum nm_channel that it can carry */
   size_t batch_max;       /* messages that one send may carry */
-  int sends_max;          /* sends under way at a time, for each provider, unless settings say less */
+  int sends_max; /* sends under way at a time, for each provider, unless settings say less */
 
-  /* Checks a provider's settings: the provider's table without `adapter`, secrets as plain text (or as
-   * any word, where only their presence can be checked).  Names the key that is wrong, also one that nobody
-   * knows.  rate, url, unknown, order and retry are the same for all and checked by tenants. */
+  /* Checks a provider's settings: the provider's table without `adapter`, secrets as plain text (or
+   * as any word, where only their presence can be checked).  Names the key that is wrong, also one
+   * that nobody knows.  rate, url, unknown, order and retry are the same for all and checked by
+   * tenants. */
   int (*check)(const json_t *settings, struct nm_error *err);
 
   /* Gives *out.  Borrows settings for the call. */
@@ -70,8 +73,8 @@ struct nm_adapter {
    * engine holds it with that reason.  Pure. */
   const char *(*unfit)(const struct nm_message *message);
 
-  /* Starts delivering; takes nothing, returns at once.  `address`, where a message has one, is whom to
-   * deliver to, else `customer`. */
+  /* Starts delivering; takes nothing, returns at once.  `address`, where a message has one, is whom
+   * to deliver to, else `customer`. */
   void (*send)(struct nm_provider *provider, struct nm_send *send);
 
   /* Ends what is under way (each still gets its done), then frees, then calls on_closed. */

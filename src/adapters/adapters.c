@@ -57,9 +57,11 @@ int nm_adapter_check_url(const char *key, struct nm_text text, struct nm_error *
   else if (nm_text_starts_with(text, NM_TEXT("http://")))
     rest = (struct nm_text){ text.ptr + 7, text.len - 7 };
   if (rest.len == 0 || rest.ptr[0] == '/')
-    return nm_fail(err, NM_EINVAL, "%s: expected an address such as https://restapi.example.com", key);
+    return nm_fail(err, NM_EINVAL, "%s: expected an address such as https://restapi.example.com",
+                   key);
   for (size_t i = 0; i < rest.len; i++)
-    if ((unsigned char)rest.ptr[i] <= 0x20 || rest.ptr[i] == 0x7F || strchr("?#@\"<>\\", rest.ptr[i]))
+    if ((unsigned char)rest.ptr[i] <= 0x20 || rest.ptr[i] == 0x7F ||
+        strchr("?#@\"<>\\", rest.ptr[i]))
       return nm_fail(err, NM_EINVAL, "%s: no user, query, fragment or blank belongs into it", key);
   return NM_OK;
 }

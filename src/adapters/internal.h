@@ -6,10 +6,10 @@
 
 /* adapters.c */
 
-/* NM_EINVAL naming the first key that is neither one of `own` nor common to all providers, with the nearest
- * known word. */
-NM_MUST_CHECK int nm_adapter_check_keys(const json_t *settings, const char *const *own, size_t count,
-                                        struct nm_error *err);
+/* NM_EINVAL naming the first key that is neither one of `own` nor common to all providers, with the
+ * nearest known word. */
+NM_MUST_CHECK int nm_adapter_check_keys(const json_t *settings, const char *const *own,
+                                        size_t count, struct nm_error *err);
 
 /* NM_EINVAL where text is no http or https address to which a path can be appended. */
 NM_MUST_CHECK int nm_adapter_check_url(const char *key, struct nm_text text, struct nm_error *err);
@@ -33,8 +33,9 @@ struct nm_netmera_body {
 const char *nm_netmera_unfit(const struct nm_message *message);
 
 /* Writes the body of sendNotification for at most NM_NETMERA_BATCH_MAX messages into an initialised
- * buffer: one object for all messages with the same notificationKey, params and ttl, an array where there
- * are several.  Nobody is twice in one object.  NM_ELIMIT above the buffer's maximum, NM_ENOMEM. */
+ * buffer: one object for all messages with the same notificationKey, params and ttl, an array where
+ * there are several.  Nobody is twice in one object.  NM_ELIMIT above the buffer's maximum,
+ * NM_ENOMEM. */
 NM_MUST_CHECK int nm_netmera_write(struct nm_netmera_body *body,
                                    const struct nm_message *const *messages, size_t count,
                                    int64_t now_ms);
@@ -54,6 +55,6 @@ struct nm_netmera_verdict {
 void nm_netmera_judge(struct nm_netmera_verdict *out, const struct nm_client_answer *answer,
                       size_t included, size_t groups);
 
-/* True where the provider's text names this recipient.  Blind to ids without a digit, which could be words of
- * the sentence: halving finds those. */
+/* True where the provider's text names this recipient.  Blind to ids without a digit, which could
+ * be words of the sentence: halving finds those. */
 bool nm_netmera_names(struct nm_text error, struct nm_text recipient);

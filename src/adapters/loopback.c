@@ -24,8 +24,8 @@ static int check(const json_t *settings, struct nm_error *err)
   return nm_adapter_check_keys(settings, NULL, 0, err);
 }
 
-static int open_loopback(struct nm_provider **out, const struct nm_adapter_env *env, const json_t *settings,
-                         struct nm_error *err)
+static int open_loopback(struct nm_provider **out, const struct nm_adapter_env *env,
+                         const json_t *settings, struct nm_error *err)
 {
   int rc = check(settings, err);
   if (rc != NM_OK) return rc;
@@ -51,7 +51,9 @@ static void deliver(struct nm_send *send)
   size_t count = send->count; /* the send may go with its last done */
   for (size_t i = 0; i < count; i++) {
     const struct nm_message *message = send->messages[i];
-    struct nm_log_ids ids = { .event = message->event_id, .run = message->run_id, .message = message->id };
+    struct nm_log_ids ids = { .event = message->event_id,
+                              .run = message->run_id,
+                              .message = message->id };
     nm_metric_add(NM_METRIC_LOOPBACK_DELIVERED, 1);
     nm_log(NM_LOG_DEBUG, "adapters", &ids, "loopback: %s \"%.*s\" to %.*s: %.*s",
            nm_channel_name(message->channel), NM_TEXT_ARG(message->name),

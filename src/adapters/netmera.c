@@ -1,8 +1,8 @@
 /* netmera.c - Netmera's transactional messages: push, e-mail or SMS, whichever its definition says.
  *
- * POST {baseUrl}/rest/3.0/sendNotification with X-netmera-api-key; at most 1000 different external ids a
- * request; no rate limit is documented and no message id comes back (netmera-and-adapters.md, A4 to A6).
- * There is no idempotency key, so a lost answer stays unknown.
+ * POST {baseUrl}/rest/3.0/sendNotification with X-netmera-api-key; at most 1000 different external
+ * ids a request.  No rate limit is documented, no message id comes back, and there is no
+ * idempotency key: a lost answer stays unknown.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,14 +29,15 @@ struct netmera {
 /* One send under way. */
 struct job {
   struct job *prev, *next;
-  struct netmera *netmera;   /* NULL once the provider is closed: the client's word no longer matters */
+  struct netmera
+      *netmera; /* NULL once the provider is closed: the client's word no longer matters */
   struct nm_send *send;
   struct nm_netmera_body body;
   bool is_stillborn;         /* did not reach the client; `verdict` says why */
   struct nm_netmera_verdict verdict;
 };
 
-/* ---- settings --------------------------------------------------------------------------------------- */
+/* ---- settings -------------------------------------------------------------------------------- */
 
 static bool is_header_value(struct nm_text text)
 {
@@ -57,11 +58,13 @@ static int check(const json_t *settings, struct nm_error *err)
   if (rc != NM_OK) return rc;
   const char *key = url_key(settings);
   if (!json_object_get(settings, key))
-    return nm_fail(err, NM_EINVAL, "baseUrl is missing: where Netmera's REST API is (https://restapi.netmera.com)");
+    return nm_fail(err, NM_EINVAL,
+                   "baseUrl is missing: where Netmera's REST API is (https://restapi.netmera.com)");
   rc = nm_adapter_check_url(key, nm_json_string(settings, key), err);
   if (rc != NM_OK) return rc;
   if (!json_object_get(settings, "apiKey"))
-    return nm_fail(err, NM_EINVAL, "apiKey is missing: the REST key of the Netmera panel (Developers > API)");
+    return nm_fail(err, NM_EINVAL,
+                   "apiKey is missing: the REST key of the Netmera panel (Developers > API)");
   if (!is_header_value(nm_json_string(settings, "apiKey")))
     return nm_fail(err, NM_EINVAL, "apiKey: expected a key of visible characters, without blanks");
   return NM_OK;
@@ -73,8 +76,8 @@ static struct nm_text without_slashes(struct nm_text url)
   return url;
 }
 
-static int open_netmera(struct nm_provider **out, const struct nm_adapter_env *env, const json_t *settings,
-                        struct nm_error *err)
+static int open_netmera(struct nm_provider **out, const struct nm_adapter_env *env,
+                        const json_t *settings, struct nm_error *err)
 {
   int rc = check(settings, err);
   if (rc != NM_OK) return rc;
@@ -97,7 +100,7 @@ static int open_netmera(struct nm_provider **out, const struct nm_adapter_env *e
   return NM_OK;
 }
 
-/* ---- the end of a send ------------------------------------------------------------------------------ */
+/* ---- the end of a send ----------------------------------------------------------------------- */
 
 /* Takes the job out of its provider's hands. */
 static struct nm_send *unlink_job(struct job *job)
@@ -111,9 +114,10 @@ static struct nm_send *unlink_job(struct job *job)
   return send;
 }
 
-/* First those whose fate is known: the unfit, and whom the answer names.  Then the others, who were refused
- * for their sake and go again at once.  The send may be gone with its last done. */
-static void settle(struct nm_netmera_body *body, struct nm_send *send, const struct nm_netmera_verdict *verdict)
+/* First those whose fate is known: the unfit, and whom the answer names.  Then the others, who were
+ * refused for their sake and go again at once.  The send may be gone with its last done. */
+static void settle(struct nm_netmera_body *body, struct nm_send *send,
+                   const struct nm_netmera_verdict *verdict)
 {
   bool is_named[NM_NETMERA_BATCH_MAX];
   bool may_name = verdict->is_persons_fault && verdict->must_split;
@@ -173,8 +177,8 @@ static struct job *oldest_stillborn(const struct netmera *netmera, size_t *count
   return oldest;
 }
 
-/* Only those that are there now: what a done sends again waits for the next turn.  A done may close the
- * provider; its jobs are gone then, its memory is not. */
+/* Only those that are there now: what a done sends again waits for the next turn.  A done may close
+ * the provider; its jobs are gone then, its memory is not. */
 static void on_turn(uv_idle_t *idle)
 {
   struct netmera *netmera = idle->data;
@@ -189,7 +193,7 @@ static void on_turn(uv_idle_t *idle)
   }
 }
 
-/* ---- sending ---------------------------------------------------------------------------------------- */
+/* ---- sending --------------------------------------------------------------------------------- */
 
 static void bury(struct job *job, enum nm_outcome_kind kind, bool must_split, const char *reason)
 {
@@ -206,7 +210,8 @@ static void post(struct job *job)
 {
   struct netmera *netmera = job->netmera;
   struct nm_error err = { 0 };
-  const struct nm_text headers[] = { nm_text_from(netmera->key_header), NM_TEXT("Content-Type: application/json"),
+  const struct nm_text headers[] = { nm_text_from(netmera->key_header),
+                                     NM_TEXT("Content-Type: application/json"),
                                      NM_TEXT("Accept: application/json") };
   struct nm_client_call call = {
     .method = "POST",
@@ -250,7 +255,7 @@ static void send_netmera(struct nm_provider *provider, struct nm_send *send)
     post(job);
 }
 
-/* ---- closing ---------------------------------------------------------------------------------------- */
+/* ---- closing --------------------------------------------------------------------------------- */
 
 static void on_idle_closed(uv_handle_t *handle)
 {
@@ -264,8 +269,8 @@ static void on_idle_closed(uv_handle_t *handle)
   if (on_closed) on_closed(data);
 }
 
-/* Requests on the wire cannot be called back: their messages are unknown now, and the answers, when they
- * come, find nobody. */
+/* Requests on the wire cannot be called back: their messages are unknown now, and the answers, when
+ * they come, find nobody. */
 static void close_netmera(struct nm_provider *provider, void (*on_closed)(void *data), void *data)
 {
   struct netmera *netmera = (struct netmera *)provider;

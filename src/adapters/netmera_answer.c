@@ -1,7 +1,7 @@
 /* netmera_answer.c - what Netmera's answers mean.
  *
- * Codes and their meaning: netmera-and-adapters.md, A4.  The same code is used for different things, so a row
- * is found by HTTP status and code together.  A 400 refuses the whole request: nothing of it was sent.
+ * Codes as in Netmera's REST guide.  The same code is used for different things, so a row is found
+ * by HTTP status and code together.  A 400 refuses the whole request: nothing of it was sent.
  */
 #include <stdio.h>
 
@@ -28,12 +28,14 @@ struct row {
 
 static const struct row rows[] = {
   { 500, 2001, NM_OUTCOME_RETRY, 0, 0, -1, "internal error" },
-  { 400, 2004, NM_OUTCOME_REFUSED, 0, FAULT_CONTENTS, -1, "a field is missing or of the wrong kind" },
+  { 400, 2004, NM_OUTCOME_REFUSED, 0, FAULT_CONTENTS, -1,
+    "a field is missing or of the wrong kind" },
   { 400, 2009, NM_OUTCOME_REFUSED, 0, FAULT_CONTENTS, -1, "invalid JSON" },
   { 403, 2010, NM_OUTCOME_AUTH, NM_SCOPE_ACCOUNT, 0, -1, "the API key is invalid" },
   { 400, 2020, NM_OUTCOME_REFUSED, 0, FAULT_CONTENTS, -1, "a required parameter is missing" },
   { 400, 2021, NM_OUTCOME_REFUSED, 0, FAULT_CONTENTS, -1, "invalid configuration" },
-  { 403, 2021, NM_OUTCOME_AUTH, NM_SCOPE_ACCOUNT, 0, -1, "our IP address is not allowed for this API key" },
+  { 403, 2021, NM_OUTCOME_AUTH, NM_SCOPE_ACCOUNT, 0, -1,
+    "our IP address is not allowed for this API key" },
   { 403, 2022, NM_OUTCOME_AUTH, NM_SCOPE_ACCOUNT, 0, -1, "the API key is not authorised for this" },
   { 403, 4000, NM_OUTCOME_AUTH, NM_SCOPE_ACCOUNT, 0, -1, "the API key is not allowed to do this" },
   { 400, 2101, NM_OUTCOME_REFUSED, 0, FAULT_CONTENTS, -1, "the push message is too large" },
@@ -41,8 +43,10 @@ static const struct row rows[] = {
   { 400, 2103, NM_OUTCOME_REFUSED, 0, FAULT_CONTENTS, -1, "the message is not a draft" },
   { 500, 2104, NM_OUTCOME_REFUSED, 0, FAULT_CONTENTS, -1, "the app's settings were not found" },
   { 500, 2105, NM_OUTCOME_REFUSED, 0, FAULT_CONTENTS, -1, "the message is not an intelligent one" },
-  { 400, 2106, NM_OUTCOME_RETRY, 0, 0, RESTRICTED_WAIT_MS, "the panel's time restriction forbids sending now" },
-  { 400, 5003, NM_OUTCOME_REFUSED, 0, FAULT_CONTENTS, -1, "no definition has this notificationKey" },
+  { 400, 2106, NM_OUTCOME_RETRY, 0, 0, RESTRICTED_WAIT_MS,
+    "the panel's time restriction forbids sending now" },
+  { 400, 5003, NM_OUTCOME_REFUSED, 0, FAULT_CONTENTS, -1,
+    "no definition has this notificationKey" },
   { 400, 5016, NM_OUTCOME_DEAD_RECIPIENT, 0, FAULT_PERSONS, -1, "the external id was not found" },
   { 400, 5021, NM_OUTCOME_AUTH, NM_SCOPE_LANE, 0, -1, "the service is not allowed for this app" },
   { 400, 5022, NM_OUTCOME_THROTTLED, NM_SCOPE_ACCOUNT, 0, -1, "the service's quota is used up" },
@@ -53,8 +57,10 @@ static const struct row rows[] = {
 
   { 401, 0, NM_OUTCOME_AUTH, NM_SCOPE_ACCOUNT, 0, -1, "the API key is refused" },
   { 403, 0, NM_OUTCOME_AUTH, NM_SCOPE_ACCOUNT, 0, -1, "the API key is refused" },
-  { 404, 0, NM_OUTCOME_RETRY, 0, 0, MISPLACED_WAIT_MS, "baseUrl does not lead to Netmera's REST API" },
-  { 405, 0, NM_OUTCOME_RETRY, 0, 0, MISPLACED_WAIT_MS, "baseUrl does not lead to Netmera's REST API" },
+  { 404, 0, NM_OUTCOME_RETRY, 0, 0, MISPLACED_WAIT_MS,
+    "baseUrl does not lead to Netmera's REST API" },
+  { 405, 0, NM_OUTCOME_RETRY, 0, 0, MISPLACED_WAIT_MS,
+    "baseUrl does not lead to Netmera's REST API" },
   { 408, 0, NM_OUTCOME_RETRY, 0, 0, -1, "the request did not arrive in time" },
   { 413, 0, NM_OUTCOME_REFUSED, 0, FAULT_PERSONS, -1, "the request is too large" },
   { 429, 0, NM_OUTCOME_THROTTLED, NM_SCOPE_LANE, 0, -1, "too many requests" },
@@ -74,7 +80,8 @@ static struct row row_for(int status, int code)
   if (by_status) return *by_status;
   if (status >= 500) return (struct row){ status, 0, NM_OUTCOME_RETRY, 0, 0, -1, "server error" };
   if (status >= 400)
-    return (struct row){ status, 0, NM_OUTCOME_REFUSED, 0, FAULT_CONTENTS, -1, "the request is refused" };
+    return (struct row){ status, 0, NM_OUTCOME_REFUSED, 0, FAULT_CONTENTS, -1,
+                         "the request is refused" };
   return (struct row){ status, 0, NM_OUTCOME_RETRY, 0, 0, MISPLACED_WAIT_MS,
                        "baseUrl does not lead to Netmera's REST API" };
 }
@@ -87,8 +94,8 @@ static bool contains(struct nm_text text, const char *word)
 /* 2004 and 2020 say in words which field they mean. */
 static bool is_about_people(struct nm_text error)
 {
-  return contains(error, "extId") || contains(error, "externalId") || contains(error, "external id") ||
-         contains(error, "'target'");
+  return contains(error, "extId") || contains(error, "externalId") ||
+         contains(error, "external id") || contains(error, "'target'");
 }
 
 static void judge_status(struct nm_netmera_verdict *out, const struct nm_client_answer *answer,
@@ -105,17 +112,19 @@ static void judge_status(struct nm_netmera_verdict *out, const struct nm_client_
 
   out->outcome.kind = row.kind;
   out->outcome.scope = row.scope;
-  out->outcome.retry_after_ms = answer->retry_after_ms >= 0 ? answer->retry_after_ms : row.retry_after_ms;
+  out->outcome.retry_after_ms =
+      answer->retry_after_ms >= 0 ? answer->retry_after_ms : row.retry_after_ms;
   out->is_persons_fault = row.kind == NM_OUTCOME_DEAD_RECIPIENT;
-  out->must_split = (row.fault == FAULT_PERSONS && included > 1) || (row.fault == FAULT_CONTENTS && groups > 1);
+  out->must_split =
+      (row.fault == FAULT_PERSONS && included > 1) || (row.fault == FAULT_CONTENTS && groups > 1);
   if (code != 0)
     snprintf(out->reason, sizeof out->reason, "%d/%d %s", answer->status, (int)code, row.word);
   else
     snprintf(out->reason, sizeof out->reason, "%d %s", answer->status, row.word);
 }
 
-/* The provider's own words help with a refusal.  What stands behind a colon may be a value, and what holds a
- * digit or an @ may be somebody's id or address. */
+/* The provider's own words help with a refusal.  What stands behind a colon may be a value, and
+ * what holds a digit or an @ may be somebody's id or address. */
 static void quote_error(struct nm_netmera_verdict *out)
 {
   struct nm_text quote, rest;
@@ -131,7 +140,7 @@ void nm_netmera_judge(struct nm_netmera_verdict *out, const struct nm_client_ans
                       size_t included, size_t groups)
 {
   *out = (struct nm_netmera_verdict){ .outcome = { .retry_after_ms = -1, .code = answer->status } };
-  if (answer->status >= 200 && answer->status < 300) { /* also where its body, of any shape, was lost */
+  if (answer->status / 100 == 2) { /* also where its body, of any shape, was lost */
     out->outcome.kind = NM_OUTCOME_ACCEPTED;
     snprintf(out->reason, sizeof out->reason, "%d accepted", answer->status);
   } else if (answer->end == NM_CLIENT_ANSWERED) {
@@ -150,15 +159,17 @@ void nm_netmera_judge(struct nm_netmera_verdict *out, const struct nm_client_ans
 
 static bool is_id_char(char c)
 {
-  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (unsigned char)c >= 0x80 ||
-         c == '_' || c == '-' || c == '@';
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+         (unsigned char)c >= 0x80 || c == '_' || c == '-' || c == '@';
 }
 
-/* Stands it alone there, and is no part of a longer id?  A full stop ends a sentence or joins an id. */
+/* Stands it alone there, and is no part of a longer id?  A full stop ends a sentence or joins an
+ * id. */
 static bool is_alone(struct nm_text text, size_t at, size_t len)
 {
   const char *before = text.ptr + at, *behind = text.ptr + at + len, *end = text.ptr + text.len;
-  if (at > 0 && (is_id_char(before[-1]) || (before[-1] == '.' && at > 1 && is_id_char(before[-2])))) return false;
+  if (at > 0 && (is_id_char(before[-1]) || (before[-1] == '.' && at > 1 && is_id_char(before[-2]))))
+    return false;
   if (behind == end) return true;
   if (is_id_char(*behind)) return false;
   return *behind != '.' || behind + 1 == end || !is_id_char(behind[1]);

@@ -1,7 +1,7 @@
 /* netmera_body.c - messages into the body of one sendNotification request.
  *
- * {"notificationKey":"106","message":{"params":{},"ttl":"6h"},"target":{"extId":["u1","u2"]}}, or an array of
- * such.  At most 1000 different external ids a request (netmera-and-adapters.md, A4, A6).
+ * {"notificationKey":"106","message":{"params":{},"ttl":"6h"},"target":{"extId":["u1","u2"]}}, or
+ * an array of such.  At most 1000 different external ids a request (Netmera's REST guide).
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -86,7 +86,8 @@ const char *nm_netmera_unfit(const struct nm_message *message)
   const json_t *params = json_object_get(content, "params");
   if (!key)
     why = "has no notification_key";
-  else if (params && !json_is_object(params) && !(json_is_array(params) && json_array_size(params) == 0))
+  else if (params && !json_is_object(params) &&
+           !(json_is_array(params) && json_array_size(params) == 0))
     why = "its params are no object"; /* an empty Lua table may have become an empty array */
   json_decref(key);
   json_decref(content);
@@ -103,9 +104,11 @@ static struct nm_text make_head(struct writing *w, const struct nm_message *mess
   json_t *params = json_object_get(content, "params");
 
   if (is_made) is_made = json_object_set_new(object, "notificationKey", key_of(content)) == 0;
-  if (is_made && json_object_size(params) > 0) is_made = json_object_set(inner, "params", params) == 0;
+  if (is_made && json_object_size(params) > 0)
+    is_made = json_object_set(inner, "params", params) == 0;
   if (is_made && w->ttl[0]) is_made = json_object_set_new(inner, "ttl", json_string(w->ttl)) == 0;
-  if (is_made && json_object_size(inner) > 0) is_made = json_object_set(object, "message", inner) == 0;
+  if (is_made && json_object_size(inner) > 0)
+    is_made = json_object_set(object, "message", inner) == 0;
   if (is_made) {
     size_t len = json_dumpb(object, NULL, 0, JSON_COMPACT | JSON_SORT_KEYS);
     char *bytes = len > 0 ? nm_arena_alloc(w->arena, len) : NULL;
@@ -120,16 +123,18 @@ static struct nm_text make_head(struct writing *w, const struct nm_message *mess
   return head;
 }
 
-static bool has_recipient(const struct writing *w, const struct group *group, const struct entry *entry)
+static bool has_recipient(const struct writing *w, const struct group *group,
+                          const struct entry *entry)
 {
   for (int i = group->first; i >= 0; i = w->entries[i].next)
-    if (w->entries[i].hash == entry->hash && nm_text_equal(w->entries[i].recipient, entry->recipient))
+    if (w->entries[i].hash == entry->hash &&
+        nm_text_equal(w->entries[i].recipient, entry->recipient))
       return true;
   return false;
 }
 
-/* The first group that says the same and does not hold this person yet: twice the same to one person is two
- * messages, and a list would make them one. */
+/* The first group that says the same and does not hold this person yet: twice the same to one
+ * person is two messages, and a list would make them one. */
 static struct group *group_for(struct writing *w, struct nm_text head, const struct entry *entry)
 {
   uint64_t hash = hash_of(head);
@@ -143,7 +148,8 @@ static struct group *group_for(struct writing *w, struct nm_text head, const str
   return fresh;
 }
 
-static int add_message(struct writing *w, const struct nm_message *message, int index, int64_t now_ms)
+static int add_message(struct writing *w, const struct nm_message *message, int index,
+                       int64_t now_ms)
 {
   struct entry *entry = &w->entries[index];
   char ttl[TTL_MAX_BYTES];
@@ -199,8 +205,8 @@ static int write_groups(struct writing *w)
   return rc == NM_OK && is_list ? nm_buffer_append_text(out, NM_TEXT("]")) : rc;
 }
 
-int nm_netmera_write(struct nm_netmera_body *body, const struct nm_message *const *messages, size_t count,
-                     int64_t now_ms)
+int nm_netmera_write(struct nm_netmera_body *body, const struct nm_message *const *messages,
+                     size_t count, int64_t now_ms)
 {
   nm_require(count <= NM_NETMERA_BATCH_MAX);
   struct nm_arena *arena = nm_arena_create(2 * NM_NETMERA_BODY_MAX_BYTES);

@@ -11,11 +11,11 @@
 enum { DEFAULT_TIMEOUT_MS = 30 * 1000, CONNECT_TIMEOUT_MS = 10 * 1000 };
 enum { DEFAULT_RESPONSE_MAX_BYTES = 1024 * 1024 };
 
-/* curl counts connections by age: one that a balancer is about to cut (60 s is common) is not reused,
- * and none is kept so long that a moved name is never looked up again. */
+/* curl counts connections by age: one that a balancer is about to cut (60 s is common) is not
+ * reused, and none is kept so long that a moved name is never looked up again. */
 enum { CONNECTION_IDLE_MAX_S = 50, CONNECTION_AGE_MAX_S = 600 };
 
-/* ---- callbacks of curl --------------------------------------------------------------------------- */
+/* ---- callbacks of curl ----------------------------------------------------------------------- */
 
 static size_t on_body_wanted(char *into, size_t size, size_t count, void *data)
 {
@@ -75,7 +75,8 @@ static size_t on_head(char *bytes, size_t size, size_t count, void *data)
     call->retry_after_ms = -1;
   }
   if (call->is_head_whole) return line.len; /* a trailer */
-  while (line.len > 0 && (line.ptr[line.len - 1] == '\n' || line.ptr[line.len - 1] == '\r')) line.len--;
+  while (line.len > 0 && (line.ptr[line.len - 1] == '\n' || line.ptr[line.len - 1] == '\r'))
+    line.len--;
   if (line.len == 0) call->is_head_whole = true;
   if (nm_text_cut(line, ':', &name, &value) && nm_text_equal_nocase(name, NM_TEXT("Retry-After")))
     call->retry_after_ms = read_retry_after(nm_text_trim(value));
@@ -83,14 +84,16 @@ static size_t on_head(char *bytes, size_t size, size_t count, void *data)
 }
 
 /* The guard: no socket is made for an address that may not be called. */
-static curl_socket_t on_socket_wanted(void *data, curlsocktype purpose, struct curl_sockaddr *address)
+static curl_socket_t on_socket_wanted(void *data, curlsocktype purpose,
+                                      struct curl_sockaddr *address)
 {
   struct call *call = data;
   (void)purpose;
   if (!nm_guard_allows(&call->client->guard, &address->addr)) {
-    const void *bytes = address->family == AF_INET
-                          ? (const void *)&((struct sockaddr_in *)(void *)&address->addr)->sin_addr
-                          : (const void *)&((struct sockaddr_in6 *)(void *)&address->addr)->sin6_addr;
+    const void *bytes =
+        address->family == AF_INET
+            ? (const void *)&((struct sockaddr_in *)(void *)&address->addr)->sin_addr
+            : (const void *)&((struct sockaddr_in6 *)(void *)&address->addr)->sin6_addr;
     call->was_guarded = true;
     if (!inet_ntop(address->family, bytes, call->guarded, sizeof call->guarded))
       snprintf(call->guarded, sizeof call->guarded, "of family %d", address->family);
@@ -100,8 +103,9 @@ static curl_socket_t on_socket_wanted(void *data, curlsocktype purpose, struct c
   return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
-/* Runs each time that curl is about to send.  A second time means that it found the connection dead and
- * would send again: what the first time did at the peer is unknown, so that is not ours to decide. */
+/* Runs each time that curl is about to send.  A second time means that it found the connection dead
+ * and would send again: what the first time did at the peer is unknown, so that is not ours to
+ * decide. */
 static int on_sending(void *data, char *to, char *from, int to_port, int from_port)
 {
   struct call *call = data;
@@ -109,7 +113,7 @@ static int on_sending(void *data, char *to, char *from, int to_port, int from_po
   return call->requests++ == 0 ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
 }
 
-/* ---- setting up ------------------------------------------------------------------------------------ */
+/* ---- setting up ------------------------------------------------------------------------------ */
 
 static const char *check_url(const char *url)
 {
@@ -201,7 +205,8 @@ static int set_method(struct call *call, const struct nm_client_call *wanted, st
   }
   if (wanted->body.len > 0) {
     call->body = malloc(wanted->body.len);
-    if (!call->body) return nm_fail(err, NM_ENOMEM, "no memory for a body of %zu bytes", wanted->body.len);
+    if (!call->body)
+      return nm_fail(err, NM_ENOMEM, "no memory for a body of %zu bytes", wanted->body.len);
     memcpy(call->body, wanted->body.ptr, wanted->body.len);
   }
   call->body_len = wanted->body.len;
@@ -217,10 +222,12 @@ static int set_method(struct call *call, const struct nm_client_call *wanted, st
 static void set_limits(struct call *call)
 {
   CURL *easy = call->easy;
-  long connect_ms = call->timeout_ms < CONNECT_TIMEOUT_MS ? (long)call->timeout_ms : CONNECT_TIMEOUT_MS;
+  long connect_ms =
+      call->timeout_ms < CONNECT_TIMEOUT_MS ? (long)call->timeout_ms : CONNECT_TIMEOUT_MS;
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect_ms);
   curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-  /* Without it a call that ends while its name is being resolved waits for the resolver's thread. */
+  /* Without it a call that ends while its name is being resolved waits for the resolver's thread.
+   */
   curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
   curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
@@ -280,10 +287,11 @@ int nm_call_prepare(struct call *call, const struct nm_client_call *wanted, stru
   if (rc != NM_OK) return rc;
   set_limits(call);
   set_callbacks(call);
-  /* curl 7.88 has known faults in its HTTP/2 (uploads that spin, GOAWAY taken for a cut answer), so only
-   * who needs it asks for it. */
+  /* curl 7.88 has known faults in its HTTP/2 (uploads that spin, GOAWAY taken for a cut answer), so
+   * only who needs it asks for it. */
   curl_easy_setopt(call->easy, CURLOPT_HTTP_VERSION,
-                   wanted->wants_http2 ? (long)CURL_HTTP_VERSION_2TLS : (long)CURL_HTTP_VERSION_1_1);
+                   wanted->wants_http2 ? (long)CURL_HTTP_VERSION_2TLS
+                                       : (long)CURL_HTTP_VERSION_1_1);
   if (wanted->wants_http2) curl_easy_setopt(call->easy, CURLOPT_PIPEWAIT, 1L);
   return NM_OK;
 }
@@ -303,7 +311,7 @@ void nm_call_clear(struct call *call)
   call->why[0] = 0;
 }
 
-/* ---- how it ended ---------------------------------------------------------------------------------- */
+/* ---- how it ended ---------------------------------------------------------------------------- */
 
 static const char *connect_word(struct call *call)
 {
@@ -342,13 +350,16 @@ static const char *lost_word(struct call *call, CURLcode code)
   case CURLE_RECV_ERROR:
   case CURLE_SEND_FAIL_REWIND: return "the connection closed before the answer came";
   case CURLE_ABORTED_BY_CALLBACK:
-    return call->requests > 1 ? "the connection closed before the answer came" : "stopped while waiting for the answer";
+    return call->requests > 1 ? "the connection closed before the answer came"
+                              : "stopped while waiting for the answer";
   case CURLE_OPERATION_TIMEDOUT:
-    snprintf(call->reason, sizeof call->reason, "no answer within %lld ms", (long long)call->timeout_ms);
+    snprintf(call->reason, sizeof call->reason, "no answer within %lld ms",
+             (long long)call->timeout_ms);
     return call->reason;
   case CURLE_WRITE_ERROR:
     if (!call->is_too_large) break;
-    snprintf(call->reason, sizeof call->reason, "the answer is larger than %zu bytes", call->answer.max_bytes);
+    snprintf(call->reason, sizeof call->reason, "the answer is larger than %zu bytes",
+             call->answer.max_bytes);
     return call->reason;
   default: break;
   }
@@ -376,8 +387,10 @@ void nm_call_describe(struct call *call, CURLcode code, struct nm_client_answer 
     out->reason = lost_word(call, code);
   } else if (call->was_guarded && !call->was_opened) {
     out->end = NM_CLIENT_REFUSED;
-    snprintf(call->reason, sizeof call->reason,
-             "address %s is private or special; outbound.allow in the settings would have to name it", call->guarded);
+    snprintf(
+        call->reason, sizeof call->reason,
+        "address %s is private or special; outbound.allow in the settings would have to name it",
+        call->guarded);
     out->reason = call->reason;
   } else {
     out->end = NM_CLIENT_UNREACHABLE;

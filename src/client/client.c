@@ -36,7 +36,7 @@ static void close_one_less(struct nm_client *client)
   if (on_closed) on_closed(data);
 }
 
-/* ---- calls ----------------------------------------------------------------------------------------- */
+/* ---- calls ----------------------------------------------------------------------------------- */
 
 static void on_call_closed(uv_handle_t *handle)
 {
@@ -107,8 +107,8 @@ static void unlink_call(struct call *call)
   client->active_count--;
 }
 
-/* The one place where a call ends.  `done` may start calls and may close the client: the call's own timer
- * keeps the client's memory until it is released. */
+/* The one place where a call ends.  `done` may start calls and may close the client: the call's own
+ * timer keeps the client's memory until it is released. */
 static void end_call(struct call *call, CURLcode code)
 {
   struct nm_client_answer answer;
@@ -126,7 +126,8 @@ static void on_deadline(uv_timer_t *timer)
   end_call(timer->data, CURLE_OPERATION_TIMEDOUT);
 }
 
-/* A done may close the client; its memory then lives on to the end of this loop turn, its multi does not. */
+/* A done may close the client; its memory then lives on to the end of this loop turn, its multi
+ * does not. */
 static void end_finished(struct nm_client *client)
 {
   CURLMsg *message;
@@ -139,7 +140,7 @@ static void end_finished(struct nm_client *client)
   }
 }
 
-/* ---- curl's sockets and its timer on the loop ------------------------------------------------------- */
+/* ---- curl's sockets and its timer on the loop ------------------------------------------------ */
 
 static void on_ready(uv_poll_t *poll, int status, int events)
 {
@@ -220,8 +221,8 @@ static void on_timeout(uv_timer_t *timer)
   client->is_in_timer = false;
 }
 
-/* A timer of 0 that is started by a timer runs in the same pass of the loop: calls that fail at once and
- * are started again would keep everybody else from their turn. */
+/* A timer of 0 that is started by a timer runs in the same pass of the loop: calls that fail at
+ * once and are started again would keep everybody else from their turn. */
 static int on_timer_changed(CURLM *multi, long timeout_ms, void *data)
 {
   struct nm_client *client = data;
@@ -236,7 +237,7 @@ static int on_timer_changed(CURLM *multi, long timeout_ms, void *data)
   return 0;
 }
 
-/* ---- the client ------------------------------------------------------------------------------------- */
+/* ---- the client ------------------------------------------------------------------------------ */
 
 static void set_multi(struct nm_client *client, int connections_per_host_max)
 {
@@ -283,7 +284,8 @@ int nm_client_open(struct nm_client **out, uv_loop_t *loop, const struct nm_clie
   return NM_OK;
 }
 
-int nm_client_start(struct nm_client *client, const struct nm_client_call *wanted, struct nm_error *err)
+int nm_client_start(struct nm_client *client, const struct nm_client_call *wanted,
+                    struct nm_error *err)
 {
   if (client->is_closing) return nm_fail(err, NM_ECLOSED, "the HTTP client is closing");
   struct call *call = take_call(client);

@@ -2,8 +2,8 @@
  *
  * Never re-sends by itself: the body is given by a read callback without a seek callback, so that
  * libcurl reports a lost connection instead of posting again.  No redirects, no proxies of the
- * environment, no protocol but http and https, certificates always verified.  Every address is looked
- * at after the name was resolved (guard.h).
+ * environment, no protocol but http and https, certificates always verified.  Every address is
+ * looked at after the name was resolved (guard.h).
  */
 #pragma once
 
@@ -24,11 +24,11 @@ enum nm_client_end {
 
 struct nm_client_answer {
   enum nm_client_end end;
-  int status;                /* 0 where there is none; may be there with NM_CLIENT_UNKNOWN, when the head of
-                              * the answer came whole and its body did not */
-  struct nm_text body;       /* at most response_max_bytes; more is NM_CLIENT_UNKNOWN with that reason */
+  int status; /* 0 where there is none; may be there with NM_CLIENT_UNKNOWN, when the head of
+               * the answer came whole and its body did not */
+  struct nm_text body; /* at most response_max_bytes; more is NM_CLIENT_UNKNOWN with that reason */
   int64_t retry_after_ms;    /* Retry-After as a duration from now, a day at most; -1 = none */
-  const char *reason;        /* for people: "connection refused"; never NULL, empty where answered */
+  const char *reason; /* for people: "connection refused"; never NULL, empty where answered */
 };
 
 struct nm_client_call {
@@ -45,7 +45,8 @@ struct nm_client_call {
 };
 
 struct nm_client_options {
-  /* "127.0.0.0/8", ...: private ranges that may be called.  Borrowed as long as the client lives. */
+  /* "127.0.0.0/8", ...: private ranges that may be called.  Borrowed as long as the client lives.
+   */
   const struct nm_text *allow;
   size_t allow_count;
   int connections_per_host_max; /* 0 = 16 */
@@ -55,16 +56,17 @@ struct nm_client_options {
 NM_MUST_CHECK int nm_client_open(struct nm_client **out, uv_loop_t *loop,
                                  const struct nm_client_options *options, struct nm_error *err);
 
-/* Starts a call; copies what it needs of it.  Non-zero: could not even start (method, a header with a
- * line break, closing, no memory), done is not called.  A URL that is no http or https address, or carries a
- * user, a fragment or blanks, is started and ends NM_CLIENT_REFUSED.  done is never called from inside this
- * function. */
+/* Starts a call; copies what it needs of it.  Non-zero: could not even start (method, a header with
+ * a line break, closing, no memory), done is not called.  A URL that is no http or https address,
+ * or carries a user, a fragment or blanks, is started and ends NM_CLIENT_REFUSED.  done is never
+ * called from inside this function. */
 NM_MUST_CHECK int nm_client_start(struct nm_client *client, const struct nm_client_call *call,
                                   struct nm_error *err);
 
 /* Calls under way. */
 size_t nm_client_active(const struct nm_client *client);
 
-/* Ends every call before it returns (done gets NM_CLIENT_UNKNOWN, or NM_CLIENT_UNREACHABLE where nothing
- * was sent yet); later, when all handles are closed, calls on_closed.  May be called from inside a done. */
+/* Ends every call before it returns (done gets NM_CLIENT_UNKNOWN, or NM_CLIENT_UNREACHABLE where
+ * nothing was sent yet); later, when all handles are closed, calls on_closed.  May be called from
+ * inside a done. */
 void nm_client_close(struct nm_client *client, void (*on_closed)(void *data), void *data);

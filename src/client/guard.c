@@ -10,7 +10,8 @@ struct nm_guard_range {
   unsigned bits;
 };
 
-/* RFC 6890 and its successors; 192.88.99.0/24 (6to4 relays) leads back to v6 and is left out as dead. */
+/* RFC 6890 and its successors; 192.88.99.0/24 (6to4 relays) leads back to v6 and is left out as
+ * dead. */
 static const struct nm_guard_range special_v4[] = {
   { AF_INET, { 0 }, 8 },             /* this network */
   { AF_INET, { 10 }, 8 },            /* private */
@@ -79,7 +80,8 @@ static bool allows_v6(const struct nm_guard *guard, const unsigned char *bytes)
   if (is_in_any(guard->allow, guard->allow_count, AF_INET6, bytes)) return true;
   if (is_in_any(special_v6, sizeof special_v6 / sizeof *special_v6, AF_INET6, bytes)) return false;
   for (size_t i = 0; i < sizeof embedding / sizeof *embedding; i++)
-    if (is_in(&embedding[i].range, AF_INET6, bytes)) return allows_v4(guard, bytes + embedding[i].at);
+    if (is_in(&embedding[i].range, AF_INET6, bytes))
+      return allows_v4(guard, bytes + embedding[i].at);
   return true;
 }
 
@@ -124,7 +126,8 @@ int nm_guard_init(struct nm_guard *guard, const struct nm_text *allow, size_t co
   for (size_t i = 0; i < count; i++) {
     if (read_range(allow[i], &ranges[i])) continue;
     free(ranges);
-    return nm_fail(err, NM_EINVAL, "\"%.*s\" is no address range; write it as 10.0.0.0/8 or fd00::/8",
+    return nm_fail(err, NM_EINVAL,
+                   "\"%.*s\" is no address range; write it as 10.0.0.0/8 or fd00::/8",
                    NM_TEXT_ARG(allow[i]));
   }
   *guard = (struct nm_guard){ ranges, count };

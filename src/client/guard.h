@@ -19,8 +19,8 @@ struct nm_guard {
   size_t allow_count;
 };
 
-/* Reads "10.0.0.0/8", "::1/128" or one address ("10.1.2.3"), copying.  NM_EINVAL names the range that
- * is wrong; the guard then needs no deinit. */
+/* Reads "10.0.0.0/8", "::1/128" or one address ("10.1.2.3"), copying.  NM_EINVAL names the range
+ * that is wrong; the guard then needs no deinit. */
 NM_MUST_CHECK int nm_guard_init(struct nm_guard *guard, const struct nm_text *allow, size_t count,
                                 struct nm_error *err);
 void nm_guard_deinit(struct nm_guard *guard);

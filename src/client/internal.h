@@ -22,7 +22,7 @@ struct call {
   int64_t timeout_ms;
   const char *refusal;       /* the URL check's word; never given to curl then */
   bool is_in_multi;
-  int requests;              /* times that curl began to send it: never more than one is let through */
+  int requests; /* times that curl began to send it: never more than one is let through */
   bool was_guarded;          /* an address was refused */
   bool was_opened;           /* an address was allowed */
   char guarded[64];          /* the address refused */

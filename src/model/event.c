@@ -7,8 +7,8 @@
 
 #include "base/limits.h"
 
-/* The keys of a campaign event that mean something to us, as Optimove spells them.  ScheduledTime is
- * another function's word for ScheduleTime (optimove-api.md, 4.1). */
+/* The keys of a campaign event that mean something to us, as Optimove spells them.  ScheduledTime
+ * is the word of other functions of Optimove's for ScheduleTime. */
 enum key {
   KEY_TYPE = 0,
   KEY_CHANNEL,
@@ -83,7 +83,7 @@ static const char *shown_key(const struct reading *in, const char *key)
   return copy.ptr ? copy.ptr : "a key";
 }
 
-/* Sorted, because a body may hold thousands of keys and comparing each with each would take long. */
+/* Sorted, because a body may hold thousands of keys: comparing each with each would take long. */
 static int check_keys_differ(const struct reading *in, const json_t *object)
 {
   size_t count = json_object_size(object);
@@ -132,7 +132,8 @@ static bool has_control(struct nm_text text)
 }
 
 /* A number above zero, or its digits as text. */
-static int read_number(const struct reading *in, const char *field, const json_t *value, int64_t *out)
+static int read_number(const struct reading *in, const char *field, const json_t *value,
+                       int64_t *out)
 {
   int64_t number = 0;
   if (!value) return NM_OK;
@@ -156,7 +157,8 @@ static int read_text(const struct reading *in, const char *field, const json_t *
   if (!value) return NM_OK;
   if (!json_is_string(value)) return refuse(in, field, "should be text");
   struct nm_text text = string_of(value);
-  if (text.len > NM_EVENT_ID_TEXT_MAX_BYTES) return refuse(in, field, "is too long (256 bytes at most)");
+  if (text.len > NM_EVENT_ID_TEXT_MAX_BYTES)
+    return refuse(in, field, "is too long (256 bytes at most)");
   if (has_control(text)) return refuse(in, field, "holds a control character");
   struct nm_text copy = nm_arena_copy(in->arena, text);
   if (!copy.ptr) return no_memory(in);
@@ -225,7 +227,7 @@ static int settle_type(const struct reading *in, int64_t type_hint, struct nm_ev
     event->type = NM_EVENT_TYPE_CAMPAIGN;
   else
     return refuse(in, key_names[KEY_TYPE],
-                  "is missing, and neither a CustomerID nor a CampaignID with a ChannelID tells it");
+                  "is missing, and no CustomerID or CampaignID with a ChannelID tells it");
   return NM_OK;
 }
 
@@ -460,20 +462,22 @@ int nm_event_for_rules(const struct nm_event *event, json_t **out, struct nm_err
   else if (!json_is_object(body))
     rc = NM_EINVAL;
   else
-    rc = event->kind == NM_EVENT_HOOK ? fill_hook(event, body, table) : fill_campaign(event, body, table);
+    rc = event->kind == NM_EVENT_HOOK ? fill_hook(event, body, table)
+                                      : fill_campaign(event, body, table);
   if (rc == NM_OK && !json_is_object(json_object_get(table, "attributes")) &&
       json_object_set_new(table, "attributes", json_object()))
     rc = NM_ENOMEM;
   json_decref(body);
   if (rc != NM_OK) {
     json_decref(table);
-    return nm_fail(err, rc, "cannot show event %" PRId64 " to rules: %s", event->id, nm_code_name(rc));
+    return nm_fail(err, rc, "cannot show event %" PRId64 " to rules: %s", event->id,
+                   nm_code_name(rc));
   }
   *out = table;
   return NM_OK;
 }
 
-/* Lengths stand before texts, so that no two events can write the same line by accident or intent. */
+/* Lengths stand before texts, so that no two events can write the same line, not even by intent. */
 static struct nm_text campaign_identity(struct nm_arena *arena, const struct nm_event *event)
 {
   return nm_arena_printf(arena, "%" PRId64 "|%zu:%.*s|%" PRId64 "|%zu:%.*s", event->type,
