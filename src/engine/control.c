@@ -1,0 +1,202 @@
+/* control.c - what operators ask. */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "engine/book.h"
+#include "engine/lanes.h"
+#include "engine/planner.h"
+#include "engine/runs.h"
+
+void nm_control_answer(struct nm_control *control, int rc, json_t *answer)
+{
+  control->rc = rc;
+  control->error.code = rc;
+  if (rc && control->error.text[0] == '\0') nm_fail(&control->error, rc, "%s", nm_code_name(rc));
+  control->answer = answer;
+  nm_task_return(&control->task);
+}
+
+/* The tenant that args name; NULL where there is none, and then it was answered. */
+static struct nm_book *book_of(struct nm_engine *engine, struct nm_control *control)
+{
+  struct nm_text name = nm_json_string(control->args, "tenant");
+  struct nm_book *book = name.len > 0 ? nm_book_by_name(engine, name) : NULL;
+  if (book) {
+    nm_book_refresh(book);
+    return book;
+  }
+  nm_fail(&control->error, NM_ENOTFOUND, "there is no tenant \"%.*s\"", NM_TEXT_ARG(name));
+  nm_control_answer(control, NM_ENOTFOUND, NULL);
+  return NULL;
+}
+
+static void tenant_saved(struct nm_engine *engine, struct nm_control *control)
+{
+  struct nm_book *book = book_of(engine, control);
+  if (!book) return;
+  nm_book_compare(book, NULL, true);
+  nm_runs_wake(book);
+  nm_reconciler_want(&book->reconciler, control);
+}
+
+static void connector_plan(struct nm_engine *engine, struct nm_control *control)
+{
+  struct nm_book *book = book_of(engine, control);
+  if (!book) return;
+  if (!book->tenant->connector.is_present || !book->account) {
+    nm_fail(&control->error, NM_EINVAL, "tenant %.*s has no Optimove connector",
+            NM_TEXT_ARG(book->tenant->name));
+    nm_control_answer(control, NM_EINVAL, NULL);
+    return;
+  }
+  nm_reconciler_plan(book, control);
+}
+
+static void swap_rules(struct nm_engine *engine, struct nm_control *control)
+{
+  struct nm_generation *generation = control->payload;
+  control->payload = NULL;
+  if (generation) nm_book_take_generation(engine, generation);
+  nm_control_answer(control, NM_OK, NULL);
+}
+
+static void rules_are_in(struct nm_engine *engine, struct nm_control *control)
+{
+  engine->are_rules_in = true;
+  for (size_t i = 0; i < engine->book_count; i++) nm_runs_check_generations(engine->books[i]);
+  nm_control_answer(control, NM_OK, NULL);
+  nm_engine_check_start(engine);
+}
+
+static void queue_changed(struct nm_engine *engine, struct nm_control *control)
+{
+  nm_planner_wake(engine);
+  nm_engine_resume(engine);
+  nm_control_answer(control, NM_OK, NULL);
+}
+
+/* ---- cancel of one run ----------------------------------------------------------------------- */
+
+struct cancelling {
+  struct nm_control *control;
+  struct nm_book *book;    /* NULL where the run is not in memory */
+  struct nm_fence *fence;
+};
+
+static void on_fenced(struct nm_call *call)
+{
+  struct cancelling *cancelling = call->data;
+  struct nm_store_fence *fence = &call->u.fence;
+  struct nm_control *control = cancelling->control;
+  int rc = call->u.head.rc;
+  if (rc && nm_call_may_try_again(call)) {
+    nm_call_again(call);
+    return;
+  }
+  if (cancelling->fence) {
+    struct nm_running *run = nm_run_find(cancelling->book, fence->run_id);
+    bool is_final = !rc || rc == NM_ECONFLICT || rc == NM_ENOTFOUND; /* over already */
+    nm_book_fence_done(cancelling->book, cancelling->fence, !is_final);
+    if (run && is_final) nm_run_over(run);
+  }
+  if (rc) {
+    control->error = call->u.head.error;
+    nm_control_answer(control, rc, NULL);
+  } else {
+    struct nm_log_ids ids = { .run = fence->run_id };
+    nm_log(NM_LOG_INFO, "engine", &ids,
+           "run is fenced by hand: %" PRId64 " messages stopped, %zu in flight", fence->stopped,
+           fence->in_flight);
+    nm_control_answer(control, NM_OK,
+                      json_pack("{s:I,s:I,s:I}", "fenced_at", (json_int_t)fence->fenced_at_ms,
+                                "stopped", (json_int_t)fence->stopped, "in_flight",
+                                (json_int_t)fence->in_flight));
+  }
+  free(cancelling);
+  nm_call_destroy(call);
+}
+
+static struct nm_book *book_of_run(struct nm_engine *engine, int64_t run_id)
+{
+  for (size_t i = 0; i < engine->book_count; i++)
+    if (nm_run_find(engine->books[i], run_id)) return engine->books[i];
+  return NULL;
+}
+
+static void run_cancel(struct nm_engine *engine, struct nm_control *control)
+{
+  int64_t run_id;
+  if (!nm_json_i64(control->args, "run", &run_id)) {
+    nm_fail(&control->error, NM_EINVAL, "which run? args need \"run\"");
+    nm_control_answer(control, NM_EINVAL, NULL);
+    return;
+  }
+  struct cancelling *cancelling = calloc(1, sizeof *cancelling);
+  nm_require(cancelling != NULL);
+  cancelling->control = control;
+  cancelling->book = book_of_run(engine, run_id);
+  struct nm_call *call = nm_call_create(engine, NM_STORE_FENCE, 4096, on_fenced, cancelling);
+  call->u.fence.run_id = run_id;
+  if (cancelling->book) {
+    struct nm_fence fence = { .run_id = run_id };
+    cancelling->fence = nm_book_fence(cancelling->book, &fence, &call->u.fence.in_flight);
+  }
+  nm_call_submit(call);
+}
+
+/* ---- rules before their time ----------------------------------------------------------------- */
+
+/* Runs that want old generations are known only when RESUME was answered. */
+static bool defer(struct nm_engine *engine, struct nm_control *control)
+{
+  bool is_of_rules =
+      control->verb == NM_CONTROL_SWAP_RULES || control->verb == NM_CONTROL_RULES_ARE_IN;
+  if (!is_of_rules || engine->is_resumed) return false;
+  control->task.mail.next = NULL;
+  if (engine->last_deferred) engine->last_deferred->task.mail.next = &control->task.mail;
+  else engine->first_deferred = control;
+  engine->last_deferred = control;
+  return true;
+}
+
+/* ---- dispatch -------------------------------------------------------------------------------- */
+
+static void stop(struct nm_engine *engine, struct nm_control *control)
+{
+  if (engine->stopping) {
+    nm_control_answer(control, NM_ECONFLICT, NULL);
+    return;
+  }
+  engine->stopping = control;
+  nm_engine_stop(engine);
+}
+
+void nm_control_take(struct nm_engine *engine, struct nm_control *control)
+{
+  control->rc = NM_OK;
+  control->error = (struct nm_error){ 0 };
+  control->answer = NULL;
+  if (engine->phase >= NM_ENGINE_DRAINING) {
+    if (control->verb == NM_CONTROL_SWAP_RULES) nm_generation_unref(control->payload);
+    nm_fail(&control->error, NM_ECLOSED, "netmove is stopping");
+    nm_control_answer(control, NM_ECLOSED, NULL);
+    return;
+  }
+  if (defer(engine, control)) return;
+  switch (control->verb) {
+  case NM_CONTROL_TENANT_SAVED: tenant_saved(engine, control); break;
+  case NM_CONTROL_SWAP_RULES: swap_rules(engine, control); break;
+  case NM_CONTROL_RUN_CANCEL: run_cancel(engine, control); break;
+  case NM_CONTROL_EXPLAIN: nm_control_explain(engine, control); break;
+  case NM_CONTROL_CONNECTOR_PLAN: connector_plan(engine, control); break;
+  case NM_CONTROL_QUEUE_CHANGED: queue_changed(engine, control); break;
+  case NM_CONTROL_STOP: stop(engine, control); break;
+  case NM_CONTROL_STATUS: nm_control_answer(control, NM_OK, nm_control_status(engine)); break;
+  case NM_CONTROL_RULES_ARE_IN: rules_are_in(engine, control); break;
+  default:
+    nm_fail(&control->error, NM_EUNSUPPORTED, "the engine does not know this request");
+    nm_control_answer(control, NM_EUNSUPPORTED, NULL);
+  }
+}

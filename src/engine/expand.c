@@ -1,0 +1,561 @@
+/* expand.c - stored pages into messages, a slice of rows at a time, only as far ahead as the
+ * channel drains.
+ *
+ * collect: rows are read, control group and repetitions left out; then their profiles in one query;
+ * then the rules over each; then one transaction with the messages, the marks of what was held, and
+ * the cursor. After a restart the same rows before the cursor rebuild who came already, so nobody
+ * is left out or gets a template twice.
+ */
+#include "engine/runs.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "engine/lanes.h"
+#include "engine/shape.h"
+
+enum {
+  PAGE_ARENA_MAX_BYTES = NM_STORE_PAGE_MAX_BYTES + 64 * 1024,
+  SLICE_ARENA_MAX_BYTES = 64 * 1024 * 1024,
+  PROFILES_ARENA_MAX_BYTES = 32 * 1024 * 1024,
+  REASONS_MAX = 50,     /* in one slice; what is beyond is counted together */
+  OVERRUNS_MAX = 5,     /* rows in a slice that overran before the run is held */
+};
+
+struct row {
+  int64_t number;
+  struct nm_recipient recipient;
+  struct nm_text trouble; /* it cannot be used; empty = it can */
+};
+
+/* Rows held for one reason. */
+struct mark {
+  struct nm_text reason;
+  json_t *rows;
+};
+
+struct nm_slice {
+  struct nm_running *run;
+  struct nm_call *expand;   /* its arena holds all that the slice makes */
+  struct nm_call *profiles; /* NULL until they are here */
+  struct row *rows;
+  size_t row_count, next;
+  size_t message_capacity;
+  struct mark marks[REASONS_MAX + 1];
+  size_t mark_count;
+  int overruns;
+  bool is_page_end, is_ready; /* rules may run */
+};
+
+static struct nm_arena *arena_of(const struct nm_slice *slice)
+{
+  return slice->expand->u.head.arena;
+}
+
+void nm_run_drop_slice(struct nm_running *run)
+{
+  struct nm_slice *slice = run->slice;
+  if (!slice) return;
+  run->slice = NULL;
+  for (size_t i = 0; i < slice->row_count; i++) json_decref(slice->rows[i].recipient.event);
+  for (size_t i = 0; i < slice->mark_count; i++) json_decref(slice->marks[i].rows);
+  nm_call_destroy(slice->profiles);
+  nm_call_destroy(slice->expand);
+  free(slice->rows);
+  free(slice);
+}
+
+/* ---- marks ----------------------------------------------------------------------------------- */
+
+static void hold_row(struct nm_slice *slice, int64_t number, struct nm_text reason)
+{
+  struct mark *mark = slice->marks;
+  struct mark *end = slice->marks + slice->mark_count;
+  while (mark < end && !nm_text_equal(mark->reason, reason)) mark++;
+  if (mark == end && slice->mark_count >= REASONS_MAX) {
+    reason = NM_TEXT("held for other reasons");
+    mark = slice->marks + REASONS_MAX;
+  }
+  if (mark == end || !mark->rows) {
+    mark->reason = nm_arena_copy(arena_of(slice), reason);
+    if (!mark->reason.ptr) mark->reason = NM_TEXT("held");
+    mark->rows = json_array();
+    slice->mark_count++;
+  }
+  json_array_append_new(mark->rows, json_integer(number));
+}
+
+/* ---- one row --------------------------------------------------------------------------------- */
+
+static struct nm_message *next_message(struct nm_slice *slice)
+{
+  struct nm_store_expand *expand = &slice->expand->u.expand;
+  if (expand->message_count == slice->message_capacity) {
+    size_t capacity = slice->message_capacity ? slice->message_capacity * 2 : 64;
+    struct nm_message *messages = nm_arena_alloc(arena_of(slice), capacity * sizeof *messages);
+    if (!messages) return NULL;
+    if (expand->message_count > 0)
+      memcpy(messages, expand->messages, expand->message_count * sizeof *messages);
+    expand->messages = messages;
+    slice->message_capacity = capacity;
+  }
+  return &expand->messages[expand->message_count];
+}
+
+static struct nm_shape shape_of(const struct nm_slice *slice, const struct row *row, int64_t now_ms,
+                                const json_t *profile)
+{
+  const struct nm_running *run = slice->run;
+  return (struct nm_shape){
+    .book = run->book, .arena = arena_of(slice), .now_ms = now_ms,
+    .zone = nm_rules_facts(run->generation->rules)->zone, .generation_id = run->row.generation_id,
+    .run_id = run->row.id, .triggered_at_ms = run->row.triggered_at_ms,
+    .due_at_ms = row->recipient.due_at_ms, .stamp = run->row.stamp, .run_quiet = run->row.quiet,
+    .profile = profile,
+  };
+}
+
+/* What becomes of a row that is no message. */
+struct verdict {
+  struct nm_text held;
+  bool is_made;
+};
+
+static void take_send(struct nm_slice *slice, const struct nm_shape *shape,
+                      const struct nm_effect *effect, struct verdict *verdict)
+{
+  struct nm_message *message = next_message(slice);
+  struct nm_text reason = NM_TEXT("out of memory");
+  enum nm_shaped shaped =
+      message ? nm_shape_message(shape, effect, message, &reason) : NM_SHAPED_HELD;
+  if (shaped == NM_SHAPED_MESSAGE) {
+    /* What belongs to the run is the run's, whatever the rules say: the fence must find it. */
+    message->campaign = slice->run->row.campaign;
+    message->channel_id = slice->run->row.channel_id;
+    slice->expand->u.expand.message_count++;
+    verdict->is_made = true;
+  } else if (shaped == NM_SHAPED_HELD) {
+    verdict->held = reason;
+  }
+}
+
+static void take_effects(struct nm_slice *slice, const struct row *row,
+                         const struct nm_effects *effects, const struct nm_shape *shape)
+{
+  struct verdict verdict = { NM_TEXT(""), false };
+  for (size_t i = 0; i < effects->count; i++) {
+    const struct nm_effect *effect = &effects->items[i];
+    if (effect->kind == NM_EFFECT_SEND) take_send(slice, shape, effect, &verdict);
+    else if (effect->kind == NM_EFFECT_HOLD) verdict.held = effect->reason;
+    else if (effect->kind != NM_EFFECT_DROP)
+      verdict.held = nm_arena_printf(arena_of(slice), "%s is not possible for a recipient of a run",
+                                     nm_effect_name(effect->kind));
+  }
+  if (effects->count == 0) verdict.held = NM_TEXT("the rules say nothing about this recipient");
+  if (verdict.is_made) return;
+  if (verdict.held.len > 0) hold_row(slice, row->number, verdict.held);
+  else slice->expand->u.expand.skipped++;
+}
+
+static json_t *profile_of(const struct nm_slice *slice, size_t at)
+{
+  const struct nm_store_profile *profile = &slice->profiles->u.profiles.profiles[at];
+  json_t *parsed = NULL;
+  if (profile->body.len == 0 || nm_json_parse(&parsed, profile->body, NULL)) return NULL;
+  return parsed;
+}
+
+static void run_rules(struct nm_slice *slice, size_t at)
+{
+  struct row *row = &slice->rows[at];
+  struct nm_error error = { 0 };
+  struct nm_effects effects = { 0 };
+  int64_t now_ms = nm_clock_wall_ms();
+  struct nm_rules_moment moment = { .now_ms = now_ms, .is_recipient = true };
+
+  if (row->trouble.len > 0) {
+    hold_row(slice, row->number, row->trouble);
+    return;
+  }
+  json_t *profile = profile_of(slice, at);
+  if (profile) json_object_set(row->recipient.event, "user", profile);
+  int rc = nm_rules_run(slice->run->generation->rules, row->recipient.event, &moment,
+                        arena_of(slice), &effects, &error);
+  if (rc == NM_ELIMIT) slice->overruns++;
+  if (rc) {
+    hold_row(slice, row->number, nm_text_from(error.text[0] ? error.text : nm_code_name(rc)));
+  } else {
+    struct nm_shape shape = shape_of(slice, row, now_ms, profile);
+    take_effects(slice, row, &effects, &shape);
+  }
+  json_decref(profile);
+  json_decref(row->recipient.event);
+  row->recipient.event = NULL;
+}
+
+/* ---- storing a slice ------------------------------------------------------------------------- */
+
+static void note_expanded(struct nm_running *run, const struct nm_store_expand *expand)
+{
+  struct nm_lane *lane = NULL;
+  run->row.cursor_page = expand->to_page;
+  run->row.cursor_row = expand->to_row;
+  run->row.made += (int64_t)expand->message_count;
+  run->row.repeated += expand->repeated;
+  run->row.skipped += expand->skipped;
+  for (size_t i = 0; i < expand->hold_count; i++) run->row.held += expand->holds[i].count;
+  run->waiting += (int64_t)expand->message_count;
+  nm_metric_add(NM_METRIC_MESSAGES_PLANNED, (int64_t)expand->message_count);
+  for (size_t i = 0; i < expand->message_count; i++) {
+    const struct nm_message *message = &expand->messages[i];
+    if (!lane || !nm_text_equal(lane->name, message->provider))
+      lane = nm_lane_find(run->book, message->provider);
+    nm_lane_message_made(lane, message);
+  }
+}
+
+static void note_end(struct nm_running *run)
+{
+  struct nm_log_ids ids = nm_run_ids(run);
+  run->row.state = NM_RUN_EXPANDED;
+  nm_log(NM_LOG_INFO, "engine", &ids,
+         "run of campaign %.*s is expanded: %lld messages, %lld held, %lld skipped, %lld repeated",
+         NM_TEXT_ARG(run->row.campaign), (long long)run->row.made, (long long)run->row.held,
+         (long long)run->row.skipped, (long long)run->row.repeated);
+  nm_seen_deinit(&run->seen);
+  nm_run_drop_page(run);
+  nm_runs_check_done(run);
+}
+
+static void on_expanded(struct nm_call *call)
+{
+  struct nm_running *run = call->data;
+  int rc = call->u.head.rc;
+  if (rc && nm_call_may_try_again(call)) {
+    nm_call_again(call);
+    return;
+  }
+  if (!nm_run_answered(run)) return; /* the run takes its slice along */
+  struct nm_log_ids ids = nm_run_ids(run);
+  bool is_end = call->u.expand.is_end;
+  if (!rc) {
+    note_expanded(run, &call->u.expand);
+    nm_run_drop_slice(run); /* and the call with it */
+    if (is_end) note_end(run);
+    nm_run_soon(run);
+    return;
+  }
+  if (rc == NM_ECONFLICT) nm_engine_resume(call->engine);
+  else
+    nm_log(NM_LOG_ERROR, "engine", &ids, "a slice could not be stored: %s",
+           call->u.head.error.text);
+  /* Nothing was written.  Who it is that came already is not known any more: it is rebuilt. */
+  nm_run_drop_slice(run);
+  nm_run_forget_seen(run);
+  nm_run_rest(run);
+}
+
+static void submit_slice(struct nm_slice *slice)
+{
+  struct nm_running *run = slice->run;
+  struct nm_store_expand *expand = &slice->expand->u.expand;
+  struct nm_hold_mark *holds =
+      nm_arena_alloc(arena_of(slice), (slice->mark_count + 1) * sizeof *holds);
+  expand->run_id = run->row.id;
+  expand->from_page = run->row.cursor_page;
+  expand->from_row = run->row.cursor_row;
+  expand->to_page = slice->is_page_end ? run->page_number + 1 : run->page_number;
+  expand->to_row = slice->is_page_end ? 0 : run->rows.number;
+  expand->is_end =
+      slice->is_page_end && run->row.is_fetched && expand->to_page >= run->row.pages_fetched;
+  for (size_t i = 0; i < slice->mark_count && holds; i++) {
+    holds[i].reason = slice->marks[i].reason;
+    holds[i].count = (int64_t)json_array_size(slice->marks[i].rows);
+    holds[i].rows = nm_json_text(arena_of(slice), slice->marks[i].rows);
+    if (!holds[i].rows.ptr) holds[i].rows = NM_TEXT("[]");
+  }
+  expand->holds = holds;
+  expand->hold_count = holds ? slice->mark_count : 0;
+  if (slice->is_page_end) nm_run_drop_page(run);
+  run->busy++;
+  nm_call_submit(slice->expand);
+}
+
+/* Rules over what is left of the slice, for as long as a turn allows. */
+static void work_on_slice(struct nm_slice *slice)
+{
+  struct nm_running *run = slice->run;
+  int64_t until_ns = nm_engine_turn_end_ns(nm_clock_mono_ns());
+  while (slice->next < slice->row_count) {
+    run_rules(slice, slice->next++);
+    if (slice->overruns >= OVERRUNS_MAX) {
+      nm_run_drop_slice(run);
+      nm_run_forget_seen(run);
+      nm_run_set(run, NM_RUN_HELD,
+                 NM_TEXT("the rules overran their limits for one recipient after another"));
+      return;
+    }
+    if (nm_clock_mono_ns() < until_ns) continue;
+    nm_run_soon(run);
+    return;
+  }
+  slice->is_ready = false;
+  submit_slice(slice);
+}
+
+/* ---- collecting a slice ---------------------------------------------------------------------- */
+
+static void on_profiles(struct nm_call *call)
+{
+  struct nm_running *run = call->data;
+  if (!nm_run_answered(run)) {
+    nm_call_destroy(call);
+    return;
+  }
+  if (call->u.head.rc) {
+    struct nm_log_ids ids = nm_run_ids(run);
+    nm_log(NM_LOG_ERROR, "engine", &ids, "profiles could not be read: %s", call->u.head.error.text);
+    nm_call_destroy(call);
+    nm_run_drop_slice(run);
+    nm_run_forget_seen(run);
+    nm_run_rest(run);
+    return;
+  }
+  run->slice->profiles = call;
+  run->slice->is_ready = true;
+  nm_run_soon(run);
+}
+
+static void load_profiles(struct nm_slice *slice)
+{
+  struct nm_running *run = slice->run;
+  struct nm_call *call = nm_call_create(run->book->engine, NM_STORE_PROFILES_LOAD,
+                                        PROFILES_ARENA_MAX_BYTES, on_profiles, run);
+  struct nm_store_profiles_load *load = &call->u.profiles;
+  load->tenant_id = run->book->tenant_id;
+  load->count = slice->row_count;
+  load->profiles = nm_call_alloc(call, slice->row_count * sizeof *load->profiles);
+  for (size_t i = 0; i < slice->row_count; i++)
+    load->profiles[i].ext_id = slice->rows[i].recipient.customer;
+  run->busy++;
+  nm_call_submit(call);
+}
+
+/* Reads one row; *is_new where it is somebody to look at. */
+static int read_row(struct nm_running *run, struct nm_text text, struct nm_arena *arena,
+                    struct row *row, bool *is_repeated)
+{
+  struct nm_error error = { 0 };
+  json_t *parsed = NULL;
+  *row = (struct row){ 0 };
+  *is_repeated = false;
+  int rc = nm_json_parse_any(&parsed, text, &error);
+  if (!rc)
+    rc = nm_optimove_read_row(parsed, run->book->tenant, run->row.campaign, run->row.channel_id,
+                              arena, &row->recipient, &error);
+  if (!rc && row->recipient.customer.len > 0) {
+    row->recipient.customer = nm_arena_copy(arena, row->recipient.customer);
+    if (!row->recipient.customer.ptr) rc = nm_fail(&error, NM_ENOMEM, "out of memory");
+  }
+  json_decref(parsed);
+  if (rc) {
+    row->trouble = nm_arena_printf(arena, "a recipient %s", error.text);
+    if (row->trouble.len == 0) row->trouble = NM_TEXT("a recipient cannot be read");
+    return NM_OK;
+  }
+  if (row->recipient.is_control_group) return NM_OK;
+  return nm_seen_add(&run->seen, row->recipient.customer, row->recipient.template_id, is_repeated);
+}
+
+static int add_row(struct nm_slice *slice, struct nm_text text)
+{
+  struct nm_running *run = slice->run;
+  struct row *row = &slice->rows[slice->row_count];
+  bool is_repeated;
+  int64_t number = run->rows.number - 1;
+  int rc = read_row(run, text, arena_of(slice), row, &is_repeated);
+  if (rc) return rc;
+  row->number = number;
+  if (row->trouble.len == 0 && (row->recipient.is_control_group || is_repeated)) {
+    if (is_repeated) slice->expand->u.expand.repeated++;
+    else slice->expand->u.expand.skipped++;
+    json_decref(row->recipient.event);
+    row->recipient.event = NULL;
+    return NM_OK;
+  }
+  slice->row_count++;
+  return NM_OK;
+}
+
+static void collect_slice(struct nm_running *run)
+{
+  int64_t until_ns = nm_engine_turn_end_ns(nm_clock_mono_ns());
+  struct nm_slice *slice = calloc(1, sizeof *slice);
+  nm_require(slice != NULL);
+  slice->run = run;
+  slice->expand = nm_call_create(run->book->engine, NM_STORE_EXPAND, SLICE_ARENA_MAX_BYTES,
+                                 on_expanded, run);
+  slice->rows = calloc(NM_RUN_SLICE_ROWS_MAX, sizeof *slice->rows);
+  nm_require(slice->rows != NULL);
+  run->slice = slice;
+  struct nm_text text;
+  while (slice->row_count < NM_RUN_SLICE_ROWS_MAX) {
+    if (!nm_rows_next(&run->rows, &text)) {
+      slice->is_page_end = true;
+      break;
+    }
+    nm_require(add_row(slice, text) == NM_OK);
+    if (nm_clock_mono_ns() >= until_ns) break;
+  }
+  if (slice->row_count > 0) load_profiles(slice);
+  else submit_slice(slice);
+}
+
+/* ---- pages
+ * ------------------------------------------------------------------------------------------------------
+ */
+
+static void on_page_loaded(struct nm_call *call)
+{
+  struct nm_running *run = call->data;
+  struct nm_store_page_load *load = &call->u.page_load;
+  if (!nm_run_answered(run)) {
+    nm_call_destroy(call);
+    return;
+  }
+  struct nm_log_ids ids = nm_run_ids(run);
+  run->is_loading = false;
+  int rc = call->u.head.rc;
+  if (!rc) rc = nm_rows_open(&run->rows, load->body);
+  if (rc) {
+    nm_log(NM_LOG_ERROR, "engine", &ids, "page %lld cannot be read: %s", (long long)load->number,
+           call->u.head.error.text[0] ? call->u.head.error.text : nm_code_name(rc));
+    nm_call_destroy(call);
+    nm_run_rest(run);
+    return;
+  }
+  run->page = call;
+  run->page_number = load->number;
+  run->page_due_ms = load->due_at_ms;
+  nm_run_soon(run);
+}
+
+static void load_page(struct nm_running *run, int64_t number)
+{
+  struct nm_call *call = nm_call_create(run->book->engine, NM_STORE_PAGE_LOAD, PAGE_ARENA_MAX_BYTES,
+                                        on_page_loaded, run);
+  call->u.page_load.run_id = run->row.id;
+  call->u.page_load.number = number;
+  run->is_loading = true;
+  run->busy++;
+  nm_call_submit(call);
+}
+
+/* Who came before the cursor, a turn at a time; afterwards the cursor's page stands at the cursor.
+ */
+static void rebuild(struct nm_running *run)
+{
+  int64_t until_ns = nm_engine_turn_end_ns(nm_clock_mono_ns());
+  struct nm_text text;
+  if (run->rebuilt_page == run->row.cursor_page && run->row.cursor_row == 0) {
+    run->is_rebuilt = true;
+    nm_run_drop_page(run);
+    nm_run_soon(run);
+    return;
+  }
+  if (!run->page) {
+    load_page(run, run->rebuilt_page);
+    return;
+  }
+  struct nm_arena *arena = nm_arena_create(SLICE_ARENA_MAX_BYTES);
+  nm_require(arena != NULL);
+  bool is_cursor_page = run->page_number == run->row.cursor_page;
+  while (nm_clock_mono_ns() < until_ns) {
+    if (is_cursor_page && run->rows.number >= run->row.cursor_row) {
+      run->is_rebuilt = true;
+      break;
+    }
+    if (!nm_rows_next(&run->rows, &text)) {
+      run->rebuilt_page++;
+      nm_run_drop_page(run);
+      break;
+    }
+    struct row row;
+    bool is_repeated;
+    nm_require(read_row(run, text, arena, &row, &is_repeated) == NM_OK);
+    json_decref(row.recipient.event);
+  }
+  nm_arena_destroy(arena);
+  nm_run_soon(run);
+}
+
+void nm_run_forget_seen(struct nm_running *run)
+{
+  nm_seen_deinit(&run->seen);
+  nm_seen_init(&run->seen);
+  nm_run_drop_page(run);
+  run->rebuilt_page = 0;
+  run->is_rebuilt = run->row.cursor_page == 0 && run->row.cursor_row == 0;
+}
+
+/* All pages are expanded, and the end was not known when the last of them was. */
+static void submit_end(struct nm_running *run)
+{
+  struct nm_slice *slice = calloc(1, sizeof *slice);
+  nm_require(slice != NULL);
+  slice->run = run;
+  slice->expand = nm_call_create(run->book->engine, NM_STORE_EXPAND, 4096, on_expanded, run);
+  struct nm_store_expand *expand = &slice->expand->u.expand;
+  expand->run_id = run->row.id;
+  expand->from_page = expand->to_page = run->row.cursor_page;
+  expand->from_row = expand->to_row = run->row.cursor_row;
+  expand->is_end = true;
+  run->slice = slice;
+  run->busy++;
+  nm_call_submit(slice->expand);
+}
+
+/* True where the page's hour has not come: it goes back to the store until then. */
+static bool is_parked(struct nm_running *run)
+{
+  if (run->page_due_ms <= nm_clock_wall_ms()) return false;
+  nm_alarm_due(&run->alarm, run->page_due_ms);
+  return true;
+}
+
+void nm_run_expand(struct nm_running *run)
+{
+  if (!run->generation || run->is_loading) return;
+  if (run->slice) {
+    if (run->slice->is_ready) work_on_slice(run->slice);
+    return;
+  }
+  if (!run->is_rebuilt) {
+    rebuild(run);
+    return;
+  }
+  if (run->row.cursor_page >= run->row.pages_fetched) {
+    if (run->row.is_fetched) submit_end(run);
+    return;
+  }
+  if (!nm_run_has_room(run)) return;
+  if (!run->page) {
+    if (run->parked_page == run->row.cursor_page && is_parked(run)) return;
+    if (!nm_run_pause_inactive(run)) load_page(run, run->row.cursor_page);
+    return;
+  }
+  if (is_parked(run)) {
+    run->parked_page = run->page_number;
+    nm_run_drop_page(run);
+    return;
+  }
+  if (run->page_number != run->row.cursor_page ||
+      !nm_rows_skip_to(&run->rows, run->row.cursor_row)) {
+    nm_run_drop_page(run);
+    nm_run_soon(run);
+    return;
+  }
+  collect_slice(run);
+}

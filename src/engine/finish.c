@@ -1,0 +1,158 @@
+/* finish.c - outcomes are gathered and stored together, one request a turn of the loop. */
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "engine/lanes.h"
+#include "engine/runs.h"
+
+enum {
+  ITEMS_FIRST = 32,
+  ITEMS_MAX = 1024,
+  REQUESTS_MAX = 8, /* at the store; beyond them more is gathered */
+  ARENA_MAX_BYTES = ITEMS_MAX * (NM_ERROR_TEXT_MAX_BYTES + 32),
+};
+
+struct batch {
+  struct nm_finish *items;
+  struct nm_lane **lanes;
+  size_t count, capacity;
+};
+
+struct nm_finisher {
+  struct nm_engine *engine;
+  struct nm_job job;
+  struct nm_call *gathering; /* its data is a struct batch */
+  struct nm_call *first_full, *last_full;
+  size_t at_store;
+};
+
+static void destroy_batch(struct nm_call *call)
+{
+  struct batch *batch = call->data;
+  free(batch->items);
+  free(batch->lanes);
+  free(batch);
+  nm_call_destroy(call);
+}
+
+static void note_item(struct nm_lane *lane, const struct nm_finish *item)
+{
+  if (item->state == NM_MESSAGE_WAITING)
+    nm_lane_due(lane, item->due_at_ms > 0 ? item->due_at_ms : nm_clock_wall_ms());
+  else if (item->run_id != 0)
+    nm_runs_message_ended(lane->book, item->run_id, item->state);
+}
+
+static void on_finished(struct nm_call *call)
+{
+  struct nm_finisher *finisher = call->engine->finisher;
+  struct batch *batch = call->data;
+  if (call->u.head.rc && nm_call_may_try_again(call)) {
+    nm_log(NM_LOG_WARN, "engine", NULL, "%zu outcomes wait for the store: %s", batch->count,
+           call->u.head.error.text);
+    nm_call_again(call);
+    return;
+  }
+  finisher->at_store--;
+  if (call->u.head.rc)
+    nm_log(NM_LOG_ERROR, "engine", NULL,
+           "%zu outcomes could not be stored; their messages go again after a restart: %s",
+           batch->count, call->u.head.error.text);
+  for (size_t i = 0; i < batch->count && !call->u.head.rc; i++)
+    note_item(batch->lanes[i], &batch->items[i]);
+  destroy_batch(call);
+  nm_engine_soon(finisher->engine, &finisher->job);
+}
+
+static void submit(struct nm_finisher *finisher, struct nm_call *call)
+{
+  struct batch *batch = call->data;
+  call->u.finish.items = batch->items;
+  call->u.finish.count = batch->count;
+  finisher->at_store++;
+  nm_call_submit(call);
+}
+
+static void on_turn(void *data)
+{
+  struct nm_finisher *finisher = data;
+  while (finisher->first_full && finisher->at_store < REQUESTS_MAX) {
+    struct nm_call *call = finisher->first_full;
+    finisher->first_full = call->next;
+    if (!call->next) finisher->last_full = NULL;
+    submit(finisher, call);
+  }
+  if (finisher->gathering && finisher->at_store < REQUESTS_MAX) {
+    struct nm_call *call = finisher->gathering;
+    finisher->gathering = NULL;
+    submit(finisher, call);
+  }
+}
+
+static void begin_batch(struct nm_finisher *finisher)
+{
+  struct batch *batch = calloc(1, sizeof *batch);
+  nm_require(batch != NULL);
+  finisher->gathering =
+      nm_call_create(finisher->engine, NM_STORE_FINISH, ARENA_MAX_BYTES, on_finished, batch);
+}
+
+static void make_room(struct batch *batch)
+{
+  if (batch->count < batch->capacity) return;
+  size_t capacity = batch->capacity ? batch->capacity * 2 : ITEMS_FIRST;
+  struct nm_finish *items = realloc(batch->items, capacity * sizeof *items);
+  nm_require(items != NULL);
+  batch->items = items;
+  struct nm_lane **lanes = realloc(batch->lanes, capacity * sizeof *lanes);
+  nm_require(lanes != NULL);
+  batch->lanes = lanes;
+  batch->capacity = capacity;
+}
+
+static void close_batch(struct nm_finisher *finisher)
+{
+  struct nm_call *call = finisher->gathering;
+  finisher->gathering = NULL;
+  call->next = NULL;
+  if (finisher->last_full) finisher->last_full->next = call;
+  else finisher->first_full = call;
+  finisher->last_full = call;
+}
+
+void nm_finisher_add(struct nm_lane *lane, const struct nm_finish *item)
+{
+  struct nm_finisher *finisher = lane->book->engine->finisher;
+  if (!finisher->gathering) begin_batch(finisher);
+  struct batch *batch = finisher->gathering->data;
+  make_room(batch);
+  struct nm_finish *copy = &batch->items[batch->count];
+  *copy = *item;
+  if (item->reason.len > 0)
+    copy->reason = nm_arena_copy(finisher->gathering->u.head.arena, item->reason);
+  batch->lanes[batch->count++] = lane;
+  if (batch->count == ITEMS_MAX) close_batch(finisher);
+  nm_engine_soon(finisher->engine, &finisher->job);
+}
+
+void nm_finisher_open(struct nm_engine *engine)
+{
+  struct nm_finisher *finisher = calloc(1, sizeof *finisher);
+  nm_require(finisher != NULL);
+  finisher->engine = engine;
+  finisher->job = (struct nm_job){ .run = on_turn, .data = finisher };
+  engine->finisher = finisher;
+}
+
+bool nm_finisher_is_idle(const struct nm_engine *engine)
+{
+  const struct nm_finisher *finisher = engine->finisher;
+  return !finisher->gathering && !finisher->first_full && finisher->at_store == 0;
+}
+
+void nm_finisher_close(struct nm_engine *engine)
+{
+  free(engine->finisher);
+  engine->finisher = NULL;
+}

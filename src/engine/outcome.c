@@ -1,0 +1,103 @@
+/* outcome.c - what an outcome means for its lane, its host and its message. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "engine/lanes.h"
+#include "engine/settle.h"
+
+static void throttle(struct nm_lane *lane, const struct nm_outcome *outcome)
+{
+  if (outcome->scope == NM_SCOPE_MESSAGE || nm_lane_pause_left_ms(lane) > 0) return;
+  lane->pauses++;
+  int64_t wait_ms = outcome->retry_after_ms >= 0
+                        ? outcome->retry_after_ms
+                        : nm_backoff_ceiling_ms(&nm_backoff_pause, lane->pauses);
+  nm_lane_pause(lane, wait_ms < NM_RETRY_AFTER_MAX_MS ? wait_ms : NM_RETRY_AFTER_MAX_MS,
+                outcome->reason);
+}
+
+static void stop_for_key(struct nm_lane *lane, const struct nm_outcome *outcome)
+{
+  struct nm_log_ids ids = nm_book_ids(lane->book);
+  if (!lane->is_denied)
+    nm_log(NM_LOG_ERROR, "engine", &ids, "provider %.*s refuses our key, its messages wait: %.*s",
+           NM_TEXT_ARG(lane->name), NM_TEXT_ARG(outcome->reason));
+  lane->is_denied = true;
+  if (nm_lane_pause_left_ms(lane) == 0) nm_lane_pause(lane, NM_LANE_AUTH_PAUSE_MS, outcome->reason);
+}
+
+static void note_lane(struct nm_dispatch *dispatch, const struct nm_outcome *outcome)
+{
+  struct nm_lane *lane = dispatch->lane;
+  if (outcome->kind == NM_OUTCOME_RETRY && outcome->is_unreachable)
+    dispatch->was_unreachable = true;
+  else if (outcome->kind != NM_OUTCOME_UNKNOWN) dispatch->was_reached = true;
+
+  if (dispatch->outlet != lane->outlet) return; /* an answer to settings of before */
+  if (outcome->kind == NM_OUTCOME_THROTTLED) throttle(lane, outcome);
+  if (outcome->kind == NM_OUTCOME_AUTH) stop_for_key(lane, outcome);
+  if (outcome->kind == NM_OUTCOME_DELIVERED || outcome->kind == NM_OUTCOME_ACCEPTED) {
+    lane->pauses = 0;
+    lane->is_denied = false;
+    if (nm_lane_pause_left_ms(lane) == 0) lane->reason[0] = '\0';
+  }
+}
+
+/* How long the lane rests anyway. */
+static int64_t rest_ms(const struct nm_lane *lane, const struct nm_outcome *outcome)
+{
+  if (outcome->kind == NM_OUTCOME_RETRY) {
+    int64_t left_ms = lane->host->breaker.open_until_ms - nm_clock_mono_ms();
+    return left_ms > 0 ? left_ms : 0;
+  }
+  return outcome->scope == NM_SCOPE_MESSAGE && outcome->kind == NM_OUTCOME_THROTTLED
+             ? 0
+             : nm_lane_pause_left_ms(lane);
+}
+
+static void log_end(const struct nm_lane *lane, const struct nm_message *message,
+                    const struct nm_finish *end)
+{
+  struct nm_log_ids ids = nm_book_ids(lane->book);
+  ids.event = message->event_id;
+  ids.run = message->run_id;
+  ids.message = message->id;
+  enum nm_log_level level = end->state == NM_MESSAGE_DEAD || end->state == NM_MESSAGE_HELD
+                                ? NM_LOG_INFO
+                                : NM_LOG_DEBUG;
+  if (end->state == NM_MESSAGE_DEAD) nm_metric_add(NM_METRIC_MESSAGES_DEAD, 1);
+  nm_log(level, "engine", &ids, "%s by %.*s: %s%s%.*s", nm_outcome_name(end->outcome),
+         NM_TEXT_ARG(lane->name), nm_message_state_name(end->state),
+         end->reason.len > 0 ? ", " : "", NM_TEXT_ARG(end->reason));
+}
+
+void nm_dispatch_outcome(struct nm_dispatch *dispatch, struct nm_item *item,
+                         const struct nm_outcome *outcome)
+{
+  struct nm_lane *lane = dispatch->lane;
+  struct nm_finish end = { .started_at_ms = dispatch->started_at_ms };
+
+  nm_metric_add((enum nm_metric)((int)NM_METRIC_OUTCOME_DELIVERED + (int)outcome->kind), 1);
+  note_lane(dispatch, outcome);
+  end.ended_at_ms = nm_clock_wall_ms();
+  struct nm_settling how = { .schedule = &nm_backoff_messages,
+                             .hold_unknown = lane->settings && lane->settings->hold_unknown,
+                             .lane_pause_ms = rest_ms(lane, outcome),
+                             .now_ms = end.ended_at_ms,
+                             .random = nm_engine_random(lane->book->engine) };
+  nm_settle(item->message, outcome, &how, &end);
+  if (end.reason.len > NM_ERROR_TEXT_MAX_BYTES) end.reason.len = NM_ERROR_TEXT_MAX_BYTES;
+  log_end(lane, item->message, &end);
+  nm_finisher_add(lane, &end);
+  nm_item_done(lane, item);
+}
+
+void nm_item_finish(struct nm_lane *lane, struct nm_item *item, enum nm_message_state state,
+                    int64_t due_at_ms, struct nm_text reason)
+{
+  const struct nm_message *message = item->message;
+  nm_finisher_add(lane, &(struct nm_finish){ .message_id = message->id, .run_id = message->run_id,
+                                             .state = state, .due_at_ms = due_at_ms,
+                                             .attempts = message->attempts, .reason = reason });
+  nm_item_done(lane, item);
+}

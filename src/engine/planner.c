@@ -1,0 +1,516 @@
+#include "engine/planner.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "engine/callbacks.h"
+#include "engine/lanes.h"
+#include "engine/runs.h"
+#include "engine/shape.h"
+
+enum {
+  TAKE_ARENA_MAX_BYTES = 64 * 1024 * 1024,
+  PROFILES_ARENA_MAX_BYTES = 64 * 1024 * 1024,
+  PLANS_MAX = 4,        /* batches at the store; beyond them no more is taken */
+  TAKE_FAILED_WAIT_MS = 1000,
+  PROFILE_LOST_WAIT_MS = 5000,
+};
+
+struct batch;
+
+struct nm_planner {
+  struct nm_engine *engine;
+  struct nm_job job;
+  struct nm_alarm alarm;
+  bool is_wanted;       /* there may be more to take */
+  bool is_taking;
+  struct batch *current; /* the one whose rules run, or whose profiles come */
+  size_t plans_open;
+  size_t take_max;
+};
+
+/* One event on its way. */
+struct slot {
+  struct nm_event *event;
+  struct nm_book *book;
+  struct nm_store_profile *profile; /* NULL = none asked for */
+  struct nm_fence *fence;           /* of a 4, until the store has it */
+  int callback_rc;
+  bool is_profile_lost;             /* it could not be read now */
+  bool was_held;                    /* instead of a plan that the store did not take */
+};
+
+/* What one take gave. */
+struct batch {
+  struct nm_planner *planner;
+  struct nm_call *take; /* its arena holds the events and what is made of them */
+  struct slot *slots;
+  struct nm_plan *plans;
+  size_t count, cancels; /* the first `cancels` are 4s */
+  size_t next;           /* whose turn it is */
+  size_t loads;          /* profiles and callbacks that are to come */
+  struct nm_call **profiles;
+  size_t profile_calls;
+  size_t plans_open;
+  bool is_planned;       /* nothing is left but the store's answers */
+};
+
+static struct nm_arena *arena_of(const struct batch *batch)
+{
+  return batch->take->u.head.arena;
+}
+
+static void free_if_done(struct batch *batch)
+{
+  if (!batch->is_planned || batch->plans_open > 0) return;
+  for (size_t i = 0; i < batch->profile_calls; i++) nm_call_destroy(batch->profiles[i]);
+  free(batch->profiles);
+  nm_call_destroy(batch->take);
+  free(batch->slots);
+  free(batch);
+}
+
+/* ---- after the plan is stored ---------------------------------------------------------------- */
+
+static struct nm_log_ids slot_ids(const struct slot *slot)
+{
+  struct nm_log_ids ids = { .event = slot->event->id };
+  if (slot->book) ids.tenant = slot->book->tenant->name;
+  return ids;
+}
+
+static const char *const state_names[] = {
+  "new", "delayed", "planned", "held", "dropped", "skipped"
+};
+
+static void note_run(struct slot *slot, const struct nm_run *row)
+{
+  struct nm_book *book = slot->book;
+  struct nm_log_ids ids = slot_ids(slot);
+  ids.run = row->id;
+  nm_log(NM_LOG_INFO, "engine", &ids, "run of campaign %.*s on channel %" PRId64 " is %s%s%.*s",
+         NM_TEXT_ARG(row->campaign), row->channel_id, nm_run_state_name(row->state),
+         row->reason.len > 0 ? ": " : "", NM_TEXT_ARG(row->reason));
+  if (row->state == NM_RUN_CANCELLED) return;
+  struct nm_generation *active = book->active;
+  nm_run_add(book, row, active && active->id == row->generation_id ? active : NULL);
+}
+
+static void note_cancel(struct slot *slot, const struct nm_cancel *cancel)
+{
+  struct nm_book *book = slot->book;
+  struct nm_log_ids ids = slot_ids(slot);
+  for (size_t i = 0; i < cancel->run_count; i++) {
+    struct nm_running *run = nm_run_find(book, cancel->run_ids[i]);
+    if (run) nm_run_over(run);
+  }
+  nm_metric_add(NM_METRIC_MESSAGES_STOPPED, cancel->stopped);
+  nm_log(NM_LOG_INFO, "engine", &ids,
+         "campaign %.*s is fenced: %zu runs, %" PRId64 " messages stopped, %zu in flight",
+         NM_TEXT_ARG(cancel->campaign), cancel->run_count, cancel->stopped, cancel->in_flight);
+  if (slot->fence) nm_book_fence_done(book, slot->fence, false);
+  slot->fence = NULL;
+}
+
+static void note_plan(struct slot *slot, const struct nm_plan *plan)
+{
+  struct nm_log_ids ids = slot_ids(slot);
+  struct nm_lane *lane = NULL;
+  nm_log(NM_LOG_INFO, "engine", &ids, "event is %s: %zu messages, %zu updates%s%.*s",
+         state_names[plan->state], plan->message_count, plan->update_count,
+         plan->reason.len > 0 ? ", " : "", NM_TEXT_ARG(plan->reason));
+  if (plan->state == NM_EVENT_HELD) nm_metric_add(NM_METRIC_EVENTS_HELD, 1);
+  if (plan->state == NM_EVENT_DELAYED)
+    nm_alarm_due(&slot->book->engine->planner->alarm, plan->due_at_ms);
+  nm_metric_add(NM_METRIC_MESSAGES_PLANNED, (int64_t)plan->message_count);
+  if (plan->cancel) note_cancel(slot, plan->cancel);
+  if (plan->run) note_run(slot, plan->run);
+  for (size_t i = 0; i < plan->message_count; i++) {
+    const struct nm_message *message = &plan->messages[i];
+    if (message->state == NM_MESSAGE_STOPPED) nm_metric_add(NM_METRIC_MESSAGES_STOPPED, 1);
+    if (!lane || !nm_text_equal(lane->name, message->provider))
+      lane = nm_lane_find(slot->book, message->provider);
+    nm_lane_message_made(lane, message);
+  }
+  if (plan->update_count > 0) nm_updates_poke(&slot->book->updates);
+}
+
+/* ---- storing plans --------------------------------------------------------------------------- */
+
+static void submit_plans(struct batch *batch, size_t first, size_t count);
+
+/* One plan that the store does not take: the event is held instead, so that it is never lost from
+ * sight. */
+static void hold_instead(struct batch *batch, size_t at, const char *why)
+{
+  struct nm_plan *plan = &batch->plans[at];
+  struct nm_log_ids ids = slot_ids(&batch->slots[at]);
+  batch->slots[at].was_held = true;
+  nm_log(NM_LOG_ERROR, "engine", &ids, "the plan could not be stored, the event is held: %s", why);
+  struct nm_text reason = nm_arena_printf(arena_of(batch), "its plan could not be stored: %s", why);
+  *plan = (struct nm_plan){ .event_id = plan->event_id, .tenant_id = plan->tenant_id,
+                            .state = NM_EVENT_HELD,
+                            .reason = reason.ptr ? reason : NM_TEXT("its plan could not be stored"),
+                            .generation_id = plan->generation_id };
+}
+
+static void give_up(struct batch *batch, size_t first, size_t count, const char *why)
+{
+  for (size_t i = first; i < first + count; i++) {
+    struct slot *slot = &batch->slots[i];
+    struct nm_log_ids ids = slot_ids(slot);
+    nm_log(NM_LOG_ERROR, "engine", &ids, "event stays unplanned until restart: %s", why);
+    /* Nothing that the cancel covers goes out meanwhile. */
+    if (slot->fence) nm_book_fence_done(slot->book, slot->fence, true);
+  }
+}
+
+static void on_planned(struct nm_call *call)
+{
+  struct batch *batch = call->data;
+  struct nm_planner *planner = batch->planner;
+  size_t first = (size_t)(call->u.plan.plans - batch->plans), count = call->u.plan.count;
+  int rc = call->u.head.rc;
+  if (rc && nm_call_may_try_again(call)) {
+    nm_call_again(call);
+    return;
+  }
+  batch->plans_open--;
+  planner->plans_open--;
+  if (!rc) {
+    for (size_t i = first; i < first + count; i++) note_plan(&batch->slots[i], &batch->plans[i]);
+  } else if (rc == NM_EIO || rc == NM_ECLOSED) {
+    give_up(batch, first, count, call->u.head.error.text);
+  } else if (count > 1) {
+    for (size_t i = first; i < first + count; i++) submit_plans(batch, i, 1);
+  } else if (!batch->slots[first].was_held) {
+    hold_instead(batch, first, call->u.head.error.text);
+    submit_plans(batch, first, 1);
+  } else {
+    give_up(batch, first, count, call->u.head.error.text);
+  }
+  nm_call_destroy(call);
+  if (nm_engine_is_running(planner->engine)) nm_engine_soon(planner->engine, &planner->job);
+  free_if_done(batch);
+}
+
+static void submit_plans(struct batch *batch, size_t first, size_t count)
+{
+  if (count == 0) return;
+  struct nm_call *call = nm_call_create(batch->planner->engine, NM_STORE_PLAN, 16 * 1024 * 1024,
+                                        on_planned, batch);
+  call->u.plan.plans = batch->plans + first;
+  call->u.plan.count = count;
+  batch->plans_open++;
+  batch->planner->plans_open++;
+  nm_call_submit(call);
+}
+
+/* ---- rules over one event -------------------------------------------------------------------- */
+
+static void fence_cancel(struct slot *slot, struct nm_cancel *cancel)
+{
+  struct nm_fence fence = { .campaign = cancel->campaign, .channel_id = cancel->channel_id,
+                            .stamp_ms = cancel->stamp_ms, .arrived_at_ms = cancel->arrived_at_ms };
+  slot->fence = nm_book_fence(slot->book, &fence, &cancel->in_flight);
+}
+
+static void plan_callback(struct batch *batch, struct slot *slot, struct nm_plan *plan)
+{
+  *plan = (struct nm_plan){ .event_id = slot->event->id, .tenant_id = slot->event->tenant_id,
+                            .state = NM_EVENT_PLANNED };
+  if (!slot->callback_rc) return;
+  plan->state = NM_EVENT_DROPPED;
+  plan->reason = nm_arena_printf(arena_of(batch), "no update batch %.*s waits for an answer",
+                                 NM_TEXT_ARG(slot->event->name));
+  struct nm_log_ids ids = slot_ids(slot);
+  nm_log(NM_LOG_WARN, "engine", &ids, "%.*s", NM_TEXT_ARG(plan->reason));
+}
+
+static void plan_slot(struct batch *batch, size_t at)
+{
+  struct slot *slot = &batch->slots[at];
+  struct nm_plan *plan = &batch->plans[at];
+  json_t *profile = NULL;
+  if (!slot->book) {
+    *plan = (struct nm_plan){ .event_id = slot->event->id,
+                              .tenant_id = slot->event->tenant_id,
+                              .state = NM_EVENT_HELD,
+                              .reason = NM_TEXT("its tenant does not exist") };
+    return;
+  }
+  if (slot->event->kind == NM_EVENT_CALLBACK) {
+    plan_callback(batch, slot, plan);
+    return;
+  }
+  if (slot->is_profile_lost) {
+    *plan = (struct nm_plan){ .event_id = slot->event->id,
+                              .tenant_id = slot->event->tenant_id,
+                              .state = NM_EVENT_DELAYED,
+                              .reason = NM_TEXT("its profile could not be read"),
+                              .due_at_ms = nm_clock_wall_ms() + PROFILE_LOST_WAIT_MS };
+    return;
+  }
+  if (slot->profile && slot->profile->body.len > 0 &&
+      nm_json_parse(&profile, slot->profile->body, NULL))
+    profile = NULL;
+  nm_shape_plan(slot->book, slot->event, profile, nm_clock_wall_ms(), arena_of(batch), plan, NULL);
+  json_decref(profile);
+  if (plan->cancel) fence_cancel(slot, plan->cancel);
+}
+
+/* Rules over what is left of the batch, for as long as a turn allows. */
+static void work_on_batch(struct nm_planner *planner)
+{
+  struct batch *batch = planner->current;
+  int64_t until_ns = nm_engine_turn_end_ns(nm_clock_mono_ns());
+  while (batch->next < batch->count) {
+    plan_slot(batch, batch->next++);
+    if (nm_clock_mono_ns() < until_ns) continue;
+    nm_engine_soon(planner->engine, &planner->job);
+    return;
+  }
+  planner->current = NULL;
+  submit_plans(batch, batch->cancels, batch->count - batch->cancels);
+  batch->is_planned = true;
+  free_if_done(batch);
+}
+
+/* ---- profiles and callbacks of a batch ------------------------------------------------------- */
+
+static void loaded(struct batch *batch)
+{
+  if (--batch->loads == 0) nm_engine_soon(batch->planner->engine, &batch->planner->job);
+}
+
+static void on_profiles(struct nm_call *call)
+{
+  struct batch *batch = call->data;
+  if (call->u.head.rc && nm_call_may_try_again(call)) {
+    nm_call_again(call);
+    return;
+  }
+  if (call->u.head.rc) {
+    /* A profile that cannot be read now is not an empty one: these events wait. */
+    nm_log(NM_LOG_ERROR, "engine", NULL, "profiles could not be read: %s", call->u.head.error.text);
+    const struct nm_store_profile *first = call->u.profiles.profiles;
+    for (size_t i = 0; i < batch->count; i++) {
+      struct slot *slot = &batch->slots[i];
+      if (slot->profile >= first && slot->profile < first + call->u.profiles.count)
+        slot->is_profile_lost = true;
+    }
+  }
+  batch->profiles[batch->profile_calls++] = call;
+  loaded(batch);
+}
+
+static bool wants_profile(const struct slot *slot, const struct nm_book *book)
+{
+  return slot->book == book && slot->event->kind != NM_EVENT_CALLBACK &&
+         slot->event->customer.len > 0;
+}
+
+static void load_profiles(struct batch *batch, struct nm_book *book)
+{
+  size_t wanted = 0;
+  for (size_t i = batch->cancels; i < batch->count; i++)
+    if (wants_profile(&batch->slots[i], book)) wanted++;
+  if (wanted == 0) return;
+  struct nm_call *call = nm_call_create(batch->planner->engine, NM_STORE_PROFILES_LOAD,
+                                        PROFILES_ARENA_MAX_BYTES, on_profiles, batch);
+  struct nm_store_profiles_load *load = &call->u.profiles;
+  load->tenant_id = book->tenant_id;
+  load->profiles = nm_call_alloc(call, wanted * sizeof *load->profiles);
+  for (size_t i = batch->cancels; i < batch->count; i++) {
+    struct slot *slot = &batch->slots[i];
+    if (!wants_profile(slot, book)) continue;
+    slot->profile = &load->profiles[load->count++];
+    slot->profile->ext_id = slot->event->customer;
+  }
+  batch->loads++;
+  nm_call_submit(call);
+}
+
+struct calling_back {
+  struct batch *batch;
+  struct slot *slot;
+};
+
+static void on_called_back(void *data, int rc)
+{
+  struct calling_back *calling = data;
+  struct batch *batch = calling->batch;
+  calling->slot->callback_rc = rc;
+  free(calling);
+  loaded(batch);
+}
+
+static void start_callback(struct batch *batch, struct slot *slot)
+{
+  struct calling_back *calling = malloc(sizeof *calling);
+  nm_require(calling != NULL);
+  *calling = (struct calling_back){ batch, slot };
+  batch->loads++;
+  nm_callback_apply(slot->book, slot->event, on_called_back, calling);
+}
+
+/* One query for each tenant that the batch names. */
+static void load(struct batch *batch)
+{
+  batch->loads = 1; /* this function's own, so that nothing ends early */
+  batch->profiles = calloc(batch->count + 1, sizeof *batch->profiles);
+  nm_require(batch->profiles != NULL);
+  for (size_t i = batch->cancels; i < batch->count; i++) {
+    struct slot *slot = &batch->slots[i];
+    bool is_first = slot->book != NULL;
+    for (size_t j = batch->cancels; j < i && is_first; j++)
+      if (batch->slots[j].book == slot->book) is_first = false;
+    if (is_first) load_profiles(batch, slot->book);
+    if (slot->book && slot->event->kind == NM_EVENT_CALLBACK) start_callback(batch, slot);
+  }
+  loaded(batch);
+}
+
+/* ---- taking
+ * --------------------------------------------------------------------------------------------------------
+ */
+
+static bool is_cancel(const struct nm_event *event)
+{
+  return event->kind == NM_EVENT_CAMPAIGN && event->type == NM_EVENT_TYPE_CANCEL;
+}
+
+/* 4s first, whatever else came with them: their fences stand before any rule of another runs. */
+static void plan_cancels(struct batch *batch)
+{
+  while (batch->cancels < batch->count && is_cancel(batch->slots[batch->cancels].event))
+    plan_slot(batch, batch->cancels++);
+  batch->next = batch->cancels;
+  submit_plans(batch, 0, batch->cancels);
+}
+
+static void begin_batch(struct nm_planner *planner, struct nm_call *take)
+{
+  struct batch *batch = calloc(1, sizeof *batch);
+  nm_require(batch != NULL);
+  batch->planner = planner;
+  batch->take = take;
+  batch->count = take->u.take.count;
+  batch->slots = calloc(1, batch->count * (sizeof *batch->slots + sizeof *batch->plans));
+  nm_require(batch->slots != NULL);
+  batch->plans = (struct nm_plan *)(void *)(batch->slots + batch->count);
+  for (size_t i = 0; i < batch->count; i++) {
+    struct slot *slot = &batch->slots[i];
+    slot->event = &take->u.take.events[i];
+    slot->book = nm_book_find(planner->engine, slot->event->tenant_id);
+    if (slot->book && (i == 0 || slot->book != batch->slots[i - 1].book))
+      nm_book_refresh(slot->book);
+  }
+  planner->current = batch;
+  plan_cancels(batch);
+  load(batch);
+}
+
+/* Lanes may send once no 4 waits that came before. */
+static void note_cleared(struct nm_planner *planner, const struct nm_store_take *take)
+{
+  struct nm_engine *engine = planner->engine;
+  if (engine->is_cleared || (take->count > 0 && is_cancel(&take->events[take->count - 1]))) return;
+  engine->is_cleared = true;
+  for (size_t i = 0; i < engine->book_count; i++)
+    for (struct nm_lane *lane = engine->books[i]->lanes; lane; lane = nm_lane_next(lane))
+      nm_engine_soon(engine, &lane->job);
+}
+
+static void take_failed(struct nm_planner *planner, struct nm_call *call)
+{
+  nm_log(NM_LOG_ERROR, "engine", NULL, "events could not be taken: %s", call->u.head.error.text);
+  if (call->u.head.rc == NM_ENOMEM && planner->take_max > 1) planner->take_max /= 2;
+  nm_call_destroy(call);
+  planner->is_wanted = true;
+  nm_alarm_within(&planner->alarm, TAKE_FAILED_WAIT_MS);
+}
+
+static void on_taken(struct nm_call *call)
+{
+  struct nm_planner *planner = call->data;
+  struct nm_store_take *take = &call->u.take;
+  planner->is_taking = false;
+  if (!nm_engine_is_running(planner->engine)) {
+    nm_call_destroy(call);
+    return;
+  }
+  if (call->u.head.rc) {
+    take_failed(planner, call);
+    return;
+  }
+  if (take->count > 0) planner->is_wanted = true;
+  if (take->next_due_ms > 0) nm_alarm_due(&planner->alarm, take->next_due_ms);
+  if (take->count > 0) begin_batch(planner, call);
+  note_cleared(planner, take);
+  if (take->count == 0) nm_call_destroy(call);
+}
+
+static void take(struct nm_planner *planner)
+{
+  struct nm_call *call =
+      nm_call_create(planner->engine, NM_STORE_TAKE, TAKE_ARENA_MAX_BYTES, on_taken, planner);
+  call->u.take.now_ms = nm_clock_wall_ms();
+  call->u.take.max = planner->take_max;
+  planner->is_taking = true;
+  planner->is_wanted = false;
+  nm_call_submit(call);
+}
+
+static void on_turn(void *data)
+{
+  struct nm_planner *planner = data;
+  if (!nm_engine_is_running(planner->engine)) return;
+  if (planner->current) {
+    if (planner->current->loads == 0) work_on_batch(planner);
+    if (planner->current) return;
+  }
+  if (planner->is_wanted && !planner->is_taking && planner->plans_open < PLANS_MAX) take(planner);
+}
+
+static void on_alarm(void *data)
+{
+  struct nm_planner *planner = data;
+  nm_planner_wake(planner->engine);
+}
+
+void nm_planner_wake(struct nm_engine *engine)
+{
+  engine->planner->is_wanted = true;
+  nm_engine_soon(engine, &engine->planner->job);
+}
+
+void nm_planner_open(struct nm_engine *engine)
+{
+  struct nm_planner *planner = calloc(1, sizeof *planner);
+  nm_require(planner != NULL);
+  planner->engine = engine;
+  planner->take_max = NM_ENGINE_TAKE_MAX;
+  planner->job = (struct nm_job){ .run = on_turn, .data = planner };
+  nm_alarm_open(&planner->alarm, engine, on_alarm, planner);
+  engine->planner = planner;
+}
+
+void nm_planner_close_alarm(struct nm_engine *engine)
+{
+  nm_alarm_close(&engine->planner->alarm, NULL);
+}
+
+void nm_planner_close(struct nm_engine *engine)
+{
+  struct batch *batch = engine->planner->current;
+  if (batch) { /* taken and not planned: the store has them still */
+    batch->is_planned = true;
+    free_if_done(batch);
+  }
+  free(engine->planner);
+  engine->planner = NULL;
+}

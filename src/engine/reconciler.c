@@ -1,0 +1,246 @@
+#include "engine/reconciler.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "engine/backoff.h"
+#include "engine/book.h"
+
+enum { DENIED_WAIT_MS = 10 * 60 * 1000, REPORT_IN_MS = NM_CONNECTOR_APPLY_MAX_MS - 1000 };
+
+static void start(struct nm_reconciler *reconciler);
+
+static bool is_active(const struct nm_book *book)
+{
+  return book->tenant->connector.is_present && book->tenant->connector.is_active;
+}
+
+/* ---- who waits ------------------------------------------------------------------------------- */
+
+static void push(struct nm_control **list, struct nm_control *control)
+{
+  control->task.mail.next = (struct nm_mail *)*list;
+  *list = control;
+}
+
+/* Answers each with a report of its own: its warnings are completed by what rules and tenant name
+ * differently. */
+static void answer_all(struct nm_reconciler *reconciler, struct nm_control **list, int rc,
+                       const json_t *report, bool is_settled)
+{
+  struct nm_control *control = *list;
+  *list = NULL;
+  while (control) {
+    struct nm_control *next = (struct nm_control *)(void *)control->task.mail.next;
+    json_t *answer = report ? json_deep_copy(report) : json_object();
+    const char *const keys[] = { "done", "todo", "warnings" };
+    for (size_t i = 0; i < 3; i++)
+      if (!json_object_get(answer, keys[i])) json_object_set_new(answer, keys[i], json_array());
+    nm_book_compare(reconciler->book, json_object_get(answer, "warnings"), false);
+    json_object_set_new(answer, "settled", json_boolean(is_settled));
+    if (rc == NM_EDENIED) nm_fail(&control->error, rc, "Optimove refuses this key");
+    nm_control_answer(control, rc == NM_EDENIED ? rc : NM_OK, answer);
+    control = next;
+  }
+}
+
+static json_t *report_of(const char *key, const char *line)
+{
+  return json_pack("{s:[s]}", key, line);
+}
+
+static void on_patience(void *data)
+{
+  struct nm_reconciler *reconciler = data;
+  json_t *report =
+      report_of("todo", "the listeners are still being looked at; it goes on by itself");
+  answer_all(reconciler, &reconciler->waiting, NM_OK, report, false);
+  answer_all(reconciler, &reconciler->next_waiting, NM_OK, report, false);
+  json_decref(report);
+}
+
+/* ---- a round --------------------------------------------------------------------------------- */
+
+static void log_report(const struct nm_book *book, int rc, const json_t *report)
+{
+  struct nm_log_ids ids = nm_book_ids(book);
+  const char *const keys[] = { "done", "todo", "warnings" };
+  for (size_t k = 0; k < 3; k++) {
+    size_t i;
+    json_t *line;
+    json_array_foreach(json_object_get(report, keys[k]), i, line)
+      nm_log(k == 0 ? NM_LOG_INFO : NM_LOG_WARN, "engine", &ids, "listeners: %s%s",
+             k == 1 ? "still to do: " : "", json_string_value(line));
+  }
+  if (!rc) nm_log(NM_LOG_INFO, "engine", &ids, "listeners at Optimove are as wanted");
+}
+
+static void on_reconciled(void *data, int rc, const json_t *report)
+{
+  struct nm_reconciler *reconciler = data;
+  struct nm_engine *engine = reconciler->book->engine;
+  engine->reconciles--;
+  reconciler->is_running = false;
+  if (nm_engine_is_running(engine)) log_report(reconciler->book, rc, report);
+  answer_all(reconciler, &reconciler->waiting, rc, report, rc == NM_OK);
+  if (!reconciler->next_waiting) nm_alarm_clear(&reconciler->patience);
+  if (reconciler->is_wanted) {
+    start(reconciler);
+  } else if (rc) {
+    reconciler->failures++;
+    int64_t wait_ms = nm_backoff_wait_ms(&nm_backoff_optimove, reconciler->failures + 1,
+                                         nm_engine_random(engine));
+    nm_alarm_within(&reconciler->alarm, rc == NM_EDENIED ? DENIED_WAIT_MS : wait_ms);
+  } else {
+    reconciler->failures = 0;
+  }
+  nm_engine_check_stop(engine);
+}
+
+static bool is_beyond(int64_t type)
+{
+  return type != NM_EVENT_TYPE_CANCEL && type != NM_EVENT_TYPE_SINGLE &&
+         type != NM_EVENT_TYPE_CAMPAIGN;
+}
+
+/* True where it is another list than before. */
+static bool read_routed(struct nm_reconciler *reconciler)
+{
+  const struct nm_generation *active = reconciler->book->active;
+  const struct nm_rules_facts *facts = active ? nm_rules_facts(active->rules) : NULL;
+  size_t count = facts ? facts->event_type_count : 0;
+  int64_t *routed = calloc(count + 1, sizeof *routed);
+  nm_require(routed != NULL);
+  size_t kept = 0;
+  for (size_t i = 0; i < count; i++)
+    if (is_beyond(facts->event_types[i])) routed[kept++] = facts->event_types[i];
+  bool is_changed = kept != reconciler->routed_count ||
+                    (kept > 0 && memcmp(routed, reconciler->routed, kept * sizeof *routed) != 0);
+  free(reconciler->routed);
+  reconciler->routed = routed;
+  reconciler->routed_count = kept;
+  return is_changed;
+}
+
+static struct nm_reconcile describe(struct nm_reconciler *reconciler)
+{
+  struct nm_book *book = reconciler->book;
+  struct nm_engine *engine = book->engine;
+  read_routed(reconciler);
+  return (struct nm_reconcile){
+    .account = book->account, .tenant = book->tenant, .keyring = engine->env.keyring,
+    .store = engine->env.store, .home = &engine->answers,
+    .public_url = nm_text_from(engine->public_url), .routed_types = reconciler->routed,
+    .routed_count = reconciler->routed_count,
+  };
+}
+
+static void start(struct nm_reconciler *reconciler)
+{
+  struct nm_book *book = reconciler->book;
+  struct nm_engine *engine = book->engine;
+  if (reconciler->is_running || engine->phase == NM_ENGINE_STARTING) return;
+  reconciler->is_wanted = false;
+  nm_alarm_clear(&reconciler->alarm);
+  while (reconciler->next_waiting) {
+    struct nm_control *next = (struct nm_control *)(void *)reconciler->next_waiting->task.mail.next;
+    push(&reconciler->waiting, reconciler->next_waiting);
+    reconciler->next_waiting = next;
+  }
+  if (!is_active(book) || !book->account || !nm_engine_is_running(engine)) {
+    answer_all(reconciler, &reconciler->waiting, NM_OK, NULL, true);
+    return;
+  }
+  struct nm_reconcile what = describe(reconciler);
+  what.done = on_reconciled;
+  what.data = reconciler;
+  reconciler->is_running = true;
+  engine->reconciles++;
+  int rc = nm_optimove_reconcile(&what);
+  if (rc) {
+    json_t *report = report_of("todo", "could not look at the listeners; it goes on by itself");
+    on_reconciled(reconciler, rc == NM_EDENIED ? NM_EIO : rc, report);
+    json_decref(report);
+  }
+}
+
+static void on_alarm(void *data)
+{
+  struct nm_reconciler *reconciler = data;
+  if (nm_engine_is_running(reconciler->book->engine)) start(reconciler);
+}
+
+void nm_reconciler_open(struct nm_reconciler *reconciler, struct nm_book *book)
+{
+  *reconciler = (struct nm_reconciler){ .book = book };
+  nm_alarm_open(&reconciler->alarm, book->engine, on_alarm, reconciler);
+  nm_alarm_open(&reconciler->patience, book->engine, on_patience, reconciler);
+}
+
+void nm_reconciler_want(struct nm_reconciler *reconciler, struct nm_control *control)
+{
+  reconciler->is_wanted = true;
+  reconciler->failures = 0;
+  if (control) {
+    push(&reconciler->next_waiting, control);
+    nm_alarm_within(&reconciler->patience, REPORT_IN_MS);
+  }
+  start(reconciler);
+}
+
+void nm_reconciler_rules_changed(struct nm_reconciler *reconciler)
+{
+  if (read_routed(reconciler) && nm_engine_is_running(reconciler->book->engine))
+    nm_reconciler_want(reconciler, NULL);
+}
+
+/* ---- only looking ---------------------------------------------------------------------------- */
+
+struct looking {
+  struct nm_book *book;
+  struct nm_control *control;
+};
+
+static void on_looked(void *data, int rc, const json_t *report)
+{
+  struct looking *looking = data;
+  struct nm_engine *engine = looking->book->engine;
+  json_t *answer = json_deep_copy(report);
+  nm_book_compare(looking->book, json_object_get(answer, "warnings"), false);
+  engine->reconciles--;
+  if (rc == NM_EDENIED) nm_fail(&looking->control->error, rc, "Optimove refuses this key");
+  nm_control_answer(looking->control, rc == NM_EDENIED ? rc : NM_OK, answer);
+  free(looking);
+  nm_engine_check_stop(engine);
+}
+
+void nm_reconciler_plan(struct nm_book *book, struct nm_control *control)
+{
+  struct looking *looking = calloc(1, sizeof *looking);
+  nm_require(looking != NULL);
+  *looking = (struct looking){ book, control };
+  struct nm_reconcile what = describe(&book->reconciler);
+  what.only_plan = true;
+  what.done = on_looked;
+  what.data = looking;
+  book->engine->reconciles++;
+  int rc = nm_optimove_reconcile(&what);
+  if (!rc) return;
+  book->engine->reconciles--;
+  free(looking);
+  nm_fail(&control->error, rc, "could not look at the listeners (%s)", nm_code_name(rc));
+  nm_control_answer(control, rc, NULL);
+}
+
+void nm_reconciler_stop(struct nm_reconciler *reconciler)
+{
+  json_t *report = report_of("todo", "netmove is stopping; it goes on at the next start");
+  answer_all(reconciler, &reconciler->waiting, NM_OK, report, false);
+  answer_all(reconciler, &reconciler->next_waiting, NM_OK, report, false);
+  json_decref(report);
+}
+
+void nm_reconciler_deinit(struct nm_reconciler *reconciler)
+{
+  free(reconciler->routed);
+}
