@@ -111,7 +111,7 @@ static int kit_teardown(void **state)
 
 #define KIT_TEST(name) cmocka_unit_test_setup_teardown(name, kit_setup, kit_teardown)
 
-/* ---- asking ----------------------------------------------------------------------------------- */
+/* ---- asking ---------------------------------------------------------------------------------- */
 
 static uv_sem_t kit_answered;
 
@@ -122,7 +122,8 @@ static void kit_done(struct nm_task *task)
 }
 
 /* Asks and waits; the request's rc. */
-static inline int kit_ask(struct kit *kit, enum nm_store_verb verb, struct nm_store_request *request)
+static inline int kit_ask(struct kit *kit, enum nm_store_verb verb,
+                          struct nm_store_request *request)
 {
   static bool is_ready;
   if (!is_ready) assert_int_equal(uv_sem_init(&kit_answered, 0), 0);
@@ -141,10 +142,11 @@ static inline int kit_ask(struct kit *kit, enum nm_store_verb verb, struct nm_st
 /* Asks for what must go well. */
 #define KIT_MUST(kit, verb, asked)                                                                 \
   do {                                                                                             \
-    if (kit_ask(kit, verb, &(asked)->request)) fail_msg("%s: %s", #verb, (asked)->request.error.text); \
+    if (kit_ask(kit, verb, &(asked)->request))                                                     \
+      fail_msg("%s: %s", #verb, (asked)->request.error.text);                                      \
   } while (0)
 
-/* ---- common requests ---------------------------------------------------------------------------- */
+/* ---- common requests ------------------------------------------------------------------------- */
 
 enum { TENANT = 7, CHANNEL = 459, OTHER_CHANNEL = 481, HOUR_MS = 3600 * 1000 };
 
@@ -158,7 +160,8 @@ static inline struct nm_store_arrival kit_event(int64_t type, const char *campai
   snprintf(bodies[at], sizeof bodies[at],
            "{\"EventTypeID\":%d,\"CampaignID\":\"%s\",\"CustomerID\":\"%s\",\"TimeStamp\":\"%s\"}",
            (int)type, campaign, customer, stamp);
-  snprintf(identities[at], sizeof identities[at], "%d|%s|%s|%s", (int)type, campaign, customer, stamp);
+  snprintf(identities[at], sizeof identities[at], "%d|%s|%s|%s", (int)type, campaign, customer,
+           stamp);
   return (struct nm_store_arrival){
     .event = { .tenant_id = TENANT,
                .received_at_ms = nm_clock_wall_ms(),
@@ -228,7 +231,8 @@ static inline void kit_plan(struct kit *kit, struct nm_plan *plan)
 
 /* An 11 taken in, planned into one message; its id. */
 static inline struct nm_message kit_single(struct kit *kit, const char *campaign,
-                                           const char *customer, const char *stamp, int64_t stamp_ms)
+                                           const char *customer, const char *stamp,
+                                           int64_t stamp_ms)
 {
   struct nm_message message = kit_message(campaign, customer);
   struct nm_plan plan = { .event_id = kit_event_id(kit, 11, campaign, customer, stamp),

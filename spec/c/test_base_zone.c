@@ -21,8 +21,8 @@ static void shows(const char *name, int64_t utc_ms, const char *wanted)
   struct nm_local at;
   char text[80];
   nm_zone_local(zone(name), utc_ms, &at);
-  snprintf(text, sizeof text, "%04d-%02d-%02d %02d:%02d:%02d %+d day %d", at.year, at.month, at.day, at.hour,
-           at.minute, at.second, at.offset_s / 60, at.weekday);
+  snprintf(text, sizeof text, "%04d-%02d-%02d %02d:%02d:%02d %+d day %d", at.year, at.month, at.day,
+           at.hour, at.minute, at.second, at.offset_s / 60, at.weekday);
   assert_string_equal(text, wanted);
 }
 
@@ -76,7 +76,8 @@ static void a_reading_is_an_instant(void **state)
                    utc_ms("2026-11-23 06:30"));
   assert_int_equal(nm_zone_instant(zone("Europe/London"), 2050, 7, 1, 13, 0, 0),
                    utc_ms("2050-07-01 12:00"));
-  assert_int_equal(nm_zone_instant(zone("UTC"), 2000, 1, 1, 0, 0, 1), utc_ms("2000-01-01T00:00:01Z"));
+  assert_int_equal(nm_zone_instant(zone("UTC"), 2000, 1, 1, 0, 0, 1),
+                   utc_ms("2000-01-01T00:00:01Z"));
 }
 
 static void a_reading_that_no_clock_showed_is_the_edge(void **state)
@@ -128,7 +129,8 @@ static void the_next_minute_is_today_or_tomorrow(void **state)
 static void reads(const char *text, const char *utc)
 {
   int64_t got = -1;
-  if (!nm_zone_read(zone("Europe/Istanbul"), nm_text_from(text), &got)) fail_msg("not read: %s", text);
+  if (!nm_zone_read(zone("Europe/Istanbul"), nm_text_from(text), &got))
+    fail_msg("not read: %s", text);
   assert_int_equal(got, utc_ms(utc));
 }
 
@@ -151,10 +153,29 @@ static void anything_else_is_not_a_time(void **state)
 {
   (void)state;
   static const char *const wrong[] = {
-    "", " ", "now", "2026", "2026-11", "2026-13-01", "2026-00-10", "2026-02-29", "2026-11-31",
-    "26-11-23", "2026-11-23 24:00", "2026-11-23 09:60", "2026-11-23 09:30:60", "2026-11-23 9:30",
-    "2026-11-23 09:30:00 PM", "2026-11-23 09:30:00.", "2026-11-23Z", "2026-11-23 09:30:00+2",
-    "2026-11-23 09:30:00+02:", "2026-11-23 09:30:00+99:00", "2026-11-23T", "2026/11/23", "-026-11-23",
+    "",
+    " ",
+    "now",
+    "2026",
+    "2026-11",
+    "2026-13-01",
+    "2026-00-10",
+    "2026-02-29",
+    "2026-11-31",
+    "26-11-23",
+    "2026-11-23 24:00",
+    "2026-11-23 09:60",
+    "2026-11-23 09:30:60",
+    "2026-11-23 9:30",
+    "2026-11-23 09:30:00 PM",
+    "2026-11-23 09:30:00.",
+    "2026-11-23Z",
+    "2026-11-23 09:30:00+2",
+    "2026-11-23 09:30:00+02:",
+    "2026-11-23 09:30:00+99:00",
+    "2026-11-23T",
+    "2026/11/23",
+    "-026-11-23",
     "2026-11-23 09:30:00.1234567890",
   };
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
@@ -168,8 +189,16 @@ static void unknown_zones_and_ways_out_of_the_folder_are_refused(void **state)
 {
   (void)state;
   static const char *const wrong[] = {
-    "", "Europe/Istambul", "../../etc/passwd", "/usr/share/zoneinfo/UTC", "Europe/", "Europe//London",
-    "Europe/../UTC", "zone.tab", "Europe", "europe/london\n",
+    "",
+    "Europe/Istambul",
+    "../../etc/passwd",
+    "/usr/share/zoneinfo/UTC",
+    "Europe/",
+    "Europe//London",
+    "Europe/../UTC",
+    "zone.tab",
+    "Europe",
+    "europe/london\n",
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
   };
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {

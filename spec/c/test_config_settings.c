@@ -105,12 +105,15 @@ static void the_sample_says_what_the_defaults_are(void **state)
 static void every_key_is_read(void **state)
 {
   (void)state;
-  struct nm_settings *s = good(
-    "return { public = { listen = \"0.0.0.0:8443\", url = \"https://c.example.com/\", behind = { \"10.0.0.0/8\", \"::1\" },\n"
-    " limits = { connections = 100, per_address = 7, handshake = 1, head = 2, body = 3, write = 4, idle = 5 } },\n"
-    " admin = { listen = false, socket = \"run/n.sock\" }, store = \"sqlite:x.db\", rules = \"r\",\n"
-    " master_key = secret \"env:K\", outbound = { allow = { \"127.0.0.0/8\" } }, log = { level = \"debug\" },\n"
-    " retention = { events_days = 1, dead_days = 2 } }");
+  struct nm_settings *s = good("return { public = { listen = \"0.0.0.0:8443\", url = "
+                               "\"https://c.example.com/\", behind = { \"10.0.0.0/8\", \"::1\" },\n"
+                               " limits = { connections = 100, per_address = 7, handshake = 1, "
+                               "head = 2, body = 3, write = 4, idle = 5 } },\n"
+                               " admin = { listen = false, socket = \"run/n.sock\" }, store = "
+                               "\"sqlite:x.db\", rules = \"r\",\n"
+                               " master_key = secret \"env:K\", outbound = { allow = { "
+                               "\"127.0.0.0/8\" } }, log = { level = \"debug\" },\n"
+                               " retention = { events_days = 1, dead_days = 2 } }");
   is(s->public_listen, "0.0.0.0:8443");
   assert_true(nm_text_equal(s->public_url, NM_TEXT("https://c.example.com")));
   assert_int_equal(s->behind_count, 2);
@@ -133,18 +136,21 @@ static void every_key_is_read(void **state)
   assert_int_equal(s->events_age_ms, 86400000);
   assert_int_equal(s->dead_age_ms, 2 * 86400000);
   nm_settings_destroy(s);
-  nm_settings_destroy(good("return { outbound = { allow = {} }, public = { listen = \"[::1]:0\" } }"));
+  nm_settings_destroy(
+      good("return { outbound = { allow = {} }, public = { listen = \"[::1]:0\" } }"));
 }
 
 static void unknown_keys_are_named_with_the_nearest_known_one(void **state)
 {
   (void)state;
-  refuses("return { pubic = {}, store = \"sqlite:x\", zzz = 1, public = { lisen = \"x\", limits = { heads = 3 } } }",
+  refuses("return { pubic = {}, store = \"sqlite:x\", zzz = 1, public = { lisen = \"x\", limits = "
+          "{ heads = 3 } } }",
           "n.lua: unknown key \"pubic\" (did you mean \"public\"?)\n"
           "n.lua: public.limits: unknown key \"heads\" (did you mean \"head\"?)\n"
           "n.lua: public: unknown key \"lisen\" (did you mean \"listen\"?)\n"
           "n.lua: unknown key \"zzz\"\n");
-  refuses("return { [\"public.listen\"] = \"127.0.0.1:1\" }", "n.lua: unknown key \"public.listen\"\n");
+  refuses("return { [\"public.listen\"] = \"127.0.0.1:1\" }",
+          "n.lua: unknown key \"public.listen\"\n");
 }
 
 static void wrong_values_say_what_was_found_and_expected(void **state)
@@ -153,24 +159,32 @@ static void wrong_values_say_what_was_found_and_expected(void **state)
   refuses("return { public = 5 }", "n.lua: public: found a number; expected a table\n");
   refuses("return { 5 }", "n.lua: the file: found a list; expected a table with names\n");
   refuses("return { public = { listen = \"8080\" } }",
-          "n.lua: public.listen: found \"8080\"; expected an address and port such as \"127.0.0.1:8080\"\n");
+          "n.lua: public.listen: found \"8080\"; expected an address and port such as "
+          "\"127.0.0.1:8080\"\n");
   refuses("return { public = { listen = \"127.0.0.1:70000\" } }",
-          "n.lua: public.listen: found \"127.0.0.1:70000\"; expected an address and port such as \"127.0.0.1:8080\"\n");
-  refuses("return { public = { limits = { connections = 0, idle = 1.5, head = 0 } } }",
-          "n.lua: public.limits.connections: found 0; expected a whole number of 1 to 1000000\n"
-          "n.lua: public.limits.head: found 0; expected a whole number of 1 to 3600 seconds\n"
-          "n.lua: public.limits.idle: found a number; expected a whole number of 1 to 3600 seconds\n");
+          "n.lua: public.listen: found \"127.0.0.1:70000\"; expected an address and port such as "
+          "\"127.0.0.1:8080\"\n");
+  refuses(
+      "return { public = { limits = { connections = 0, idle = 1.5, head = 0 } } }",
+      "n.lua: public.limits.connections: found 0; expected a whole number of 1 to 1000000\n"
+      "n.lua: public.limits.head: found 0; expected a whole number of 1 to 3600 seconds\n"
+      "n.lua: public.limits.idle: found a number; expected a whole number of 1 to 3600 seconds\n");
   refuses("return { public = { url = \"connector.example.com\" } }",
-          "n.lua: public.url: found \"connector.example.com\"; expected an address such as \"https://connector.example.com\"\n");
-  refuses("return { outbound = { allow = { \"10.0.0.0/33\", 5 } } }",
-          "n.lua: outbound.allow: found \"10.0.0.0/33\"; expected a network such as \"10.0.0.0/8\"\n"
-          "n.lua: outbound.allow: found a number; expected a network such as \"10.0.0.0/8\"\n");
+          "n.lua: public.url: found \"connector.example.com\"; expected an address such as "
+          "\"https://connector.example.com\"\n");
+  refuses(
+      "return { outbound = { allow = { \"10.0.0.0/33\", 5 } } }",
+      "n.lua: outbound.allow: found \"10.0.0.0/33\"; expected a network such as \"10.0.0.0/8\"\n"
+      "n.lua: outbound.allow: found a number; expected a network such as \"10.0.0.0/8\"\n");
   refuses("return { outbound = { allow = \"10.0.0.0/8\" } }",
-          "n.lua: outbound.allow: found \"10.0.0.0/8\"; expected a list of networks such as { \"10.0.0.0/8\" }\n");
-  refuses("return { log = { level = \"loud\" } }",
-          "n.lua: log.level: found \"loud\"; expected \"debug\", \"info\", \"warn\" or \"error\"\n");
+          "n.lua: outbound.allow: found \"10.0.0.0/8\"; expected a list of networks such as { "
+          "\"10.0.0.0/8\" }\n");
+  refuses(
+      "return { log = { level = \"loud\" } }",
+      "n.lua: log.level: found \"loud\"; expected \"debug\", \"info\", \"warn\" or \"error\"\n");
   refuses("return { rules = false }", "n.lua: rules: found false; expected text\n");
-  refuses("return {\n public = { listen = 127.0.0.1 } }", "n.lua:2: malformed number near '127.0.0.1'\n");
+  refuses("return {\n public = { listen = 127.0.0.1 } }",
+          "n.lua:2: malformed number near '127.0.0.1'\n");
 }
 
 static void a_key_written_into_the_file_is_not_shown(void **state)
@@ -184,14 +198,18 @@ static void plain_http_stays_on_loopback_unless_a_proxy_is_named(void **state)
 {
   (void)state;
   refuses("return { public = { listen = \"0.0.0.0:8080\" } }",
-          "n.lua: public.listen: plain HTTP on 0.0.0.0:8080, where others can read along; listen on 127.0.0.1, "
+          "n.lua: public.listen: plain HTTP on 0.0.0.0:8080, where others can read along; listen "
+          "on 127.0.0.1, "
           "or name the proxy that ends TLS in public.behind\n");
   refuses("return { public = { listen = \"0.0.0.0:8080\", behind = { \"10.0.0.0/8\" } } }",
-          "n.lua: public.url: missing; with public.listen = \"0.0.0.0:8080\" nobody can know the address that "
+          "n.lua: public.url: missing; with public.listen = \"0.0.0.0:8080\" nobody can know the "
+          "address that "
           "Optimove calls\n");
-  refuses("return { admin = { listen = \"10.1.2.3:9090\" } }",
-          "n.lua: admin.listen: plain HTTP on 10.1.2.3:9090 would show tokens; listen on 127.0.0.1\n");
-  nm_settings_destroy(good("return { public = { listen = \"10.1.2.3:80\", behind = { \"10.0.0.0/8\" } } }"));
+  refuses(
+      "return { admin = { listen = \"10.1.2.3:9090\" } }",
+      "n.lua: admin.listen: plain HTTP on 10.1.2.3:9090 would show tokens; listen on 127.0.0.1\n");
+  nm_settings_destroy(
+      good("return { public = { listen = \"10.1.2.3:80\", behind = { \"10.0.0.0/8\" } } }"));
 }
 
 static void what_is_not_built_yet_is_said(void **state)
@@ -199,10 +217,12 @@ static void what_is_not_built_yet_is_said(void **state)
   (void)state;
   refuses("return { store = \"postgresql://u@h/d\" }",
           "n.lua: store: a postgresql: store is not built yet; use \"sqlite:PATH\"\n");
-  refuses("return { store = \"mysql:x\" }",
-          "n.lua: store: found \"mysql:x\"; expected \"sqlite:PATH\", such as \"sqlite:var/netmove.db\"\n");
-  refuses("return { public = { listen = \"0.0.0.0:8443\", tls = { certificate = \"a\", key = \"b\" } } }",
-          "n.lua: public.tls: TLS is not built yet; let a proxy end it and name that proxy in public.behind\n");
+  refuses("return { store = \"mysql:x\" }", "n.lua: store: found \"mysql:x\"; expected "
+                                            "\"sqlite:PATH\", such as \"sqlite:var/netmove.db\"\n");
+  refuses("return { public = { listen = \"0.0.0.0:8443\", tls = { certificate = \"a\", key = \"b\" "
+          "} } }",
+          "n.lua: public.tls: TLS is not built yet; let a proxy end it and name that proxy in "
+          "public.behind\n");
 }
 
 static void options_win_over_the_file(void **state)
@@ -223,8 +243,10 @@ static void options_win_over_the_file(void **state)
   assert_int_equal(problems.count, 0);
 
   assert_int_equal(nm_settings_override(s, "listen", NM_TEXT("x"), &problems), NM_EINVAL);
-  is(problems.last->text, "--listen: found \"x\"; expected an address and port such as \"127.0.0.1:8080\"");
-  assert_int_equal(nm_settings_override(s, "store", NM_TEXT("postgresql://x"), &problems), NM_EINVAL);
+  is(problems.last->text,
+     "--listen: found \"x\"; expected an address and port such as \"127.0.0.1:8080\"");
+  assert_int_equal(nm_settings_override(s, "store", NM_TEXT("postgresql://x"), &problems),
+                   NM_EINVAL);
   is(problems.last->text, "--store: a postgresql: store is not built yet; use \"sqlite:PATH\"");
   assert_int_equal(nm_settings_override(s, "listen", NM_TEXT("0.0.0.0:80"), &problems), NM_EINVAL);
   nm_settings_destroy(s);

@@ -130,6 +130,16 @@ static void answers_a_caller_who_has_said_all_and_closed_its_side(void **state)
   assert_true(caller_heard(&caller, "q=a"));
   assert_true(caller_heard(&caller, "q=b"));
   caller_close(&caller);
+
+  caller_open(&caller, &world);
+  caller_says(&caller, GET("/later?q=c"));
+  caller_end(&caller);
+  world_until(&world, world.held_count == 2);
+  for (int i = 0; i < 20; i++) uv_run(&world.loop, UV_RUN_NOWAIT);
+  world_answer(&world);
+  caller_hears_end(&caller);
+  assert_true(caller_heard(&caller, "q=c"));
+  caller_close(&caller);
   world_close(&world);
 }
 
@@ -147,7 +157,7 @@ static void frees_a_request_whose_caller_has_gone(void **state)
   free(caller.in);
 
   world_stop(&world);
-  uv_run(&world.loop, UV_RUN_NOWAIT);
+  for (int i = 0; i < 20; i++) uv_run(&world.loop, UV_RUN_NOWAIT);
   assert_false(world.is_stopped); /* its handler still has the request */
   world_answer(&world);
   world_until(&world, world.is_stopped);
@@ -218,27 +228,56 @@ static void lets_a_refusal_of_a_large_upload_be_read(void **state)
   /* A caller that reads nothing before all is said. */
   caller_connect(&caller, &world);
   caller_says(&caller, JSON_POST("/batch") "Content-Length: 20000000\r\n\r\n");
-  size_t before = caller.sent;
   caller_send(&caller, (struct nm_text){ upload, UPLOAD_BYTES });
-  world_until(&world, caller.sent >= before + UPLOAD_BYTES || caller.uv.stream.write_queue_size == 0);
+  world_until(&world, caller.uv.stream.write_queue_size == 0);
   caller_listen(&caller);
   caller_hears_end(&caller);
   assert_true(caller_heard(&caller, "HTTP/1.1 413 Content Too Large\r\n"));
   assert_true(caller_heard(&caller, "\"body_too_large\""));
   caller_close(&caller);
 
-  /* The same, its length not known before. */
+  /* Its length not known before; all of it is taken, and then the connection ends in good order. */
   caller_connect(&caller, &world);
   caller_says(&caller, JSON_POST("/batch") "Transfer-Encoding: chunked\r\n\r\n900000\r\n");
   caller_send(&caller, (struct nm_text){ upload, 9 * 1024 * 1024 });
   world_until(&world, caller.uv.stream.write_queue_size == 0);
   caller_listen(&caller);
   caller_hears_end(&caller);
+  assert_in_range(caller.sent, 9 * 1024 * 1024, 10 * 1024 * 1024);
   assert_true(caller_heard(&caller, "HTTP/1.1 413 Content Too Large\r\n"));
   caller_close(&caller);
   assert_int_equal(world.handled_count, 0);
   world_close(&world);
   free(upload);
+}
+
+static void refuses_bodies_that_are_too_much_together(void **state)
+{
+  struct world world;
+  struct caller first, second;
+  char *half = calloc(1, 600 * 1024);
+  (void)state;
+  assert_non_null(half);
+  world_open(&world, "127.0.0.1:0", (struct nm_http_limits){ .bodies_max_bytes = 1500 * 1024 });
+  for (int i = 0; i < 2; i++) { /* what the first ones held is given back */
+    caller_open(&first, &world);
+    caller_open(&second, &world);
+    caller_says(&first, JSON_POST("/batch") "Content-Length: 614401\r\n\r\n");
+    caller_send(&first, (struct nm_text){ half, 600 * 1024 });
+    world_until(&world, first.uv.stream.write_queue_size == 0);
+    for (int k = 0; k < 20; k++) uv_run(&world.loop, UV_RUN_NOWAIT);
+    caller_says(&second, JSON_POST("/batch") "Content-Length: 614401\r\n\r\n");
+    caller_send(&second, (struct nm_text){ half, 600 * 1024 });
+    caller_hears_end(&second);
+    assert_true(caller_heard(&second, "HTTP/1.1 503 Service Unavailable\r\n"));
+    assert_true(caller_heard(&second, "\r\nRetry-After: 1\r\n"));
+    caller_says(&first, "x");
+    caller_hears(&first, "HTTP/1.1 200 OK\r\n");
+    caller_close(&first);
+    caller_close(&second);
+  }
+  world_close(&world);
+  free(half);
 }
 
 static void sends_a_large_answer_whole(void **state)
@@ -345,6 +384,7 @@ int main(void)
     cmocka_unit_test(invites_a_body_that_waits_to_be_invited),
     cmocka_unit_test(reads_bodies_however_they_are_cut),
     cmocka_unit_test(lets_a_refusal_of_a_large_upload_be_read),
+    cmocka_unit_test(refuses_bodies_that_are_too_much_together),
     cmocka_unit_test(sends_a_large_answer_whole),
     cmocka_unit_test(stops_after_the_request_under_way_and_closes_the_idle),
     cmocka_unit_test(serves_a_unix_socket),

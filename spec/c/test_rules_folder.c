@@ -72,7 +72,8 @@ static void put(const char *path, const char *source)
 static void open_folder(struct world *w, const char *path)
 {
   struct nm_error err;
-  assert_int_equal(nm_rules_folder_open(&w->folder, &w->loop, nm_text_from(path), on_verdict, w, &err), NM_OK);
+  assert_int_equal(
+      nm_rules_folder_open(&w->folder, &w->loop, nm_text_from(path), on_verdict, w, &err), NM_OK);
 }
 
 #define TENANT(name) "return tenant { name = \"" name "\" }"
@@ -205,7 +206,8 @@ static void rules_that_are_taken_live_on(void **state)
   struct nm_rules *kept = NULL;
   struct nm_error err;
   put("rules/acme.lua", TENANT("acme"));
-  assert_int_equal(nm_rules_folder_open(&w->folder, &w->loop, NM_TEXT("rules"), keep_rules, &kept, &err), NM_OK);
+  assert_int_equal(
+      nm_rules_folder_open(&w->folder, &w->loop, NM_TEXT("rules"), keep_rules, &kept, &err), NM_OK);
   nm_rules_folder_look(w->folder, false);
   assert_string_equal(nm_rules_facts(kept)->name.ptr, "acme");
   nm_rules_destroy(kept);

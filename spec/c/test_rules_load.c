@@ -11,17 +11,19 @@
 #include "rules/rules.h"
 
 static const char tenant[] =
-  "return tenant {\n"
-  "  name = \"acme\",\n"
-  "  time_zone = \"Europe/Istanbul\",\n"
-  "  messages = { hello = push { body = \"Hello\" }, code = sms { text = \"1\" } },\n"
-  "  channels = { [15] = \"push\", [16] = \"sms\" },\n"
-  "  templates = { [1202] = \"code\", [1201] = \"hello\" },\n"
-  "  events = { [11] = send_template, [13] = for_each_recipient(send_template), [99] = send_template },\n"
-  "  hooks = { PURCHASE = update_customer { CustomerID = from(\"extId\"), X = 1 } },\n"
-  "  examples = { { given = { EventTypeID = 11, CampaignID = 7, ChannelID = 15, TemplateID = 1201,\n"
-  "    CustomerID = \"42\" }, gives = { effect = \"send\", message = \"hello\" } } },\n"
-  "}\n";
+    "return tenant {\n"
+    "  name = \"acme\",\n"
+    "  time_zone = \"Europe/Istanbul\",\n"
+    "  messages = { hello = push { body = \"Hello\" }, code = sms { text = \"1\" } },\n"
+    "  channels = { [15] = \"push\", [16] = \"sms\" },\n"
+    "  templates = { [1202] = \"code\", [1201] = \"hello\" },\n"
+    "  events = { [11] = send_template, [13] = for_each_recipient(send_template), [99] = "
+    "send_template },\n"
+    "  hooks = { PURCHASE = update_customer { CustomerID = from(\"extId\"), X = 1 } },\n"
+    "  examples = { { given = { EventTypeID = 11, CampaignID = 7, ChannelID = 15, TemplateID = "
+    "1201,\n"
+    "    CustomerID = \"42\" }, gives = { effect = \"send\", message = \"hello\" } } },\n"
+    "}\n";
 
 struct fixture {
   struct nm_arena *arena;
@@ -119,24 +121,29 @@ static void mistakes_are_named_with_file_line_and_nearest_word(void **state)
   refuses(f, "return tenant {\n  name = \"acme\",\n  messages = psh {},\n}",
           "rules/acme.lua:3: unknown word \"psh\" (did you mean \"push\"?)");
   refuses(f, "return tenant { name = \"acme\", time_zone = \"Europe/Istambul\" }",
-          "rules/acme.lua: time_zone: unknown time zone \"Europe/Istambul\" (did you mean \"Europe/Istanbul\"?)");
+          "rules/acme.lua: time_zone: unknown time zone \"Europe/Istambul\" (did you mean "
+          "\"Europe/Istanbul\"?)");
   refuses(f, "\n\nreturn tenant {", "rules/acme.lua:3: unexpected symbol near <eof>");
   refuses(f, "", "rules/acme.lua: the file returns nothing, expected return tenant { ... }");
 }
 
 static void an_example_that_differs_refuses_the_file(void **state)
 {
-  refuses(*state, "return tenant { name = \"acme\", events = { [4] = cancel_campaign }, examples = {\n"
-                  "{ given = { EventTypeID = 4, CampaignID = 7 }, gives = { effect = \"cancel\", campaign = \"8\" } } } }",
-          "rules/acme.lua: example 1: got {campaign=\"7\", effect=cancel}, expected campaign=\"8\"");
+  refuses(
+      *state,
+      "return tenant { name = \"acme\", events = { [4] = cancel_campaign }, examples = {\n"
+      "{ given = { EventTypeID = 4, CampaignID = 7 }, gives = { effect = \"cancel\", campaign = "
+      "\"8\" } } } }",
+      "rules/acme.lua: example 1: got {campaign=\"7\", effect=cancel}, expected campaign=\"8\"");
 }
 
 static void files_that_never_end_are_stopped_while_loading(void **state)
 {
   struct fixture *f = *state;
   refuses(f, "\nwhile true do end", "rules/acme.lua:2: stopped after 500 ms of CPU time");
-  refuses(f, "return tenant { name = \"a\", events = { [4] = function()\n while true do end end },\n"
-             "examples = { { given = { EventTypeID = 4 }, gives = {} } } }",
+  refuses(f,
+          "return tenant { name = \"a\", events = { [4] = function()\n while true do end end },\n"
+          "examples = { { given = { EventTypeID = 4 }, gives = {} } } }",
           "rules/acme.lua:2: stopped after 500 ms of CPU time");
 }
 
@@ -156,8 +163,9 @@ static void a_source_above_the_limit_is_refused_unread(void **state)
   char *source = malloc(len);
   assert_non_null(source);
   memset(source, ' ', len);
-  assert_int_equal(nm_rules_load(&rules, NM_TEXT("r.lua"), (struct nm_text){ source, len }, &f->problems),
-                   NM_EINVAL);
+  assert_int_equal(
+      nm_rules_load(&rules, NM_TEXT("r.lua"), (struct nm_text){ source, len }, &f->problems),
+      NM_EINVAL);
   assert_string_equal(f->problems.first->text.ptr, "r.lua: larger than 262144 bytes");
   free(source);
 }

@@ -10,41 +10,47 @@
 #include "rules/rules.h"
 
 static const char tenant[] =
-  "local function spin() while true do end end\n"
-  "local function grow() local t = {} for i = 1, 1e9 do t[i] = { i } end end\n"
-  "local function deep(n) return 1 + deep(n + 1) end\n"
-  "local function many(n) local t = {} for i = 1, n do t[i] = drop(\"x\") end return t end\n"
-  "return tenant {\n"
-  "  name = \"acme\",\n"
-  "  time_zone = \"Europe/Istanbul\",\n"
-  "  messages = {\n"
-  "    hello = push { title = \"Hi {first_name|you}\", body = \"{n} \\\"items\\\"\", expires_in = hours(6) },\n"
-  "    code = sms { text = \"code\", to = \"{msisdn}\" },\n"
-  "  },\n"
-  "  channels = { [15] = \"push\", [16] = \"sms\" },\n"
-  "  templates = { [1201] = \"hello\", [1202] = \"code\" },\n"
-  "  events = {\n"
-  "    [11] = { quiet_between(\"22:00\", \"09:00\"), send_template },\n"
-  "    [13] = { quiet_between(\"22:00\", \"09:00\"), for_each_recipient(send_template) },\n"
-  "    [4] = cancel_campaign,\n"
-  "    [50] = spin, [51] = grow, [52] = function() return deep(1) end,\n"
-  "    [53] = function(event)\n"
-  "      return event.nothing.here\n"
-  "    end,\n"
-  "    [54] = function(event) return many(event.attributes.n) end,\n"
-  "    [55] = function() local s = (\"x\"):rep(60000) while true do s = s .. s end end,\n"
-  "    [56] = function(event, ctx) event.seen = true ctx.seen = true return drop(tostring(ctx.recipient)\n"
-  "      .. \" \" .. ctx.date .. \" \" .. ctx.minute .. \" \" .. ctx.weekday .. \" \" .. ctx.now_ms) end,\n"
-  "    [57] = function(event, ctx) if ctx.seen or event.seen then return hold(\"leaked\") end end,\n"
-  "    [58] = function(event) return send(\"hello\", event) end,\n"
-  "    [59] = function() return json.decode(\"[\" .. (\"1,\"):rep(30000) .. \"1]\") and spin() end,\n"
-  "  },\n"
-  "  hooks = {\n"
-  "    PURCHASE = update_customer { CustomerID = from(\"extId\"), T = true, F = false, I = 3, W = 3.0, R = 59.9,\n"
-  "      S = from(\"attributes.store\"):default(\"online\"), BIG = 9007199254740993 },\n"
-  "    CUT = function(event) return send(\"hello\", event) end,\n"
-  "  },\n"
-  "}\n";
+    "local function spin() while true do end end\n"
+    "local function grow() local t = {} for i = 1, 1e9 do t[i] = { i } end end\n"
+    "local function deep(n) return 1 + deep(n + 1) end\n"
+    "local function many(n) local t = {} for i = 1, n do t[i] = drop(\"x\") end return t end\n"
+    "return tenant {\n"
+    "  name = \"acme\",\n"
+    "  time_zone = \"Europe/Istanbul\",\n"
+    "  messages = {\n"
+    "    hello = push { title = \"Hi {first_name|you}\", body = \"{n} \\\"items\\\"\", expires_in "
+    "= hours(6) },\n"
+    "    code = sms { text = \"code\", to = \"{msisdn}\" },\n"
+    "  },\n"
+    "  channels = { [15] = \"push\", [16] = \"sms\" },\n"
+    "  templates = { [1201] = \"hello\", [1202] = \"code\" },\n"
+    "  events = {\n"
+    "    [11] = { quiet_between(\"22:00\", \"09:00\"), send_template },\n"
+    "    [13] = { quiet_between(\"22:00\", \"09:00\"), for_each_recipient(send_template) },\n"
+    "    [4] = cancel_campaign,\n"
+    "    [50] = spin, [51] = grow, [52] = function() return deep(1) end,\n"
+    "    [53] = function(event)\n"
+    "      return event.nothing.here\n"
+    "    end,\n"
+    "    [54] = function(event) return many(event.attributes.n) end,\n"
+    "    [55] = function() local s = (\"x\"):rep(60000) while true do s = s .. s end end,\n"
+    "    [56] = function(event, ctx) event.seen = true ctx.seen = true return "
+    "drop(tostring(ctx.recipient)\n"
+    "      .. \" \" .. ctx.date .. \" \" .. ctx.minute .. \" \" .. ctx.weekday .. \" \" .. "
+    "ctx.now_ms) end,\n"
+    "    [57] = function(event, ctx) if ctx.seen or event.seen then return hold(\"leaked\") end "
+    "end,\n"
+    "    [58] = function(event) return send(\"hello\", event) end,\n"
+    "    [59] = function() return json.decode(\"[\" .. (\"1,\"):rep(30000) .. \"1]\") and spin() "
+    "end,\n"
+    "  },\n"
+    "  hooks = {\n"
+    "    PURCHASE = update_customer { CustomerID = from(\"extId\"), T = true, F = false, I = 3, W "
+    "= 3.0, R = 59.9,\n"
+    "      S = from(\"attributes.store\"):default(\"online\"), BIG = 9007199254740993 },\n"
+    "    CUT = function(event) return send(\"hello\", event) end,\n"
+    "  },\n"
+    "}\n";
 
 static struct nm_rules *rules;
 static struct nm_arena *arena;
@@ -89,7 +95,9 @@ static void is_stopped(const char *json, const char *text)
   assert_int_equal(only("{\"EventTypeID\":4,\"CampaignID\":\"7\"}").kind, NM_EFFECT_CANCEL);
 }
 
-#define SINGLE "\"EventTypeID\":11,\"CampaignID\":\"7\",\"ChannelID\":15,\"TemplateID\":1201,\"CustomerID\":\"42\""
+#define SINGLE                                                                                     \
+  "\"EventTypeID\":11,\"CampaignID\":\"7\",\"ChannelID\":15,\"TemplateID\":1201,\"CustomerID\":"   \
+  "\"42\""
 
 static void a_single_send_carries_its_rendered_message(void **state)
 {
@@ -113,8 +121,9 @@ static void a_single_send_carries_its_rendered_message(void **state)
 static void a_messages_own_address_is_told_from_the_customer(void **state)
 {
   (void)state;
-  struct nm_effect e = only("{\"EventTypeID\":11,\"CampaignID\":\"7\",\"ChannelID\":16,\"TemplateID\":1202,"
-                            "\"CustomerID\":\"42\",\"attributes\":{\"msisdn\":\"+905551112233\"}}");
+  struct nm_effect e = only(
+      "{\"EventTypeID\":11,\"CampaignID\":\"7\",\"ChannelID\":16,\"TemplateID\":1202,"
+      "\"CustomerID\":\"42\",\"attributes\":{\"msisdn\":\"+905551112233\"}}");
   assert_string_equal(e.to.ptr, "+905551112233");
   assert_string_equal(e.customer.ptr, "42");
   assert_true(e.to_is_address);
@@ -140,7 +149,8 @@ static void an_update_is_text_as_optimove_takes_it(void **state)
     { "BIG", "9007199254740993" }, { "F", "FALSE" }, { "I", "3" }, { "R", "59.9" },
     { "S", "online" }, { "T", "TRUE" }, { "W", "3" },
   };
-  struct nm_effect e = only("{\"type\":\"EVENT\",\"name\":\"PURCHASE\",\"extId\":\"42\",\"attributes\":{}}");
+  struct nm_effect e = only(
+      "{\"type\":\"EVENT\",\"name\":\"PURCHASE\",\"extId\":\"42\",\"attributes\":{}}");
   assert_int_equal(e.kind, NM_EFFECT_UPDATE);
   assert_string_equal(e.customer.ptr, "42");
   assert_int_equal(e.attribute_count, 7);
@@ -157,7 +167,8 @@ static void quiet_hours_are_those_of_the_tenants_clock(void **state)
   struct nm_effects effects;
   struct nm_error err;
   struct nm_rules_moment moment = { INT64_C(1795424400000), false };
-  assert_int_equal(nm_json_parse(&event, NM_TEXT("{" SINGLE ",\"attributes\":{\"n\":1}}"), &err), NM_OK);
+  assert_int_equal(nm_json_parse(&event, NM_TEXT("{" SINGLE ",\"attributes\":{\"n\":1}}"), &err),
+                   NM_OK);
   for (int hour = 0; hour < 24; hour++) {
     int local = (12 + hour) % 24;
     assert_int_equal(nm_rules_run(rules, event, &moment, arena, &effects, &err), NM_OK);
@@ -177,7 +188,8 @@ static void holds_say_why_and_the_trace_who_answered(void **state)
   struct nm_effect e = only("{\"EventTypeID\":77}");
   assert_int_equal(e.kind, NM_EFFECT_HOLD);
   assert_string_equal(e.reason.ptr, "event type 77 is not routed");
-  assert_int_equal(run("{\"type\":\"EVENT\",\"name\":\"OTHER\",\"extId\":\"1\"}", &effects, &err), NM_OK);
+  assert_int_equal(run("{\"type\":\"EVENT\",\"name\":\"OTHER\",\"extId\":\"1\"}", &effects, &err),
+                   NM_OK);
   assert_int_equal(effects.count, 0);
   assert_int_equal(run("{\"EventTypeID\":4,\"CampaignID\":\"7\"}", &effects, &err), NM_OK);
   assert_non_null(strstr(effects.trace.ptr, "\"answered\":true"));
@@ -187,7 +199,8 @@ static void holds_say_why_and_the_trace_who_answered(void **state)
 static void rules_are_told_time_and_place(void **state)
 {
   (void)state;
-  assert_string_equal(only("{\"EventTypeID\":56}").reason.ptr, "false 2026-11-23 720 1 1795424400000");
+  assert_string_equal(only("{\"EventTypeID\":56}").reason.ptr,
+                      "false 2026-11-23 720 1 1795424400000");
 }
 
 static void nothing_of_one_event_reaches_the_next(void **state)
@@ -235,7 +248,8 @@ static void effects_are_bounded(void **state)
   struct nm_error err;
   assert_int_equal(run("{\"EventTypeID\":54,\"attributes\":{\"n\":200}}", &effects, &err), NM_OK);
   assert_int_equal(effects.count, 200);
-  fails("{\"EventTypeID\":54,\"attributes\":{\"n\":201}}", NM_ELIMIT, "gave 201 effects; at most 200 are taken");
+  fails("{\"EventTypeID\":54,\"attributes\":{\"n\":201}}", NM_ELIMIT,
+        "gave 201 effects; at most 200 are taken");
 }
 
 static void an_arena_too_small_is_a_limit(void **state)
@@ -245,7 +259,8 @@ static void an_arena_too_small_is_a_limit(void **state)
   struct nm_effects effects;
   struct nm_error err;
   struct nm_rules_moment moment = { INT64_C(1795424400000), false };
-  assert_int_equal(nm_json_parse(&event, NM_TEXT("{" SINGLE ",\"attributes\":{\"n\":1}}"), &err), NM_OK);
+  assert_int_equal(nm_json_parse(&event, NM_TEXT("{" SINGLE ",\"attributes\":{\"n\":1}}"), &err),
+                   NM_OK);
   bool has_succeeded = false;
   for (size_t size = 0; size < 8192; size += 16) {
     struct nm_arena *small = nm_arena_create(size);
@@ -264,11 +279,13 @@ static void text_that_is_not_utf8_does_not_leave(void **state)
   (void)state;
   struct nm_effects effects;
   struct nm_error err;
-  json_t *event = json_pack("{s:i,s:s,s:{s:o}}", "EventTypeID", 58, "CustomerID", "42", "attributes", "n",
-                            json_stringn_nocheck("\xff", 1));
+  json_t *event = json_pack("{s:i,s:s,s:{s:o}}", "EventTypeID", 58, "CustomerID", "42",
+                            "attributes", "n", json_stringn_nocheck("\xff", 1));
   struct nm_rules_moment moment = { INT64_C(1795424400000), false };
   assert_int_equal(nm_rules_run(rules, event, &moment, arena, &effects, &err), NM_EINVAL);
-  assert_string_equal(err.text, "message hello: body: text that is not UTF-8; expected text, number, boolean or table");
+  assert_string_equal(
+      err.text,
+      "message hello: body: text that is not UTF-8; expected text, number, boolean or table");
   json_decref(event);
 }
 
@@ -286,7 +303,8 @@ static int open_rules(void **state)
   arena = nm_arena_create(16 << 20);
   struct nm_problems problems = { .arena = arena };
   int rc = nm_rules_load(&rules, NM_TEXT("rules/acme.lua"), nm_text_from(tenant), &problems);
-  for (const struct nm_problem *p = problems.first; p; p = p->next) print_error("%s\n", p->text.ptr);
+  for (const struct nm_problem *p = problems.first; p; p = p->next)
+    print_error("%s\n", p->text.ptr);
   return rc;
 }
 

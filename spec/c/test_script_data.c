@@ -51,7 +51,8 @@ static void gives(const char *source, const char *json)
 {
   struct loaded got;
   load(&got, source, NM_SECRETS_KEEP);
-  if (got.rc != NM_OK) fail_msg("%s\n%s", source, got.problems.first ? got.problems.first->text.ptr : "");
+  if (got.rc != NM_OK)
+    fail_msg("%s\n%s", source, got.problems.first ? got.problems.first->text.ptr : "");
   assert_string_equal(got.json, json);
   assert_int_equal(got.problems.count, 0);
   unload(&got);
@@ -76,9 +77,11 @@ static void refuses(const char *source, const char *line)
 static void tables_become_objects_and_arrays(void **state)
 {
   (void)state;
-  gives("return { name = \"acme\", n = 9007199254740993, f = 1.5, yes = true, no = false, gone = nil }",
+  gives("return { name = \"acme\", n = 9007199254740993, f = 1.5, yes = true, no = false, gone = "
+        "nil }",
         "{\"f\":1.5,\"n\":9007199254740993,\"name\":\"acme\",\"no\":false,\"yes\":true}");
-  gives("return { list = { 1, 2, { id = 3 } }, empty = {} }", "{\"empty\":{},\"list\":[1,2,{\"id\":3}]}");
+  gives("return { list = { 1, 2, { id = 3 } }, empty = {} }",
+        "{\"empty\":{},\"list\":[1,2,{\"id\":3}]}");
   gives("-- a comment\nlocal port = 8080\nreturn { listen = \"127.0.0.1:\" .. port }",
         "{\"listen\":\"127.0.0.1:8080\"}");
   gives("\xef\xbb\xbfreturn { a = 1 }", "{\"a\":1}");
@@ -88,10 +91,12 @@ static void secrets_are_kept_by_name_or_resolved(void **state)
 {
   (void)state;
   struct loaded got;
-  gives("return { key = secret \"env:NM_TEST_KEY\" }", "{\"key\":{\"secret\":\"env:NM_TEST_KEY\"}}");
+  gives("return { key = secret \"env:NM_TEST_KEY\" }",
+        "{\"key\":{\"secret\":\"env:NM_TEST_KEY\"}}");
   setenv("NM_TEST_KEY", "s3cret", 1);
   write_file("key.txt", "from a file\n", 12);
-  load(&got, "return { a = secret \"env:NM_TEST_KEY\", b = secret \"file:key.txt\" }", NM_SECRETS_RESOLVE);
+  load(&got, "return { a = secret \"env:NM_TEST_KEY\", b = secret \"file:key.txt\" }",
+       NM_SECRETS_RESOLVE);
   assert_int_equal(got.rc, NM_OK);
   assert_string_equal(got.json, "{\"a\":\"s3cret\",\"b\":\"from a file\"}");
   unload(&got);
@@ -102,14 +107,16 @@ static void all_secrets_that_are_missing_are_named_with_their_lines(void **state
 {
   (void)state;
   struct loaded got;
-  load(&got, "return {\n a = secret \"env:NM_NOT_SET\",\n b = secret \"file:none.txt\",\n}", NM_SECRETS_RESOLVE);
+  load(&got, "return {\n a = secret \"env:NM_NOT_SET\",\n b = secret \"file:none.txt\",\n}",
+       NM_SECRETS_RESOLVE);
   assert_int_equal(got.rc, NM_EINVAL);
   assert_null(got.value);
   assert_int_equal(got.problems.count, 2);
   assert_string_equal(got.problems.first->text.ptr,
                       "f.lua:2: secret \"env:NM_NOT_SET\": not set in this environment");
-  assert_string_equal(got.problems.last->text.ptr,
-                      "f.lua:3: secret \"file:none.txt\": cannot be opened: No such file or directory");
+  assert_string_equal(
+      got.problems.last->text.ptr,
+      "f.lua:3: secret \"file:none.txt\": cannot be opened: No such file or directory");
   unload(&got);
   refuses("return { a = secret \"plain\" }",
           "f.lua:1: secret \"plain\": expected \"env:NAME\" or \"file:PATH\"");
@@ -130,10 +137,10 @@ static void what_is_wrong_is_named_with_its_line_or_key(void **state)
   refuses("return 5", "f.lua: the file returns a number; expected return { ... }");
   refuses("return { a = { b = function() end } }",
           "f.lua: a.b: a function; expected text, number, boolean or table");
-  refuses("return { a = { 1, x = 2 } }",
-          "f.lua: a[1]: a number beside names as key, or a gap in a list; expected text, number, boolean or table");
-  refuses("return { a = { [2] = 2 } }",
-          "f.lua: a[2]: a number beside names as key, or a gap in a list; expected text, number, boolean or table");
+  refuses("return { a = { 1, x = 2 } }", "f.lua: a[1]: a number beside names as key, or a gap in a "
+                                         "list; expected text, number, boolean or table");
+  refuses("return { a = { [2] = 2 } }", "f.lua: a[2]: a number beside names as key, or a gap in a "
+                                        "list; expected text, number, boolean or table");
   refuses("return { a = 1/0 }",
           "f.lua: a: a number without an end; expected text, number, boolean or table");
   refuses("return { a = \"\\xff\" }",
@@ -162,7 +169,8 @@ static void files_that_cannot_be_read_say_why(void **state)
   struct nm_arena *arena = nm_arena_create(1 << 16);
   struct nm_problems problems = { .arena = arena };
   assert_int_equal(nm_data_load(&value, NM_TEXT("none.lua"), NM_SECRETS_KEEP, &problems), NM_EIO);
-  assert_string_equal(problems.first->text.ptr, "none.lua: cannot be opened: No such file or directory");
+  assert_string_equal(problems.first->text.ptr,
+                      "none.lua: cannot be opened: No such file or directory");
   assert_int_equal(nm_data_load(&value, NM_TEXT("."), NM_SECRETS_KEEP, &problems), NM_EIO);
   assert_string_equal(problems.last->text.ptr, ".: not a regular file");
   assert_null(value);

@@ -1,6 +1,7 @@
 /* links: script
  *
- * What hostile rules try: each is stopped in time, and the state then works as before, with its memory back. */
+ * What hostile rules try: each is stopped in time, and the state then works as before, with its
+ * memory back. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -112,7 +113,8 @@ static void loops_inside_c_functions(void **state)
     size_t len = strlen(sparse);
     snprintf(sparse + len, sizeof sparse - len, ", [1<<%d] = 1", i);
   }
-  snprintf(sparse + strlen(sparse), sizeof sparse - strlen(sparse), " } if #t < 1 << 62 then error(\"short\") end");
+  snprintf(sparse + strlen(sparse), sizeof sparse - strlen(sparse),
+           " } if #t < 1 << 62 then error(\"short\") end");
   stops(sparse, "table.insert(t, 1, 0)", 0);
   stops(sparse, "table.remove(t, 1)", 0);
   stops(sparse, "table.sort(t)", 0);
@@ -120,10 +122,13 @@ static void loops_inside_c_functions(void **state)
   stops(sparse, "return table.unpack(t)", 0);
   stops("", "return table.unpack({}, 1, 1e7)", 0);
   stops("", "return table.concat({}, \"x\", 1, 1e15)", 0);
-  stops("", "local t = {} for i = 1, 2000 do t[i] = i end table.sort(t, function() while true do end end)", NM_ELIMIT);
-  stops("", "(\"\"):rep(1e15) while true do end", NM_ELIMIT);
-  stops("local t = {} for i = 1, 60000 do t[i] = 1 end", "while true do table.insert(t, 1, 0) table.remove(t, 1) end",
+  stops("",
+        "local t = {} for i = 1, 2000 do t[i] = i end table.sort(t, function() while true do end "
+        "end)",
         NM_ELIMIT);
+  stops("", "(\"\"):rep(1e15) while true do end", NM_ELIMIT);
+  stops("local t = {} for i = 1, 60000 do t[i] = 1 end",
+        "while true do table.insert(t, 1, 0) table.remove(t, 1) end", NM_ELIMIT);
 }
 
 static void results_without_end(void **state)
@@ -139,9 +144,11 @@ static void what_is_not_there_cannot_be_reached(void **state)
 {
   (void)state;
   static const char *const wanted[] = {
-    "load", "loadstring", "dofile", "require", "getmetatable", "setmetatable", "rawset", "rawget", "rawlen", "pcall",
-    "xpcall", "coroutine", "io", "os", "debug", "package", "collectgarbage", "_G", "_ENV.load", "string.dump",
-    "string.find", "string.gsub", "math.random", "print", "warn", "utf8",
+    "load",      "loadstring",  "dofile",      "require",     "getmetatable",   "setmetatable",
+    "rawset",    "rawget",      "rawlen",      "pcall",       "xpcall",         "coroutine",
+    "io",        "os",          "debug",       "package",     "collectgarbage", "_G",
+    "_ENV.load", "string.dump", "string.find", "string.gsub", "math.random",    "print",
+    "warn",      "utf8",
   };
   for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
     char source[256];
@@ -159,13 +166,15 @@ static void what_is_not_there_cannot_be_reached(void **state)
 static void long_texts_of_an_event_cannot_hold_a_thread(void **state)
 {
   (void)state;
-  struct nm_script *script = load("local v = from(\"attributes.v\"):as(\"number\")", "return drop(tostring(v(event)))");
+  struct nm_script *script = load("local v = from(\"attributes.v\"):as(\"number\")",
+                                  "return drop(tostring(v(event)))");
   struct nm_value effects, trace;
   struct nm_error err;
   char digits[60001];
   memset(digits, '1', sizeof digits - 1);
   digits[sizeof digits - 1] = 'x';
-  json_t *event = json_pack("{s:i,s:{s:s%}}", "EventTypeID", 1, "attributes", "v", digits, (int)sizeof digits);
+  json_t *event = json_pack("{s:i,s:{s:s%}}", "EventTypeID", 1, "attributes", "v", digits,
+                            (int)sizeof digits);
   assert_non_null(event);
   int64_t began = nm_clock_thread_cpu_ns();
   (void)!nm_script_evaluate(script, event, &context, arena, &effects, &trace, &err);

@@ -1,7 +1,7 @@
 /* links: script
  *
- * Each allocation of loading and of running fails once, that one and all later ones: each time a clean error, no
- * leak (ASan), and the state can still be used and destroyed. */
+ * Each allocation of loading and of running fails once, that one and all later ones: each time a
+ * clean error, no leak (ASan), and the state can still be used and destroyed. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -12,18 +12,21 @@
 #include "script/script.h"
 
 static const char tenant[] =
-  "return tenant {\n"
-  "  name = \"acme\",\n"
-  "  messages = { hello = push { title = \"Hi {first_name|you}\", body = \"{n} items\" } },\n"
-  "  channels = { [15] = \"push\" }, templates = { [1201] = \"hello\" },\n"
-  "  events = { [11] = { quiet_between(\"22:00\", \"09:00\"), send_template } },\n"
-  "  hooks = { PURCHASE = function(event) return { update_customer { CustomerID = event.extId, A = 1.5 }(event), drop(\"x\") } end },\n"
-  "  examples = { { given = { EventTypeID = 11, CampaignID = 7, ChannelID = 15, TemplateID = 1201, CustomerID = \"1\",\n"
-  "    n = 3 }, gives = { effect = \"send\" } } },\n"
-  "}\n";
+    "return tenant {\n"
+    "  name = \"acme\",\n"
+    "  messages = { hello = push { title = \"Hi {first_name|you}\", body = \"{n} items\" } },\n"
+    "  channels = { [15] = \"push\" }, templates = { [1201] = \"hello\" },\n"
+    "  events = { [11] = { quiet_between(\"22:00\", \"09:00\"), send_template } },\n"
+    "  hooks = { PURCHASE = function(event) return { update_customer { CustomerID = event.extId, A "
+    "= 1.5 }(event), drop(\"x\") } end },\n"
+    "  examples = { { given = { EventTypeID = 11, CampaignID = 7, ChannelID = 15, TemplateID = "
+    "1201, CustomerID = \"1\",\n"
+    "    n = 3 }, gives = { effect = \"send\" } } },\n"
+    "}\n";
 
 static const char *const events[] = {
-  "{\"EventTypeID\":11,\"CampaignID\":\"7\",\"ChannelID\":15,\"TemplateID\":1201,\"CustomerID\":\"42\","
+  "{\"EventTypeID\":11,\"CampaignID\":\"7\",\"ChannelID\":15,\"TemplateID\":1201,\"CustomerID\":"
+  "\"42\","
   "\"attributes\":{\"first_name\":\"Ada\",\"n\":3,\"list\":[1,2.5,{\"a\":true}]}}",
   "{\"type\":\"EVENT\",\"name\":\"PURCHASE\",\"extId\":\"42\",\"attributes\":{}}",
 };
@@ -36,7 +39,8 @@ static int load(struct nm_script **out, struct nm_arena *arena, struct nm_error 
   return nm_script_load(out, NM_TEXT("rules/acme.lua"), nm_text_from(tenant), arena, &found, err);
 }
 
-/* Loading takes thousands of allocations: the first ones each, later ones in steps, so that it stays short. */
+/* Loading takes thousands of allocations: the first ones each, later ones in steps, so that it
+ * stays short. */
 static void every_allocation_of_loading_may_fail(void **state)
 {
   (void)state;
@@ -88,7 +92,8 @@ static void every_allocation_of_running_may_fail(void **state)
     assert_true(failures > 10);
     assert_true(effects.table.count > 0);
     /* And without failures, as ever. */
-    assert_int_equal(nm_script_evaluate(script, event, &context, arena, &effects, &trace, &err), NM_OK);
+    assert_int_equal(nm_script_evaluate(script, event, &context, arena, &effects, &trace, &err),
+                     NM_OK);
     json_decref(event);
   }
   assert_true(nm_script_memory(script, true) < baseline + 1024);

@@ -8,7 +8,7 @@
 
 #include "base/log.h"
 
-/* ---- a crash ------------------------------------------------------------------------------------ */
+/* ---- a crash --------------------------------------------------------------------------------- */
 
 enum { OUTSTANDING = 32 };
 
@@ -30,7 +30,8 @@ static void on_told(struct nm_task *task)
 {
   struct told *told = (struct told *)task;
   int64_t pair[2] = { told->number, told->arrival.id };
-  if (told->accept.request.rc == NM_OK && write(told_fd, pair, sizeof pair) != sizeof pair) _exit(3);
+  bool is_taken = told->accept.request.rc == NM_OK;
+  if (is_taken && write(told_fd, pair, sizeof pair) != sizeof pair) _exit(3);
   submit_next(told);
 }
 
@@ -114,7 +115,7 @@ static void a_killed_process_loses_nothing_acknowledged(void **state)
   }
 }
 
-/* ---- who may open it --------------------------------------------------------------------------- */
+/* ---- who may open it ------------------------------------------------------------------------- */
 
 static void a_second_opener_is_refused_and_told_who_holds_it(void **state)
 {
@@ -171,7 +172,7 @@ static void a_file_that_is_no_database_is_refused(void **state)
   assert_non_null(strstr(err.text, kit->path));
 }
 
-/* Overwrites pages from `first` (from the end where negative), with a log beside as after a crash. */
+/* Overwrites pages from `first` (from the end where negative), with a log as after a crash. */
 static void damage(struct kit *kit, long first)
 {
   char path[160], rubbish[4096];
@@ -248,7 +249,7 @@ static void the_files_are_nobody_elses_to_read(void **state)
   }
 }
 
-/* ---- a full disk -------------------------------------------------------------------------------- */
+/* ---- a full disk ----------------------------------------------------------------------------- */
 
 static int try_event(struct kit *kit, const char *identity, struct nm_text body, int64_t *id)
 {
@@ -316,13 +317,14 @@ static void retention_makes_room_on_a_full_disk(void **state)
     if (kit_try_plan(kit, &plan, NULL)) break;
   }
   assert_int_equal(try_event(kit, "more", (struct nm_text){ bytes, LARGE }, &id), NM_EFULL);
-  struct nm_store_retain retain = { .now_ms = nm_clock_wall_ms() + 49ll * HOUR_MS, .rows_max = 100 };
+  struct nm_store_retain retain = { .now_ms = nm_clock_wall_ms() + 49ll * HOUR_MS,
+                                    .rows_max = 100 };
   KIT_MUST(kit, NM_STORE_RETAIN, &retain);
   assert_int_equal(try_event(kit, "more", (struct nm_text){ bytes, LARGE }, &id), NM_OK);
   free(bytes);
 }
 
-/* ---- a failing disk ------------------------------------------------------------------------------ */
+/* ---- a failing disk -------------------------------------------------------------------------- */
 
 static void after_a_failed_write_nothing_is_acknowledged_until_restart(void **state)
 {

@@ -95,7 +95,7 @@ static void many_requests_share_a_commit(void **state)
   json_decref(status);
 }
 
-/* ---- one commit, good and bad ------------------------------------------------------------------- */
+/* ---- one commit, good and bad ---------------------------------------------------------------- */
 
 static _Atomic int gathered;
 static uv_sem_t all_answered;
@@ -174,7 +174,7 @@ static void what_stands_in_the_mailbox_is_committed_by_close(void **state)
   assert_int_equal(kit_take(kit, 1000, NULL), MANY);
 }
 
-/* ---- printed, not asserted ------------------------------------------------------------------------ */
+/* ---- printed, not asserted ------------------------------------------------------------------- */
 
 static void how_many_events_a_second_with_64_outstanding(void **state)
 {

@@ -67,7 +67,8 @@ static void a_duplicate_is_known_after_a_restart(void **state)
 static void a_duplicate_within_one_request_is_recognised(void **state)
 {
   struct kit *kit = *state;
-  struct nm_store_arrival arrivals[3] = { kit_event(11, "1", "u", "s"), kit_event(11, "1", "u", "s"),
+  struct nm_store_arrival arrivals[3] = { kit_event(11, "1", "u", "s"),
+                                          kit_event(11, "1", "u", "s"),
                                           kit_event(11, "1", "v", "s") };
   struct nm_store_accept accept = { .arrivals = arrivals, .count = 3 };
   KIT_MUST(kit, NM_STORE_ACCEPT, &accept);

@@ -105,7 +105,8 @@ static void a_sent_message_is_over_and_its_attempt_is_kept(void **state)
   assert_string_equal(json_string_value(json_object_get(attempt, "outcome")), "accepted");
   assert_int_equal(json_integer_value(json_object_get(attempt, "code")), 200);
   json_t *event = json_object_get(shown, "event");
-  assert_non_null(strstr(json_string_value(json_object_get(event, "body")), "\"CustomerID\":\"u\""));
+  const char *body = json_string_value(json_object_get(event, "body"));
+  assert_non_null(strstr(body, "\"CustomerID\":\"u\""));
   json_decref(shown);
 }
 
@@ -260,7 +261,8 @@ static void the_queue_lists_what_is_stuck_newest_first(void **state)
   kit_plan(kit, &plan);
   kit_single(kit, "1", "waits", "", 0);
 
-  json_t *rows = kit_query(kit, NM_QUERY_QUEUE, json_pack("{s:i,s:i}", "tenant_id", TENANT, "limit", 2));
+  json_t *args = json_pack("{s:i,s:i}", "tenant_id", TENANT, "limit", 2);
+  json_t *rows = kit_query(kit, NM_QUERY_QUEUE, args);
   assert_int_equal(json_array_size(rows), 2);
   json_t *first = json_array_get(rows, 0), *second = json_array_get(rows, 1);
   assert_string_equal(json_string_value(json_object_get(first, "state")), "held");
@@ -275,7 +277,8 @@ static void the_queue_lists_what_is_stuck_newest_first(void **state)
   assert_int_equal(json_array_size(rows), 1);
   json_t *last = json_array_get(rows, 0);
   assert_string_equal(json_string_value(json_object_get(last, "kind")), "event");
-  assert_string_equal(json_string_value(json_object_get(last, "reason")), "event type 99 is not routed");
+  assert_string_equal(json_string_value(json_object_get(last, "reason")),
+                      "event type 99 is not routed");
   assert_string_equal(json_string_value(json_object_get(last, "tenant_id")), "7");
   json_decref(rows);
 

@@ -3,7 +3,8 @@
 
 static const char *const page_body = "[{\"CustomerID\":\"u0\"},{\"CustomerID\":\"u1\"}]";
 
-static int save_page(struct kit *kit, int64_t run_id, int64_t number, int64_t rows, int64_t due_at_ms)
+static int save_page(struct kit *kit, int64_t run_id, int64_t number, int64_t rows,
+                     int64_t due_at_ms)
 {
   struct nm_store_page_save save = { .run_id = run_id, .number = number, .rows = rows,
                                      .due_at_ms = due_at_ms, .body = nm_text_from(page_body) };
@@ -69,6 +70,18 @@ static void pages_are_stored_in_order_and_come_back_whole(void **state)
   assert_true(nm_text_equal(at_start.runs[0].campaign, NM_TEXT("99")));
 }
 
+/* Once the reader wrote into a request that the writer had answered. */
+static void a_refused_page_says_so_every_time(void **state)
+{
+  struct kit *kit = *state;
+  struct nm_run run = kit_run(kit, "99", "s1", 0);
+  for (int i = 0; i < 2000; i++) {
+    struct nm_store_page_save save = { .run_id = run.id, .number = 1, .rows = 1,
+                                       .body = NM_TEXT("[{}]") };
+    assert_int_equal(kit_ask(kit, NM_STORE_PAGE_SAVE, &save.request), NM_ECONFLICT);
+  }
+}
+
 static void a_large_page_is_compressed(void **state)
 {
   struct kit *kit = *state;
@@ -98,8 +111,10 @@ static void the_cursor_moves_exactly(void **state)
   assert_int_equal(expand(kit, run.id, (struct step){ 0, 0, 0, 2, 2, false }, messages), NM_OK);
   assert_int_equal(messages[0].run_id, run.id);
   /* The same step again, a gap, and a step back are refused and write nothing. */
-  assert_int_equal(expand(kit, run.id, (struct step){ 0, 0, 0, 2, 2, false }, messages), NM_ECONFLICT);
-  assert_int_equal(expand(kit, run.id, (struct step){ 0, 3, 1, 0, 1, false }, messages), NM_ECONFLICT);
+  assert_int_equal(expand(kit, run.id, (struct step){ 0, 0, 0, 2, 2, false }, messages),
+                   NM_ECONFLICT);
+  assert_int_equal(expand(kit, run.id, (struct step){ 0, 3, 1, 0, 1, false }, messages),
+                   NM_ECONFLICT);
   assert_int_equal(expand(kit, run.id, (struct step){ 0, 2, 0, 1, 1, false }, messages), NM_EINVAL);
   assert_int_equal(kit_lease(kit, 10).count, 2);
   kit_reopen(kit);
@@ -137,7 +152,8 @@ static void a_run_is_done_when_expanded_and_nothing_waits(void **state)
   assert_int_equal(resume(kit).run_count, 0);
 
   /* A dead one put back by hand opens it again. */
-  struct nm_store_retry retry = { .ids = &messages[1].id, .count = 1, .now_ms = nm_clock_wall_ms() };
+  struct nm_store_retry retry = { .ids = &messages[1].id, .count = 1,
+                                  .now_ms = nm_clock_wall_ms() };
   KIT_MUST(kit, NM_STORE_RETRY, &retry);
   kit_assert_state(kit, run.id, "expanded");
   assert_int_equal(kit_number(kit, run.id, "dead"), 0);
@@ -238,11 +254,13 @@ static void a_paused_run_is_not_expanded(void **state)
   struct nm_store_run_set set = { .run_id = run.id, .from_states = 1u << NM_RUN_ACTIVE,
                                   .state = NM_RUN_PAUSED };
   KIT_MUST(kit, NM_STORE_RUN_SET, &set);
-  assert_int_equal(expand(kit, run.id, (struct step){ 0, 0, 0, 1, 1, false }, messages), NM_ECONFLICT);
+  assert_int_equal(expand(kit, run.id, (struct step){ 0, 0, 0, 1, 1, false }, messages),
+                   NM_ECONFLICT);
   assert_int_equal(kit_lease(kit, 10).count, 0);
   set.run_id = 4711;
   assert_int_equal(kit_ask(kit, NM_STORE_RUN_SET, &set.request), NM_ENOTFOUND);
-  set = (struct nm_store_run_set){ .run_id = run.id, .from_states = ~0u, .state = NM_RUN_CANCELLED };
+  set = (struct nm_store_run_set){ .run_id = run.id, .from_states = ~0u,
+                                   .state = NM_RUN_CANCELLED };
   assert_int_equal(kit_ask(kit, NM_STORE_RUN_SET, &set.request), NM_EINVAL);
 }
 
@@ -267,6 +285,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
     KIT_TEST(pages_are_stored_in_order_and_come_back_whole),
+    KIT_TEST(a_refused_page_says_so_every_time),
     KIT_TEST(a_large_page_is_compressed),
     KIT_TEST(the_cursor_moves_exactly),
     KIT_TEST(a_run_is_done_when_expanded_and_nothing_waits),

@@ -114,7 +114,8 @@ static void a_profile_is_saved_only_over_the_version_that_was_read(void **state)
   assert_int_equal(save_profile(kit, "u1", "{\"a\":3}", &version, NULL), NM_OK);
   assert_true(version > first);
 
-  struct nm_store_profile profiles[2] = { { .ext_id = NM_TEXT("u1") }, { .ext_id = NM_TEXT("u2") } };
+  struct nm_store_profile profiles[2] = { { .ext_id = NM_TEXT("u1") },
+                                          { .ext_id = NM_TEXT("u2") } };
   struct nm_store_profiles_load load = { .tenant_id = TENANT, .profiles = profiles, .count = 2 };
   KIT_MUST(kit, NM_STORE_PROFILES_LOAD, &load);
   assert_true(nm_text_equal(profiles[0].body, NM_TEXT("{\"a\":3}")));
@@ -170,7 +171,7 @@ static void listeners_are_kept_until_they_are_gone(void **state)
   assert_int_equal(kit_ask(kit, NM_STORE_LISTENER_SAVE, &save.request), NM_ENOTFOUND);
 }
 
-/* ---- retention ------------------------------------------------------------------------------------ */
+/* ---- retention ------------------------------------------------------------------------------- */
 
 /* Everything a minute older than that many hours from now. */
 static int retain_after(struct kit *kit, int hours, size_t rows_max)

@@ -67,7 +67,7 @@ static int fence_run(struct nm_writer *writer, int64_t run_id, int64_t in_flight
                    NM_I(run_id), NM_I(now_ms), NM_I(in_flight), NM_I(*stopped));
 }
 
-/* ---- an operator's -------------------------------------------------------------------------------- */
+/* ---- an operator's --------------------------------------------------------------------------- */
 
 int nm_writer_fence(struct nm_writer *writer, struct nm_store_fence *fence)
 {
@@ -94,7 +94,7 @@ int nm_writer_fence(struct nm_writer *writer, struct nm_store_fence *fence)
                    &fence->stopped);
 }
 
-/* ---- a 4's ---------------------------------------------------------------------------------------- */
+/* ---- a 4's ----------------------------------------------------------------------------------- */
 
 static int add_tombstone(struct nm_writer *writer, const struct nm_plan *plan)
 {
@@ -214,7 +214,7 @@ int nm_writer_cancel(struct nm_writer *writer, const struct nm_plan *plan, struc
   return rc;
 }
 
-/* ---- at start ------------------------------------------------------------------------------------ */
+/* ---- at start -------------------------------------------------------------------------------- */
 
 static int recover_runs(struct nm_writer *writer, int64_t now_ms)
 {

@@ -9,7 +9,8 @@ int nm_sqlite_on_commit(void *data, sqlite3 *handle, const char *database, int p
   (void)handle;
   (void)database;
   uv_mutex_lock(&sqlite->checkpoint_lock);
-  if (pages < sqlite->wal_pages) sqlite->next_at_pages = NM_STORE_WAL_STEP_MAX_PAGES; /* began anew */
+  bool began_anew = pages < sqlite->wal_pages;
+  if (began_anew) sqlite->next_at_pages = NM_STORE_WAL_STEP_MAX_PAGES;
   sqlite->wal_pages = pages;
   if (pages >= sqlite->next_at_pages) uv_cond_signal(&sqlite->checkpoint_wanted);
   uv_mutex_unlock(&sqlite->checkpoint_lock);

@@ -173,11 +173,12 @@ int nm_writer_take(struct nm_writer *writer, struct nm_store_take *take)
 
 static int set_event(struct nm_writer *writer, const struct nm_plan *plan, struct nm_error *err)
 {
+  int64_t due_at_ms = plan->state == NM_EVENT_DELAYED ? plan->due_at_ms : 0;
   int rc = nm_db_run(&writer->db,
                      "UPDATE events SET state = ?3, reason = ?4, due_at = ?5, generation_id = ?6"
                      " WHERE id = ?1 AND tenant_id = ?2 AND state IN (0, 1)",
                      NM_I(plan->event_id), NM_I(plan->tenant_id), NM_I(plan->state),
-                     NM_T(plan->reason), NM_I(plan->state == NM_EVENT_DELAYED ? plan->due_at_ms : 0),
+                     NM_T(plan->reason), NM_I(due_at_ms),
                      NM_I(plan->generation_id));
   if (rc) return rc;
   if (nm_db_changes(&writer->db) == 0)
@@ -210,7 +211,8 @@ static int plan_messages(struct nm_writer *writer, const struct nm_plan *plan)
   return NM_OK;
 }
 
-static int plan_one(struct nm_writer *writer, struct nm_plan *plan, struct nm_store_request *request)
+static int plan_one(struct nm_writer *writer, struct nm_plan *plan,
+                    struct nm_store_request *request)
 {
   int rc = set_event(writer, plan, &request->error);
   if (!rc && plan->cancel) rc = nm_writer_cancel(writer, plan, request->arena);

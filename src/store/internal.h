@@ -23,7 +23,7 @@ struct nm_store { /* first in the struct of a backend */
 NM_MUST_CHECK int nm_sqlite_open(struct nm_store **out, struct nm_text path,
                                  const struct nm_store_options *options, struct nm_error *err);
 
-/* ---- one connection (db.c) --------------------------------------------------------------------- */
+/* ---- one connection (db.c) ------------------------------------------------------------------- */
 
 enum { NM_DB_STATEMENTS_MAX = 256 }; /* a power of two above twice the texts that one thread uses */
 
@@ -96,12 +96,12 @@ static inline int64_t nm_row_i64(struct nm_row *row, int column)
   return sqlite3_column_int64(row->stmt, column);
 }
 
-/* ---- schema (schema.c) --------------------------------------------------------------------------- */
+/* ---- schema (schema.c) ----------------------------------------------------------------------- */
 
 /* Checks what is there and brings it to our version. */
 NM_MUST_CHECK int nm_schema_migrate(struct nm_db *db, const char *path, struct nm_error *err);
 
-/* ---- what the writer knows by heart ------------------------------------------------------------ */
+/* ---- what the writer knows by heart ---------------------------------------------------------- */
 
 /* The map from identity to event (recent.c). */
 struct nm_key {
@@ -197,7 +197,7 @@ void nm_writer_undo(struct nm_writer *writer, size_t from);
 /* Stops what a fence of an earlier process left waiting because it was in flight. */
 NM_MUST_CHECK int nm_writer_recover(struct nm_writer *writer);
 
-/* ---- verbs of the writer --------------------------------------------------------------------------- */
+/* ---- verbs of the writer --------------------------------------------------------------------- */
 
 int nm_writer_accept(struct nm_writer *writer, struct nm_store_accept *accept);
 int nm_writer_arrive(struct nm_writer *writer, struct nm_store_arrival *arrival);
@@ -229,7 +229,7 @@ int nm_writer_cancel(struct nm_writer *writer, const struct nm_plan *plan, struc
 int nm_writer_is_cancelled(struct nm_writer *writer, const struct nm_plan *plan,
                            struct nm_text campaign, int64_t channel_id, int64_t triggered_at_ms);
 
-/* ---- verbs of the reader --------------------------------------------------------------------------- */
+/* ---- verbs of the reader --------------------------------------------------------------------- */
 
 /* Compresses the page on the reader's thread, off the commit path. */
 int nm_pages_pack(struct nm_store_page_save *save);
@@ -243,7 +243,7 @@ int nm_reader_profiles_load(struct nm_db *db, struct nm_store_profiles_load *loa
 int nm_reader_listeners_load(struct nm_db *db, struct nm_store_listeners_load *load);
 int nm_reader_query(struct nm_db *db, struct nm_store_query *query);
 
-/* ---- rows -------------------------------------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
 /* States of a row of `updates`. */
 enum nm_update_state {

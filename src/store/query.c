@@ -16,7 +16,7 @@ static const char *const batch_states[] = { "sending", "sent", "retry", "done", 
 
 #define WORD(words, n) ((n) < sizeof(words) / sizeof((words)[0]) ? (words)[n] : "unknown")
 
-/* ---- rows into objects ---------------------------------------------------------------------------- */
+/* ---- rows into objects ----------------------------------------------------------------------- */
 
 static const char *word_of(const char *how, size_t number)
 {
@@ -138,7 +138,7 @@ static int add_object(struct nm_db *db, json_t *object, const char *key, const c
   return rc;
 }
 
-/* ---- what the tables look like from outside ------------------------------------------------------ */
+/* ---- what the tables look like from outside -------------------------------------------------- */
 
 #define EVENT_VIEW                                                                                 \
   "'event' AS kind, id AS \"id:id\", tenant_id AS \"tenant_id:id\", received_at AS at,"            \
@@ -172,7 +172,7 @@ static int add_object(struct nm_db *db, json_t *object, const char *key, const c
   " \"channel:channel\", channel_id, template_id, campaign, customer, name, provider,"             \
   " \"run_id:id\", tries, field, value"
 
-/* ---- lists --------------------------------------------------------------------------------------- */
+/* ---- lists ----------------------------------------------------------------------------------- */
 
 struct range {
   int64_t tenant_id; /* 0 = all */
@@ -234,7 +234,7 @@ static int list_runs(struct nm_db *db, const json_t *args, json_t *holder)
                   NM_VALUES(NM_I(range.tenant_id), NM_I(range.before), NM_I(range.limit)));
 }
 
-/* ---- one thing ------------------------------------------------------------------------------------ */
+/* ---- one thing ------------------------------------------------------------------------------- */
 
 #define ONE NM_VALUES(NM_I(id))
 
@@ -259,7 +259,8 @@ static int show_event(struct nm_db *db, int64_t id, json_t *out)
     int64_t message_id = 0;
     if (rc || !nm_json_i64(message, "id", &message_id)) break;
     rc = add_list(db, message, "attempts",
-                  "SELECT " ATTEMPT_VIEW " FROM attempts WHERE message_id = ?1 ORDER BY id LIMIT 100",
+                  "SELECT " ATTEMPT_VIEW " FROM attempts WHERE message_id = ?1"
+                  " ORDER BY id LIMIT 100",
                   NM_VALUES(NM_I(message_id)));
   }
   return rc ? rc : 1;
@@ -303,7 +304,8 @@ static int show_run(struct nm_db *db, int64_t id, json_t *out)
   if (!rc)
     rc = add_object(db, out, "messages",
                     "SELECT made AS made, open AS waiting, sent, dead, stopped, expired,"
-                    " made - open - sent - dead - stopped - expired AS held FROM runs WHERE id = ?1",
+                    " made - open - sent - dead - stopped - expired AS held"
+                    " FROM runs WHERE id = ?1",
                     ONE);
   if (!rc)
     rc = add_object(db, out, "progress",
@@ -348,7 +350,7 @@ static int show(struct nm_db *db, enum nm_store_query_kind kind, int64_t id, jso
   return rc;
 }
 
-/* ---- status --------------------------------------------------------------------------------------- */
+/* ---- status ---------------------------------------------------------------------------------- */
 
 static int show_status(struct nm_db *db, json_t *out)
 {
@@ -382,7 +384,7 @@ static int show_status(struct nm_db *db, json_t *out)
   return rc;
 }
 
-/* ---- the verb -------------------------------------------------------------------------------------- */
+/* ---- the verb -------------------------------------------------------------------------------- */
 
 static int answer(struct nm_db *db, struct nm_store_query *query, json_t *out)
 {

@@ -49,12 +49,13 @@ static void pack(struct nm_sqlite *sqlite, struct nm_store_request *request)
 {
   struct nm_store_page_save *save = (struct nm_store_page_save *)request;
   request->error = (struct nm_error){ 0 };
-  request->rc = nm_pages_pack(save);
-  if (request->rc == NM_OK) {
-    request->rc = nm_mailbox_post(&sqlite->writer_box, &request->task.mail);
-    if (request->rc == NM_OK) return;
-    nm_fail(&request->error, request->rc, "store: %s", nm_code_name(request->rc));
+  int rc = nm_pages_pack(save);
+  if (rc == NM_OK) {
+    rc = nm_mailbox_post(&sqlite->writer_box, &request->task.mail);
+    if (rc == NM_OK) return; /* the writer's now, perhaps answered already */
+    nm_fail(&request->error, rc, "store: %s", nm_code_name(rc));
   }
+  request->rc = rc;
   nm_pages_forget(save);
   nm_task_return(&request->task);
 }

@@ -24,8 +24,8 @@ static int load_lanes(struct nm_db *db, struct nm_store_resume *resume)
   if (rc) return rc;
   struct nm_row row = { .stmt = stmt, .arena = resume->request.arena };
   while (resume->lane_count < (size_t)count && (rc = nm_db_step(db, stmt)) == 1)
-    resume->lanes[resume->lane_count++] = (struct nm_store_lane){ .tenant_id = nm_row_i64(&row, 0),
-                                                                  .provider = nm_row_text(&row, 1) };
+    resume->lanes[resume->lane_count++] =
+      (struct nm_store_lane){ .tenant_id = nm_row_i64(&row, 0), .provider = nm_row_text(&row, 1) };
   sqlite3_reset(stmt);
   if (rc >= 0 && row.is_short) return NM_ENOMEM;
   return rc < 0 ? rc : NM_OK;

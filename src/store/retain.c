@@ -5,8 +5,8 @@
 #include "store/internal.h"
 
 struct sweep {
-  const char *find;    /* ?1 after this id, ?2 before this id, ?3 rows, ?4 events', ?5 dead ones' end;
-                        * gives the id and whether it may go */
+  const char *find;    /* ?1 after this id, ?2 before this id, ?3 rows, ?4 events', ?5 dead ones'
+                        * end; gives the id and whether it may go */
   const char *drop[3]; /* ?1 the id */
 };
 
@@ -32,7 +32,8 @@ static const struct sweep sweeps[NM_RETAIN_TABLES] = {
   { "SELECT id, state IN (3, 4) AND ended_at < min(?4, ?5)"
     " FROM batches WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3",
     { "DELETE FROM batches WHERE id = ?1" } },
-  { "SELECT id, arrived_at < min(?4, ?5) FROM tombstones WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3",
+  { "SELECT id, arrived_at < min(?4, ?5) FROM tombstones"
+    " WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3",
     { "DELETE FROM tombstones WHERE id = ?1" } },
   { "SELECT id, state = 3 AND saved_at < min(?4, ?5)"
     " FROM listeners WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3",

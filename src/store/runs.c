@@ -40,7 +40,7 @@ void nm_row_run(struct nm_row *row, struct nm_run *out)
   };
 }
 
-/* ---- made ------------------------------------------------------------------------------------- */
+/* ---- made ------------------------------------------------------------------------------------ */
 
 /* The first run of the campaign and channel near this arrival.  A cancelled one does not count: a
  * later trigger after a cancel is a new run.  Nor does one that failed before it made a message. */
@@ -144,7 +144,7 @@ static int refuse_state(struct nm_error *err, int64_t run_id, int64_t state)
                  nm_run_state_name((enum nm_run_state)state));
 }
 
-/* ---- pages ------------------------------------------------------------------------------------ */
+/* ---- pages ----------------------------------------------------------------------------------- */
 
 int nm_pages_pack(struct nm_store_page_save *save)
 {
@@ -157,7 +157,8 @@ int nm_pages_pack(struct nm_store_page_save *save)
   save->packed = malloc(len);
   if (!save->packed) return nm_fail(err, NM_ENOMEM, "no memory to compress a page");
   /* Level 1: a page of JSON shrinks to about a sixth at a hundred megabytes a second and more. */
-  if (compress2(save->packed, &len, (const Bytef *)save->body.ptr, (uLong)save->body.len, 1) != Z_OK) {
+  int rc = compress2(save->packed, &len, (const Bytef *)save->body.ptr, (uLong)save->body.len, 1);
+  if (rc != Z_OK) {
     free(save->packed);
     save->packed = NULL;
     return nm_fail(err, NM_EINTERNAL, "a page could not be compressed");
@@ -234,7 +235,7 @@ int nm_reader_page_load(struct nm_db *db, struct nm_store_page_load *load)
   return rc;
 }
 
-/* ---- expand ----------------------------------------------------------------------------------- */
+/* ---- expand ---------------------------------------------------------------------------------- */
 
 static int add_holds(struct nm_writer *writer, const struct nm_store_expand *expand, int64_t *held)
 {
@@ -284,7 +285,8 @@ int nm_writer_expand(struct nm_writer *writer, struct nm_store_expand *expand)
   enum nm_run_state state = NM_RUN_ACTIVE;
   if (expand->is_end) state = run.open + open > 0 ? NM_RUN_EXPANDED : NM_RUN_DONE;
   return nm_db_run(&writer->db,
-                   "UPDATE runs SET state = ?2, cursor_page = ?3, cursor_row = ?4, made = made + ?5,"
+                   "UPDATE runs SET state = ?2, cursor_page = ?3, cursor_row = ?4,"
+                   " made = made + ?5,"
                    " repeated = repeated + ?6, skipped = skipped + ?7, held = held + ?8,"
                    " open = open + ?9, ended_at = ?10 WHERE id = ?1",
                    NM_I(expand->run_id), NM_I(state), NM_I(expand->to_page), NM_I(expand->to_row),
@@ -293,7 +295,7 @@ int nm_writer_expand(struct nm_writer *writer, struct nm_store_expand *expand)
                    NM_I(state == NM_RUN_DONE ? nm_clock_wall_ms() : 0));
 }
 
-/* ---- by hand ---------------------------------------------------------------------------------- */
+/* ---- by hand --------------------------------------------------------------------------------- */
 
 int nm_writer_run_set(struct nm_writer *writer, struct nm_store_run_set *set)
 {

@@ -77,7 +77,7 @@ int nm_reader_tenants_load(struct nm_db *db, struct nm_store_tenants_load *load)
   return rc < 0 ? rc : check_row(&row, &load->request);
 }
 
-/* ---- generations ------------------------------------------------------------------------------ */
+/* ---- generations ----------------------------------------------------------------------------- */
 
 /* Open: active, paused, held, expanded (its messages may still ask for their words). */
 #define OPEN_RUN_USES                                                                              \
@@ -149,7 +149,7 @@ int nm_reader_generations_load(struct nm_db *db, struct nm_store_generations_loa
   return rc < 0 ? rc : check_row(&row, &load->request);
 }
 
-/* ---- profiles ---------------------------------------------------------------------------------- */
+/* ---- profiles -------------------------------------------------------------------------------- */
 
 static int write_profile(struct nm_writer *writer, int64_t tenant_id,
                          const struct nm_store_profile *profile, int64_t version)
@@ -201,7 +201,7 @@ int nm_reader_profiles_load(struct nm_db *db, struct nm_store_profiles_load *loa
   return check_row(&row, &load->request);
 }
 
-/* ---- listeners --------------------------------------------------------------------------------- */
+/* ---- listeners ------------------------------------------------------------------------------- */
 
 int nm_writer_listener_save(struct nm_writer *writer, struct nm_store_listener_save *save)
 {
@@ -219,12 +219,14 @@ int nm_writer_listener_save(struct nm_writer *writer, struct nm_store_listener_s
   } else {
     rc = nm_db_run(&writer->db,
                    "UPDATE listeners SET event_type = ?3, channel_id = ?4, url = ?5,"
-                   " secret_number = ?6, state = ?7, saved_at = ?8 WHERE id = ?1 AND tenant_id = ?2",
+                   " secret_number = ?6, state = ?7, saved_at = ?8"
+                   " WHERE id = ?1 AND tenant_id = ?2",
                    NM_I(id), NM_I(listener->tenant_id), NM_I(listener->event_type),
                    NM_I(listener->channel_id), NM_T(listener->url), NM_I(listener->secret_number),
                    NM_I(listener->state), NM_I(nm_clock_wall_ms()));
     if (!rc && nm_db_changes(&writer->db) == 0)
-      return nm_fail(&save->request.error, NM_ENOTFOUND, "there is no listener %lld", (long long)id);
+      return nm_fail(&save->request.error, NM_ENOTFOUND, "there is no listener %lld",
+                     (long long)id);
   }
   return rc ? rc : nm_writer_set(writer, &listener->id, id);
 }

@@ -15,7 +15,7 @@
 
 enum { BUSY_TIMEOUT_MS = 5000 };
 
-/* ---- requests ---------------------------------------------------------------------------------- */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 static int submit(struct nm_store *store, struct nm_store_request *request)
 {
@@ -37,7 +37,7 @@ static bool is_sound(struct nm_store *store)
   return !atomic_load(&((struct nm_sqlite *)store)->is_broken);
 }
 
-/* ---- the file ---------------------------------------------------------------------------------- */
+/* ---- the file -------------------------------------------------------------------------------- */
 
 static int make_folders(const char *path, struct nm_error *err)
 {
@@ -107,7 +107,8 @@ static int open_writer(struct nm_sqlite *sqlite, struct nm_error *err)
     rc = nm_db_exec(db, "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;"
                         "PRAGMA journal_size_limit = 67108864");
   if (rc)
-    return nm_fail(err, rc, "%s cannot be used, it may be damaged: %s", sqlite->path, db->error.text);
+    return nm_fail(err, rc, "%s cannot be used, it may be damaged: %s", sqlite->path,
+                   db->error.text);
   rc = nm_schema_migrate(db, sqlite->path, err);
   if (rc) return rc;
   if (sqlite->options.max_bytes > 0) {
@@ -134,7 +135,7 @@ static int open_connections(struct nm_sqlite *sqlite, struct nm_error *err)
   return rc;
 }
 
-/* ---- life -------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 /* What is open of it, in any half-made state.  The writer goes last: SQLite then puts the whole log
  * into the database and takes the log away, which is how the next start knows of a clean end. */

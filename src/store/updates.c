@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 
-/* ---- planned ----------------------------------------------------------------------------------- */
+/* ---- planned --------------------------------------------------------------------------------- */
 
 static int has_batched(struct nm_writer *writer, int64_t tenant_id, struct nm_text customer,
                        int64_t *out)
@@ -54,7 +54,7 @@ int nm_writer_add_update(struct nm_writer *writer, const struct nm_plan *plan,
                    NM_I(open), NM_T(update->value), NM_I(plan->event_id));
 }
 
-/* ---- batches ----------------------------------------------------------------------------------- */
+/* ---- batches --------------------------------------------------------------------------------- */
 
 static int take_again(struct nm_writer *writer, struct nm_store_batch_take *take)
 {
@@ -71,7 +71,8 @@ static int take_again(struct nm_writer *writer, struct nm_store_batch_take *take
   take->attempts = sqlite3_column_int(stmt, 2);
   sqlite3_reset(stmt);
   return nm_db_run(&writer->db,
-                   "UPDATE batches SET state = 0, due_at = 0, attempts = attempts + 1 WHERE id = ?1",
+                   "UPDATE batches SET state = 0, due_at = 0, attempts = attempts + 1"
+                   " WHERE id = ?1",
                    NM_I(take->batch_id));
 }
 
@@ -186,7 +187,7 @@ int nm_writer_batch_take(struct nm_writer *writer, struct nm_store_batch_take *t
                       NM_I(take->tenant_id));
 }
 
-/* ---- settled ------------------------------------------------------------------------------------ */
+/* ---- settled --------------------------------------------------------------------------------- */
 
 static int find_batch(struct nm_writer *writer, const struct nm_store_batch_finish *finish,
                       struct nm_error *err)
@@ -257,7 +258,8 @@ int nm_writer_batch_finish(struct nm_writer *writer, struct nm_store_batch_finis
     rc = nm_db_run(&writer->db,
                    "UPDATE batches SET state = ?2, due_at = ?3, reason = ?4, ended_at = ?5"
                    " WHERE id = ?1",
-                   NM_I(finish->batch_id), NM_I(finish->state), NM_I(is_end ? 0 : finish->due_at_ms),
-                   NM_T(finish->reason), NM_I(is_end ? now_ms : 0));
+                   NM_I(finish->batch_id), NM_I(finish->state),
+                   NM_I(is_end ? 0 : finish->due_at_ms), NM_T(finish->reason),
+                   NM_I(is_end ? now_ms : 0));
   return rc ? rc : nm_writer_release(writer, &writer->batches, finish->batch_id);
 }

@@ -39,8 +39,8 @@ static bool is_plain(enum nm_store_verb verb)
   return verb == NM_STORE_ACCEPT || verb == NM_STORE_TAKE || verb == NM_STORE_LEASE;
 }
 
-/* Runs one request so that its failure leaves the others whole.  Returns 0 where the transaction can
- * go on: what the request itself met stands in request->rc. */
+/* Runs one request so that its failure leaves the others whole.  Returns 0 where the transaction
+ * can go on: what the request itself met stands in request->rc. */
 static int run_request(struct nm_writer *writer, struct nm_store_request *request)
 {
   struct nm_db *db = &writer->db;
