@@ -141,6 +141,34 @@ static void refuses_a_secret_that_was_changed_moved_or_copied(void **state)
   nm_keyring_destroy(keyring);
 }
 
+/* Both places are written with the same number of bytes: it is the place itself that counts. */
+static void refuses_two_secrets_that_changed_places(void **state)
+{
+  (void)state;
+  struct nm_keyring *keyring = opened(NULL);
+  struct nm_arena *arena = nm_arena_create(1024 * 1024);
+  struct nm_problems problems = { .arena = arena };
+  struct nm_tenant *t = NULL;
+  struct nm_text sealed;
+  json_t *document = json_pack("{s:s,s:s,s:s,s:{s:{s:s,s:s},s:{s:s,s:s}}}", "name", "acme", "appKey", "a-key",
+                               "restApiKey", "rest", "providers", "mail", "adapter", "smtp", "password", "one",
+                               "post", "adapter", "smtp", "password", "two");
+  assert_int_equal(nm_tenant_parse(&t, document, "t", false, NULL, &problems), NM_OK);
+  json_decref(document);
+  assert_int_equal(nm_keyring_seal(keyring, t, arena, &sealed), NM_OK);
+  assert_int_equal(nm_json_parse(&document, sealed, NULL), NM_OK);
+  json_t *providers = json_object_get(document, "providers");
+  json_t *mail = json_object_get(providers, "mail"), *post = json_object_get(providers, "post");
+  json_t *kept = json_incref(json_object_get(mail, "password"));
+  json_object_set(mail, "password", json_object_get(post, "password"));
+  json_object_set_new(post, "password", kept);
+  expect_refused(keyring, NM_TEXT("acme"), document, "providers.mail.password");
+  json_decref(document);
+  nm_tenant_unref(t);
+  nm_arena_destroy(arena);
+  nm_keyring_destroy(keyring);
+}
+
 static void derives_the_same_url_secret_again(void **state)
 {
   (void)state;
@@ -253,6 +281,7 @@ int main(void)
     cmocka_unit_test(refuses_a_key_that_others_can_read_or_that_is_none),
     cmocka_unit_test(opens_what_it_sealed_and_shows_no_secret_in_between),
     cmocka_unit_test(refuses_a_secret_that_was_changed_moved_or_copied),
+    cmocka_unit_test(refuses_two_secrets_that_changed_places),
     cmocka_unit_test(derives_the_same_url_secret_again),
     cmocka_unit_test(opens_the_door_by_header_or_by_either_url_secret),
     cmocka_unit_test(swaps_a_saved_tenant_in_while_the_old_one_is_held),
