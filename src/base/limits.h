@@ -56,7 +56,7 @@ enum {
 
   /* settings and tenants as code; values that leave Lua at once */
   NM_SCRIPT_VALUES_MAX = 50000,
-  NM_SCRIPT_TABLE_MAX = 65536,              /* places, for insert, remove, sort, concat */
+  NM_SCRIPT_TABLE_PLACES_MAX = 65536,              /* places, for insert, remove, sort, concat */
   NM_SCRIPT_PATTERN_TEXT_MAX_BYTES = 4096,  /* for patterns with several repetitions */
   NM_DATA_FILE_MAX_BYTES = 256 * 1024,
   NM_SECRET_MAX_BYTES = 64 * 1024,

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* A zone is a list of edges (TZif, RFC 8536) and, behind the last of them, a yearly rule (the POSIX TZ text
- * in the file's footer).  Everything below works in seconds since 1970 UTC. */
+/* A zone is a list of edges (TZif, RFC 8536) and, behind the last of them, a yearly rule (the POSIX
+ * TZ text in the file's footer).  Everything below works in seconds since 1970 UTC. */
 
 enum {
   ZONES_MAX = 1024,            /* tzdata has some 600 names */
@@ -53,7 +53,7 @@ static size_t zone_count;
 
 static struct nm_zone utc = { .name = "UTC" };
 
-/* ---- days --------------------------------------------------------------------------------------- */
+/* ---- days ------------------------------------------------------------------------------------ */
 
 static int64_t floor_div(int64_t a, int64_t b)
 {
@@ -94,7 +94,7 @@ static int days_in(int64_t year, int month)
   return month == 2 && is_leap(year) ? 29 : days[month - 1];
 }
 
-/* ---- the yearly rule ------------------------------------------------------------------------------ */
+/* ---- the yearly rule ------------------------------------------------------------------------- */
 
 static int64_t yearly_days(const struct yearly *rule, int64_t year)
 {
@@ -210,7 +210,7 @@ static bool read_footer(const char *text, struct footer *out)
   return read_yearly(&at, &out->start) && read_yearly(&at, &out->end) && *at == '\0';
 }
 
-/* ---- the file --------------------------------------------------------------------------------------- */
+/* ---- the file -------------------------------------------------------------------------------- */
 
 static uint64_t big_endian(const unsigned char *bytes, int count)
 {
@@ -369,7 +369,7 @@ int nm_zone_find(const struct nm_zone **out, struct nm_text name)
   return rc;
 }
 
-/* ---- instants and clocks ------------------------------------------------------------------------------ */
+/* ---- instants and clocks --------------------------------------------------------------------- */
 
 /* How many edges are at or before t. */
 static size_t edges_until(const struct nm_zone *zone, int64_t t)
@@ -421,8 +421,8 @@ void nm_zone_local(const struct nm_zone *zone, int64_t wall_ms, struct nm_local 
   out->offset_s = offset;
 }
 
-/* Walks the stretches of constant offset from well before the wanted reading: the first that shows it
- * wins, and one that begins behind it means that no clock showed it. */
+/* Walks the stretches of constant offset from well before the wanted reading: the first that shows
+ * it wins, and one that begins behind it means that no clock showed it. */
 int64_t nm_zone_instant(const struct nm_zone *zone, int year, int month, int day, int hour,
                         int minute, int second)
 {

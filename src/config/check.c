@@ -71,17 +71,20 @@ bool nm_config_is_network(struct nm_text network)
   snprintf(name, sizeof name, "%.*s", NM_TEXT_ARG(host));
   bool is_v6 = strchr(name, ':') != NULL;
   if (uv_inet_pton(is_v6 ? AF_INET6 : AF_INET, name, bytes) != 0) return false;
-  return !has_bits || (nm_text_to_i64(bits, &number) && number >= 0 && number <= (is_v6 ? 128 : 32));
+  return !has_bits ||
+         (nm_text_to_i64(bits, &number) && number >= 0 && number <= (is_v6 ? 128 : 32));
 }
 
 void nm_config_check_store(struct nm_text store, const char *where, struct nm_problems *problems)
 {
   if (nm_text_starts_with(store, NM_TEXT("postgresql:")) ||
       nm_text_starts_with(store, NM_TEXT("postgres:")))
-    nm_problems_add(problems, "%s: a postgresql: store is not built yet; use \"sqlite:PATH\"", where);
+    nm_problems_add(problems, "%s: a postgresql: store is not built yet; use \"sqlite:PATH\"",
+                    where);
   else if (!nm_text_starts_with(store, NM_TEXT("sqlite:")) || store.len == strlen("sqlite:"))
-    nm_problems_add(problems, "%s: found \"%.*s\"; expected \"sqlite:PATH\", such as \"sqlite:var/netmove.db\"",
-                    where, NM_TEXT_ARG(store));
+    nm_problems_add(
+        problems, "%s: found \"%.*s\"; expected \"sqlite:PATH\", such as \"sqlite:var/netmove.db\"",
+        where, NM_TEXT_ARG(store));
 }
 
 void nm_config_check(const struct nm_settings *settings, const char *where,
@@ -89,22 +92,30 @@ void nm_config_check(const struct nm_settings *settings, const char *where,
 {
   struct nm_text listen = settings->public_listen, admin = settings->admin_listen;
   if (settings->tls_certificate.len > 0 || settings->tls_key.len > 0) {
-    nm_problems_add(problems, "%s: public.tls: TLS is not built yet; let a proxy end it and name that proxy "
-                    "in public.behind", where);
+    nm_problems_add(problems,
+                    "%s: public.tls: TLS is not built yet; let a proxy end it and name that proxy "
+                    "in public.behind",
+                    where);
   } else if (nm_config_is_address(listen) && !nm_config_is_loopback(listen)) {
     if (settings->behind_count == 0)
-      nm_problems_add(problems, "%s: public.listen: plain HTTP on %.*s, where others can read along; listen on "
-                      "127.0.0.1, or name the proxy that ends TLS in public.behind",
-                      where, NM_TEXT_ARG(listen));
+      nm_problems_add(
+          problems,
+          "%s: public.listen: plain HTTP on %.*s, where others can read along; listen on "
+          "127.0.0.1, or name the proxy that ends TLS in public.behind",
+          where, NM_TEXT_ARG(listen));
     else if (nm_config_is_wildcard(listen) && !settings->is_public_url_given)
-      nm_problems_add(problems, "%s: public.url: missing; with public.listen = \"%.*s\" nobody can know the "
-                      "address that Optimove calls", where, NM_TEXT_ARG(listen));
+      nm_problems_add(problems,
+                      "%s: public.url: missing; with public.listen = \"%.*s\" nobody can know the "
+                      "address that Optimove calls",
+                      where, NM_TEXT_ARG(listen));
   }
   if (admin.len > 0 && nm_config_is_address(admin) && !nm_config_is_loopback(admin))
-    nm_problems_add(problems, "%s: admin.listen: plain HTTP on %.*s would show tokens; listen on 127.0.0.1",
+    nm_problems_add(problems,
+                    "%s: admin.listen: plain HTTP on %.*s would show tokens; listen on 127.0.0.1",
                     where, NM_TEXT_ARG(admin));
   if (settings->admin_socket.len >= sizeof((struct sockaddr_un *)0)->sun_path)
-    nm_problems_add(problems, "%s: admin.socket: longer than %zu bytes, which is all that sockets can have",
+    nm_problems_add(problems,
+                    "%s: admin.socket: longer than %zu bytes, which is all that sockets can have",
                     where, sizeof((struct sockaddr_un *)0)->sun_path - 1);
 }
 

@@ -107,8 +107,8 @@ static void expected(const struct loading *loading, const char *path, const json
     nm_problems_add(loading->problems, "%.*s: %s: found \"%.100s\"; expected %s",
                     NM_TEXT_ARG(loading->file), path, json_string_value(found), what);
   else
-    nm_problems_add(loading->problems, "%.*s: %s: found %s; expected %s", NM_TEXT_ARG(loading->file),
-                    path, kind_name(found), what);
+    nm_problems_add(loading->problems, "%.*s: %s: found %s; expected %s",
+                    NM_TEXT_ARG(loading->file), path, kind_name(found), what);
 }
 
 static void keep_text(const struct loading *loading, const char *path, const json_t *value,
@@ -193,7 +193,8 @@ static void read_secret(const struct loading *loading, const char *path, const j
   if (json_object_size(value) == 1 && json_is_string(reference))
     keep_text(loading, path, reference, out);
   else /* it may be the key itself: not shown */
-    nm_problems_add(loading->problems, "%.*s: %s: found %s; expected secret \"file:PATH\" or secret \"env:NAME\"",
+    nm_problems_add(loading->problems,
+                    "%.*s: %s: found %s; expected secret \"file:PATH\" or secret \"env:NAME\"",
                     NM_TEXT_ARG(loading->file), path, kind_name(value));
 }
 
@@ -234,7 +235,7 @@ static void read_key(const struct loading *loading, const struct key *key, const
   }
 }
 
-/* ---- walking the file -------------------------------------------------------------------------------- */
+/* ---- walking the file ------------------------------------------------------------------------ */
 
 /* The names that a table may have, each once; their count. */
 static size_t names_in(const char *prefix, char names[NAMES_MAX][32])
@@ -244,7 +245,8 @@ static size_t names_in(const char *prefix, char names[NAMES_MAX][32])
     if (strncmp(keys[i].path, prefix, skip) != 0) continue;
     const char *name = keys[i].path + skip;
     size_t len = strcspn(name, "."), seen = 0;
-    while (seen < count && (strlen(names[seen]) != len || strncmp(names[seen], name, len) != 0)) seen++;
+    while (seen < count && (strlen(names[seen]) != len || strncmp(names[seen], name, len) != 0))
+      seen++;
     if (seen < count || count == NAMES_MAX) continue;
     snprintf(names[count++], 32, "%.*s", (int)len, name);
   }
@@ -345,7 +347,8 @@ static int override_one(struct nm_settings *settings, const struct key *key, con
   size_t before = problems->count;
   bool is_address = key->kind == KIND_ADDRESS || key->kind == KIND_ADDRESS_OR_NONE;
   if (is_address && !nm_config_is_address(value))
-    nm_problems_add(problems, "%s: found \"%.*s\"; expected an address and port such as \"127.0.0.1:8080\"",
+    nm_problems_add(problems,
+                    "%s: found \"%.*s\"; expected an address and port such as \"127.0.0.1:8080\"",
                     where, NM_TEXT_ARG(value));
   else if (key->kind == KIND_STORE)
     nm_config_check_store(value, where, problems);
@@ -365,7 +368,10 @@ int nm_settings_override(struct nm_settings *settings, const char *option, struc
                          struct nm_problems *problems)
 {
   static const char *const options[][2] = {
-    { "listen", "public.listen" }, { "admin", "admin.listen" }, { "store", "store" }, { "rules", "rules" },
+    { "listen", "public.listen" },
+    { "admin", "admin.listen" },
+    { "store", "store" },
+    { "rules", "rules" },
   };
   char where[32];
   snprintf(where, sizeof where, "--%s", option);

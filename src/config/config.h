@@ -6,7 +6,7 @@
 struct nm_settings {
   struct nm_arena *arena;        /* everything below lives in it */
   struct nm_text public_listen;  /* "127.0.0.1:8080" where nothing else is said */
-  struct nm_text public_url;     /* what Optimove calls, without a slash at its end; default http://<listen> */
+  struct nm_text public_url;     /* what Optimove calls, no slash at its end; else http://<listen> */
   bool is_public_url_given;
   struct nm_text admin_listen;   /* "127.0.0.1:9090"; empty = none */
   struct nm_text admin_socket;   /* "var/netmove.sock" */
@@ -27,8 +27,9 @@ struct nm_settings {
 };
 
 /* Reads a settings file; an empty path means defaults only.  Unknown keys, wrong kinds, a plain
- * listener that is not loopback, TLS and a postgresql store (not built yet) are problems, each with its line
- * of words.  Gives *out (destroy frees it); NM_EINVAL, or NM_EIO where the file cannot be read. */
+ * listener that is not loopback, TLS and a postgresql store (not built yet) are problems, each with
+ * its line of words.  Gives *out (destroy frees it); NM_EINVAL, or NM_EIO where the file cannot be
+ * read. */
 NM_MUST_CHECK int nm_settings_load(struct nm_settings **out, struct nm_text path,
                                    struct nm_problems *problems);
 

@@ -4,7 +4,7 @@
 #include "config/config.h"
 #include "json/json.h"
 
-/* check.c.  Each adds its line to problems, begun by `where` ("config/netmove.lua: public.listen"). */
+/* check.c.  Problems are lines that begin with `where` ("config/netmove.lua"). */
 
 /* "127.0.0.1:8080" or "[::1]:8080"; localhost is understood. */
 bool nm_config_is_address(struct nm_text address);

@@ -48,7 +48,8 @@ static int read_send(const struct reading *in, const struct nm_value *given, str
   out->to_is_address = !nm_text_equal(out->to, out->customer);
   out->campaign = nm_value_text(given, "campaign");
   out->expires_in_ms = nm_value_integer(given, "expires_in_ms", 0);
-  if (out->channel == NM_CHANNEL_NONE) return refuse(in, "send", "expected channel push, sms or email");
+  if (out->channel == NM_CHANNEL_NONE)
+    return refuse(in, "send", "expected channel push, sms or email");
   if (out->message.len == 0) return refuse(in, "send", "expected the name of a message");
   if (out->to.len == 0) return refuse(in, "send", "nobody to send to");
   if (out->expires_in_ms < 0) return refuse(in, "send", "expires_in_ms is below 0");
@@ -154,7 +155,8 @@ int nm_rules_read_effects(const struct nm_value *given, struct nm_arena *arena,
   size_t count = given->table.count;
   int rc = NM_OK;
   if (count > NM_RULES_EFFECTS_MAX)
-    return nm_fail(err, NM_ELIMIT, "gave %zu effects; at most %d are taken", count, NM_RULES_EFFECTS_MAX);
+    return nm_fail(err, NM_ELIMIT, "gave %zu effects; at most %d are taken", count,
+                   NM_RULES_EFFECTS_MAX);
   if (count > 0 && !nm_value_is_list(given))
     return nm_fail(err, NM_EINVAL, "gave a table that is not a list of effects");
   struct nm_effect *items = nm_arena_alloc(arena, (count ? count : 1) * sizeof *items);

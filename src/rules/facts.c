@@ -13,7 +13,7 @@ static const struct nm_value *table(const struct nm_value *found, const char *ke
   return value && value->kind == NM_VALUE_TABLE ? value : &empty;
 }
 
-/* A table of whole numbers, or one with whole numbers for keys; NULL where one is something else. */
+/* A table's values, or its keys, which are whole numbers; NULL where one is something else. */
 static int64_t *integers(struct nm_arena *arena, const struct nm_value *from, bool keys)
 {
   size_t count = from->table.count;

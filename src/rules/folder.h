@@ -23,11 +23,11 @@ struct nm_rules_file {
   char *name;                 /* "acme.lua" */
   struct nm_rules_mark mark;  /* when it was last read */
   bool was_read;
-  bool is_fresh;              /* read so soon after its change that the clock may hide another one */
+  bool is_fresh;              /* read so soon after its change that another may hide */
   bool is_waiting;            /* for stillness */
   struct nm_rules_mark waiting_mark;
   int64_t changed_at_ms;      /* monotonic */
-  char digest[NM_RULES_DIGEST_BYTES + 1]; /* of the last content that was given on; "" = it had none */
+  char digest[NM_RULES_DIGEST_BYTES + 1]; /* of what was given on last; "" = unreadable */
 };
 
 struct nm_rules_folder {
@@ -48,7 +48,8 @@ struct nm_rules_folder {
 
 /* files.c.  None of them keeps a descriptor open. */
 
-/* Finds the *.lua files there are; those not known yet are added.  False where the folder cannot be read. */
+/* Finds the *.lua files there are; those not known yet are added.  False where the folder cannot be
+ * read. */
 bool nm_rules_files_scan(struct nm_rules_folder *folder);
 
 /* The file of that name, known from now on; NULL for other names, and when there are too many. */

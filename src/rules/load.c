@@ -61,7 +61,8 @@ int nm_rules_load(struct nm_rules **out, struct nm_text file, struct nm_text sou
 {
   int rc = NM_ENOMEM;
   if (source.len > NM_RULES_SOURCE_MAX_BYTES) {
-    nm_problems_add(problems, "%.*s: larger than %d bytes", NM_TEXT_ARG(file), NM_RULES_SOURCE_MAX_BYTES);
+    nm_problems_add(problems, "%.*s: larger than %d bytes", NM_TEXT_ARG(file),
+                    NM_RULES_SOURCE_MAX_BYTES);
     return NM_EINVAL;
   }
   struct nm_rules *rules = calloc(1, sizeof *rules);

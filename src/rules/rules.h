@@ -13,7 +13,7 @@
 #include "json/json.h"
 #include "model/effect.h"
 
-struct nm_rules; /* one tenant's proven rules: a sandboxed state with instruction and memory limits */
+struct nm_rules; /* one tenant's proven rules, in a sandboxed state with limits */
 
 enum { NM_RULES_DIGEST_BYTES = 64 }; /* hex of SHA-256 of the source */
 
@@ -51,13 +51,14 @@ struct nm_rules_moment {
 };
 
 /* Runs the rules over one event (nm_event_for_rules(), with `user` added where there is a profile).
- * Borrows everything; effects live in the arena.  NM_EINVAL: the author's code failed, err says where in
- * one line; NM_ELIMIT: it overran its instructions, time or memory.  The state stays usable. */
+ * Borrows everything; effects live in the arena.  NM_EINVAL: the author's code failed, err says
+ * where in one line; NM_ELIMIT: it overran its instructions, time or memory.  The state stays
+ * usable. */
 NM_MUST_CHECK int nm_rules_run(struct nm_rules *rules, const json_t *event,
                                const struct nm_rules_moment *moment, struct nm_arena *arena,
                                struct nm_effects *out, struct nm_error *err);
 
-/* ---- generations -------------------------------------------------------------------------------- */
+/* ---- generations ----------------------------------------------------------------------------- */
 
 /* One loaded and proven version of a tenant's rules, counted (runs keep theirs). */
 struct nm_generation {
@@ -65,16 +66,17 @@ struct nm_generation {
   int64_t tenant_id;
   struct nm_rules *rules;
   struct nm_text source; /* owned */
-  bool is_active;       /* its tenant's events are planned by it; else only runs that began with it */
+  bool is_active; /* its tenant's events are planned by it; else only runs that began with it */
   int references;       /* engine thread only, once handed over */
 };
 
-/* Copies source; takes rules, with one reference.  NULL when out of memory: rules then stay the caller's. */
+/* Copies source; takes rules, with one reference.  NULL when out of memory: rules then stay the
+ * caller's. */
 struct nm_generation *nm_generation_create(int64_t tenant_id, struct nm_rules *rules,
                                            struct nm_text source);
 void nm_generation_unref(struct nm_generation *generation); /* NULL is fine */
 
-/* ---- the folder of rules files -------------------------------------------------------------------- */
+/* ---- the folder of rules files --------------------------------------------------------------- */
 
 struct nm_rules_folder;
 
@@ -87,15 +89,18 @@ struct nm_rules_verdict {
   const struct nm_problems *problems;
 };
 
-/* Watches a folder on the loop (file events, with a look every second as a backstop); calls on_verdict for
- * each *.lua in it that is new or whose digest changed, once its content has been still for a moment.
- * Files in subfolders do not count.  A missing folder is a warning and is watched for. */
-NM_MUST_CHECK int nm_rules_folder_open(struct nm_rules_folder **out, uv_loop_t *loop, struct nm_text path,
-                                       void (*on_verdict)(void *data, struct nm_rules_verdict *verdict),
-                                       void *data, struct nm_error *err);
+/* Watches a folder on the loop (file events, with a look every second as a backstop); calls
+ * on_verdict for each *.lua in it that is new or whose digest changed, once its content has been
+ * still for a moment. Files in subfolders do not count.  A missing folder is a warning and is
+ * watched for. */
+NM_MUST_CHECK int
+nm_rules_folder_open(struct nm_rules_folder **out, uv_loop_t *loop, struct nm_text path,
+                     void (*on_verdict)(void *data, struct nm_rules_verdict *verdict), void *data,
+                     struct nm_error *err);
 
-/* Looks now, at every file whose digest is not the last one seen, or with `all` at every file; on_verdict
- * is called from inside. */
+/* Looks now, at every file whose digest is not the last one seen, or with `all` at every file;
+ * on_verdict is called from inside. */
 void nm_rules_folder_look(struct nm_rules_folder *folder, bool all);
 
-void nm_rules_folder_close(struct nm_rules_folder *folder, void (*on_closed)(void *data), void *data);
+void nm_rules_folder_close(struct nm_rules_folder *folder, void (*on_closed)(void *data),
+                           void *data);

@@ -4,9 +4,9 @@
 #include "base/clock.h"
 #include "script/internal.h"
 
-/* The hook's price is being there, not how often it runs (reference/performance.md, 4), and between two
- * looks C functions may take long over big tables: so it looks often, by a clock that costs nothing,
- * and asks for CPU time, which is a system call, only now and then. */
+/* The hook's price is being there, not how often it runs (reference/performance.md, 4), and between
+ * two looks C functions may take long over big tables: so it looks often, by a clock that costs
+ * nothing, and asks for CPU time, which is a system call, only now and then. */
 enum { STEP_INSTRUCTIONS = 100, LOOK_NS = 1000 * 1000 };
 
 /* The innermost line that is the author's, not our library's. */
@@ -16,7 +16,8 @@ static void note_place(lua_State *L, struct nm_state *state)
   for (int level = 0; level < 64 && lua_getstack(L, level, &frame); level++) {
     if (!lua_getinfo(L, "Sl", &frame) || frame.currentline < 0) continue;
     if (strncmp(frame.source, "@lua/", 5) == 0) continue;
-    const char *name = *frame.source == '@' || *frame.source == '=' ? frame.source + 1 : frame.short_src;
+    const char *name = *frame.source == '@' || *frame.source == '=' ? frame.source + 1
+                                                                    : frame.short_src;
     snprintf(state->where, sizeof state->where, "%s:%d: ", name, frame.currentline);
     return;
   }

@@ -36,7 +36,7 @@ static int explain_memory(const struct nm_state *state, struct nm_error *err)
   return nm_fail(err, NM_ELIMIT, "needs more than its %zu KiB of memory", state->max_bytes / 1024);
 }
 
-/* The message is on top of the stack; where even that could not be made, Lua has put its own there. */
+/* The message is on top of the stack; where it could not be made, Lua has put its own there. */
 static int explain(struct nm_state *state, int status, struct nm_arena *arena,
                    struct nm_text *trace, struct nm_error *err)
 {

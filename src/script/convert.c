@@ -46,7 +46,7 @@ void nm_push_json(lua_State *L, const json_t *value)
   push(L, value, 0);
 }
 
-/* ---- the way back ---------------------------------------------------------------------------------- */
+/* ---- the way back ---------------------------------------------------------------------------- */
 
 struct reading {
   struct nm_arena *arena;
@@ -84,7 +84,8 @@ static void read_table(lua_State *L, int index, struct reading *reading, int dep
   while (lua_next(L, index)) {       /* stack: key, value */
     int kind = lua_type(L, -2);
     if (kind != LUA_TSTRING && !lua_isinteger(L, -2))
-      luaL_error(L, "a table with a %s as key; keys are names or whole numbers", lua_typename(L, kind));
+      luaL_error(L, "a table with a %s as key; keys are names or whole numbers",
+                 lua_typename(L, kind));
     read_one(L, lua_gettop(L) - 1, reading, depth, &entries[i].key);
     read_one(L, lua_gettop(L), reading, depth, &entries[i].value);
     lua_pop(L, 1);                   /* stack: key */

@@ -64,7 +64,8 @@ static int secret(lua_State *L)
     return 1;
   }
   if (nm_secret_resolve(reference, call->arena, &value, &err) != NM_OK) {
-    nm_problems_add(call->problems, "%.*s:%d: %s", NM_TEXT_ARG(call->path), line_of_caller(L), err.text);
+    nm_problems_add(call->problems, "%.*s:%d: %s", NM_TEXT_ARG(call->path), line_of_caller(L),
+                    err.text);
     value = NM_TEXT("");
   }
   lua_pushlstring(L, value.ptr, value.len);

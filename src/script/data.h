@@ -14,9 +14,9 @@ enum nm_secrets {
 
 /* Reads the file through one descriptor and evaluates it.  Tables become objects or arrays, numbers
  * that are integers stay so; anything else, cycles and depth above the JSON limit are problems that
- * name their key.  An empty table becomes {}, also where a list is meant.  A secret that cannot be resolved
- * is a problem.  Lines begin `FILE:LINE:` or `FILE: key:`.  Gives *out; NM_EINVAL with problems, NM_EIO
- * when the file cannot be read (problems says so too). */
+ * name their key.  An empty table becomes {}, also where a list is meant.  A secret that cannot be
+ * resolved is a problem.  Lines begin `FILE:LINE:` or `FILE: key:`.  Gives *out; NM_EINVAL with
+ * problems, NM_EIO when the file cannot be read (problems says so too). */
 NM_MUST_CHECK int nm_data_load(json_t **out, struct nm_text path, enum nm_secrets secrets,
                                struct nm_problems *problems);
 

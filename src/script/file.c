@@ -11,7 +11,8 @@ static int read_all(int fd, const char *path, size_t max_bytes, struct nm_buffer
 {
   size_t total = 0;
   for (;;) {
-    if (nm_buffer_reserve(out, 4096) != NM_OK) return nm_fail(err, NM_ENOMEM, "%s: out of memory", path);
+    if (nm_buffer_reserve(out, 4096) != NM_OK)
+      return nm_fail(err, NM_ENOMEM, "%s: out of memory", path);
     ssize_t got = read(fd, out->ptr + out->len, 4096);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return nm_fail(err, NM_EIO, "%s: cannot be read: %s", path, strerror(errno));

@@ -4,8 +4,8 @@
 #include "base/limits.h"
 #include "script/internal.h"
 
-/* Library functions that can run for ever inside C, where no hook looks: each is replaced by one that refuses what
- * would, and else calls it (its first upvalue). */
+/* Library functions that can run for ever inside C, where no hook looks: each is replaced by one
+ * that refuses what would, and else calls it (its first upvalue). */
 
 static int call_guarded(lua_State *L)
 {
@@ -29,11 +29,11 @@ static int guarded_rep(lua_State *L)
   return call_guarded(L);
 }
 
-/* t[1], t[2], t[4] ... t[2^62] make #t what one likes: insert would then shift 2^62 times nothing. */
+/* With places 4, 5, 8, 16 ... 2^62 set, #t is 2^62: insert would shift nothing 2^62 times. */
 static int guarded_table(lua_State *L)
 {
-  if (lua_istable(L, 1) && lua_rawlen(L, 1) > NM_SCRIPT_TABLE_MAX)
-    return luaL_error(L, "a table of more than %d places", NM_SCRIPT_TABLE_MAX);
+  if (lua_istable(L, 1) && lua_rawlen(L, 1) > NM_SCRIPT_TABLE_PLACES_MAX)
+    return luaL_error(L, "a table of more than %d places", NM_SCRIPT_TABLE_PLACES_MAX);
   return call_guarded(L);
 }
 

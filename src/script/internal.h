@@ -39,7 +39,7 @@ struct nm_state {
   int64_t started_mono_ns, looked_mono_ns;
   int64_t cpu_began_ns;      /* -1 until the call has taken long enough to be worth a look */
   enum nm_overrun overrun;
-  char where[160];           /* the author's line when it was noticed: "rules/acme.lua:12: ", or empty */
+  char where[160]; /* the author's line when it was noticed: "rules/acme.lua:12: ", or empty */
 };
 
 /* state.c */
@@ -66,9 +66,10 @@ void nm_modules_open(lua_State *L);
 /* guards.c: takes from the libraries what could run for ever inside C.  May throw. */
 void nm_guards_open(lua_State *L);
 
-/* call.c.  Runs f under lua_pcall with a traceback and a budget; f finds `call` as light userdata at 1
- * and owns nothing.  0, NM_EINVAL (the code raised an error), NM_ELIMIT (overran its budget or its memory);
- * err holds the message without traceback.  With an arena *trace gets the traceback. */
+/* call.c.  Runs f under lua_pcall with a traceback and a budget; f finds `call` as light userdata
+ * at 1 and owns nothing.  0, NM_EINVAL (the code raised an error), NM_ELIMIT (overran its budget or
+ * its memory); err holds the message without traceback.  With an arena *trace gets the traceback.
+ */
 NM_MUST_CHECK int nm_state_call(struct nm_state *state, lua_CFunction f, void *call,
                                 const struct nm_budget *budget, struct nm_arena *arena,
                                 struct nm_text *trace, struct nm_error *err);

@@ -1,36 +1,82 @@
 #include <lauxlib.h>
+#include <lua-cjson.h>
 #include <lua.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "base/buffer.h"
 #include "script/embedded.h"
 #include "script/internal.h"
 
-int luaopen_cjson(lua_State *L); /* lua5.4-cjson has no header */
+enum { CODE_MAX_BYTES = 1024 * 1024 };
 
 static const char loaded_key; /* its address names the table of modules that were required */
 
-static const struct nm_embedded *find(const char *module)
+/* Our own modules, compiled once in this process: every tenant's state needs them all.  Only what
+ * we compiled ourselves is ever loaded in this form. */
+static struct compiled {
+  char *bytes;
+  size_t len;
+} *compiled; /* as many as modules; behind the lock; what is in a filled row never changes */
+static pthread_mutex_t compiled_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static int append_code(lua_State *L, const void *bytes, size_t len, void *data)
 {
-  const struct nm_embedded *row = nm_embedded_lua;
-  while (row->module && strcmp(row->module, module) != 0) row++;
-  return row->module ? row : NULL;
+  (void)L;
+  return nm_buffer_append(data, bytes, len);
+}
+
+static struct compiled find_compiled(size_t row)
+{
+  struct compiled found = { NULL, 0 };
+  pthread_mutex_lock(&compiled_lock);
+  if (compiled) found = compiled[row];
+  pthread_mutex_unlock(&compiled_lock);
+  return found;
+}
+
+/* Keeps the code of the function on top of the stack; without memory it is compiled again. */
+static void keep_compiled(lua_State *L, size_t row)
+{
+  struct nm_buffer code;
+  size_t count = 0;
+  while (nm_embedded_lua[count].module) count++;
+  nm_buffer_init(&code, CODE_MAX_BYTES);
+  /* Allocates nothing of Lua's, so it cannot throw. */
+  bool is_whole = lua_dump(L, append_code, &code, 0) == 0;
+  pthread_mutex_lock(&compiled_lock);
+  if (!compiled) compiled = calloc(count, sizeof *compiled);
+  if (is_whole && compiled && !compiled[row].bytes) {
+    compiled[row] = (struct compiled){ code.ptr, code.len };
+    nm_buffer_init(&code, CODE_MAX_BYTES);
+  }
+  pthread_mutex_unlock(&compiled_lock);
+  nm_buffer_deinit(&code);
 }
 
 /* Pushes the module's chunk. */
 static void push_chunk(lua_State *L, const char *module)
 {
   char name[128];
+  size_t row = 0;
   if (strcmp(module, "cjson") == 0) {
     lua_pushcfunction(L, luaopen_cjson);
     return;
   }
-  const struct nm_embedded *row = find(module);
-  if (!row) luaL_error(L, "no module \"%s\" in this program", module);
+  while (nm_embedded_lua[row].module && strcmp(nm_embedded_lua[row].module, module) != 0) row++;
+  const struct nm_embedded *found = &nm_embedded_lua[row];
+  if (!found->module) luaL_error(L, "no module \"%s\" in this program", module);
+
   snprintf(name, sizeof name, "@lua/%s.lua", module);
   for (char *at = name + 5; *at && strcmp(at, ".lua") != 0; at++)
     if (*at == '.') *at = '/';
-  if (luaL_loadbufferx(L, row->begin, (size_t)(row->end - row->begin), name, "t") != LUA_OK)
-    lua_error(L);
+  struct compiled code = find_compiled(row);
+  int status = code.bytes ? luaL_loadbufferx(L, code.bytes, code.len, name, "b")
+                          : luaL_loadbufferx(L, found->begin, (size_t)(found->end - found->begin),
+                                             name, "t");
+  if (status != LUA_OK) lua_error(L);
+  if (!code.bytes) keep_compiled(L, row);
 }
 
 static int require_module(lua_State *L)

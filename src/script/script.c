@@ -32,11 +32,12 @@ static int known_zone(lua_State *L)
 /* Gives each problem at `problems` its line for people. */
 static void format_problems(lua_State *L, int library, int problems, struct nm_text file)
 {
-  for (lua_Integer i = 1; lua_rawgeti(L, problems, i) == LUA_TTABLE; i++) { /* stack: ..., problem */
+  /* stack in the loop: ..., problem */
+  for (lua_Integer i = 1; lua_rawgeti(L, problems, i) == LUA_TTABLE; i++) {
     lua_getfield(L, library, "format_problem");
     lua_pushlstring(L, file.ptr, file.len);
     lua_pushvalue(L, -3);
-    lua_call(L, 2, 1);                                                      /* stack: ..., problem, text */
+    lua_call(L, 2, 1); /* stack: ..., problem, text */
     lua_setfield(L, -2, "text");
     lua_pop(L, 1);
   }
@@ -55,7 +56,7 @@ static int load_protected(lua_State *L)
   lua_createtable(L, 0, 1);
   lua_pushcfunction(L, known_zone);
   lua_setfield(L, -2, "known_zone");
-  lua_call(L, 3, 2);                                          /* stack: call, library, rules, problems */
+  lua_call(L, 3, 2); /* stack: call, library, rules, problems */
   call->is_proven = lua_istable(L, 3);
   if (!call->is_proven) {
     luaL_checktype(L, 4, LUA_TTABLE);
@@ -80,7 +81,8 @@ int nm_script_load(struct nm_script **out, struct nm_text file, struct nm_text s
   if (!script) return nm_fail(err, NM_ENOMEM, "out of memory");
 
   int rc = nm_state_open(&script->state, NM_STATE_RULES, NM_RULES_STATE_MAX_BYTES, err);
-  if (rc == NM_OK) rc = nm_state_call(&script->state, load_protected, &call, &budget, NULL, NULL, err);
+  if (rc == NM_OK)
+    rc = nm_state_call(&script->state, load_protected, &call, &budget, NULL, NULL, err);
   if (rc == NM_EINVAL) rc = NM_EINTERNAL; /* raised by our library, not a mistake of the author's */
   if (rc == NM_OK) *found = value;
   if (rc == NM_OK && !call.is_proven) rc = NM_EINVAL;
@@ -100,7 +102,7 @@ void nm_script_destroy(struct nm_script *script)
   free(script);
 }
 
-/* ---- evaluating ----------------------------------------------------------------------------------- */
+/* ---- evaluating ------------------------------------------------------------------------------ */
 
 struct evaluate_call {
   const json_t *event;
@@ -154,7 +156,8 @@ static int explain_failure(struct nm_script *script, const struct nm_value *fail
   if (script->state.is_starved || script->state.used_bytes > script->state.max_bytes / 4)
     nm_state_collect(&script->state);
   if (message.ptr && script->state.is_starved && strstr(message.ptr, "not enough memory"))
-    return nm_fail(err, NM_ELIMIT, "needs more than its %zu KiB of memory", script->state.max_bytes / 1024);
+    return nm_fail(err, NM_ELIMIT, "needs more than its %zu KiB of memory",
+                   script->state.max_bytes / 1024);
   size_t len = strcspn(message.ptr ? message.ptr : "", "\n");
   return nm_fail(err, NM_EINVAL, "%.*s", (int)len, message.ptr ? message.ptr : "");
 }
@@ -163,7 +166,8 @@ int nm_script_evaluate(struct nm_script *script, const json_t *event,
                        const struct nm_script_context *context, struct nm_arena *arena,
                        struct nm_value *effects, struct nm_value *trace, struct nm_error *err)
 {
-  static const struct nm_budget budget = { NM_RULES_CALL_INSTRUCTIONS_MAX, NM_RULES_CALL_CPU_MAX_MS };
+  static const struct nm_budget budget = { NM_RULES_CALL_INSTRUCTIONS_MAX,
+                                           NM_RULES_CALL_CPU_MAX_MS };
   struct evaluate_call call = { .event = event, .context = context, .arena = arena };
   int rc = nm_state_call(&script->state, evaluate_protected, &call, &budget, NULL, NULL, err);
   if (rc == NM_OK && call.effects.kind != NM_VALUE_TABLE)

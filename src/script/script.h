@@ -1,6 +1,7 @@
 /* script.h - one tenant's rules in a sandboxed Lua state of their own, seen from C as plain data.
  *
- * Knows how to get in and out; what the values mean is the business of rules/.  One thread at a time.
+ * Knows how to get in and out; what the values mean is the business of rules/.  One thread at a
+ * time.
  */
 #pragma once
 
@@ -8,10 +9,10 @@
 
 struct nm_script;
 
-/* Loads and proves a rules file with the embedded library.  `file` is what messages name.  Borrows all;
- * what is found lives in the arena.  0: gives *out, *found are the rules' own words (name, time_zone,
- * channels ...).  NM_EINVAL: *found is a list of problems, each with `text`, perhaps `trace`.  Otherwise (NM_ELIMIT,
- * NM_ENOMEM) *found is nothing and err says why. */
+/* Loads and proves a rules file with the embedded library.  `file` is what messages name.  Borrows
+ * all; what is found lives in the arena.  0: gives *out, *found are the rules' own words (name,
+ * time_zone, channels ...).  NM_EINVAL: *found is a list of problems, each with `text`, perhaps
+ * `trace`.  Otherwise (NM_ELIMIT, NM_ENOMEM) *found is nothing and err says why. */
 NM_MUST_CHECK int nm_script_load(struct nm_script **out, struct nm_text file,
                                  struct nm_text source, struct nm_arena *arena,
                                  struct nm_value *found, struct nm_error *err);
@@ -26,8 +27,9 @@ struct nm_script_context {
   bool is_recipient;
 };
 
-/* Evaluates one event.  Borrows all; *effects and *trace live in the arena.  NM_EINVAL: the author's code failed,
- * err is one line; NM_ELIMIT: it overran its instructions, time or memory.  Usable again in any case. */
+/* Evaluates one event.  Borrows all; *effects and *trace live in the arena.  NM_EINVAL: the
+ * author's code failed, err is one line; NM_ELIMIT: it overran its instructions, time or memory.
+ * Usable again in any case. */
 NM_MUST_CHECK int nm_script_evaluate(struct nm_script *script, const json_t *event,
                                      const struct nm_script_context *context,
                                      struct nm_arena *arena, struct nm_value *effects,

@@ -11,8 +11,8 @@ static int resolve_variable(struct nm_text name, struct nm_arena *arena, struct 
   if (!key.ptr) return nm_fail(err, NM_ENOMEM, "out of memory");
   const char *value = memchr(key.ptr, '\0', key.len) ? NULL : getenv(key.ptr);
   if (!value || !*value)
-    return nm_fail(err, NM_ENOTFOUND, "secret \"env:%.*s\": %s in this environment", NM_TEXT_ARG(name),
-                   value ? "empty" : "not set");
+    return nm_fail(err, NM_ENOTFOUND, "secret \"env:%.*s\": %s in this environment",
+                   NM_TEXT_ARG(name), value ? "empty" : "not set");
   struct nm_text copy = nm_arena_copy(arena, nm_text_from(value));
   if (!copy.ptr) return nm_fail(err, NM_ENOMEM, "out of memory");
   *out = copy;
@@ -33,7 +33,8 @@ static int resolve_file(struct nm_text path, struct nm_arena *arena, struct nm_t
     if (bytes.len > 0 && bytes.ptr[bytes.len - 1] == '\n') bytes.len--;
     if (bytes.len > 0 && bytes.ptr[bytes.len - 1] == '\r') bytes.len--;
     struct nm_text copy = nm_arena_copy(arena, nm_buffer_text(&bytes));
-    if (bytes.len == 0) rc = nm_fail(err, NM_EINVAL, "secret \"file:%.*s\": empty", NM_TEXT_ARG(path));
+    if (bytes.len == 0)
+      rc = nm_fail(err, NM_EINVAL, "secret \"file:%.*s\": empty", NM_TEXT_ARG(path));
     else if (!copy.ptr) rc = nm_fail(err, NM_ENOMEM, "out of memory");
     else *out = copy;
   }
@@ -47,7 +48,8 @@ int nm_secret_resolve(struct nm_text reference, struct nm_arena *arena, struct n
 {
   static const struct nm_text env = { "env:", 4 }, file = { "file:", 5 };
   if (nm_text_starts_with(reference, env))
-    return resolve_variable((struct nm_text){ reference.ptr + 4, reference.len - 4 }, arena, out, err);
+    return resolve_variable((struct nm_text){ reference.ptr + 4, reference.len - 4 }, arena, out,
+                            err);
   if (nm_text_starts_with(reference, file))
     return resolve_file((struct nm_text){ reference.ptr + 5, reference.len - 5 }, arena, out, err);
   return nm_fail(err, NM_EINVAL, "a secret is named \"env:NAME\" or \"file:PATH\"");

@@ -85,8 +85,8 @@ int nm_state_open(struct nm_state *state, enum nm_state_kind kind, size_t max_by
   return rc;
 }
 
-/* A stack that has grown far shrinks by half a collection.  Nothing in these states has a finaliser, so this
- * cannot throw. */
+/* A stack that has grown far shrinks by half a collection.  Nothing in these states has a
+ * finaliser, so this cannot throw. */
 void nm_state_collect(struct nm_state *state)
 {
   enum { ROUNDS_MAX = 32, WORTH_BYTES = 2048 };

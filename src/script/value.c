@@ -78,7 +78,7 @@ struct nm_text nm_value_number_text(struct nm_arena *arena, const struct nm_valu
   return nm_arena_copy(arena, (struct nm_text){ text, len });
 }
 
-/* ---- JSON ----------------------------------------------------------------------------------------- */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 /* Where we are in a value, for messages. */
 struct place {
@@ -209,7 +209,8 @@ static json_t *make_table(const struct nm_value *value, const struct place *oute
   for (size_t i = 0; made && i < value->table.count; i++) {
     const struct nm_entry *entry = &value->table.entries[i];
     struct place place = { outer, &entry->key };
-    bool has_key = is_list || (entry->key.kind == NM_VALUE_TEXT && nm_text_is_utf8(entry->key.text));
+    bool has_key = is_list ||
+                   (entry->key.kind == NM_VALUE_TEXT && nm_text_is_utf8(entry->key.text));
     json_t *member = NULL;
     if (has_key) member = make(&entry->value, &place, err);
     else (void)refuse(&place, err, "a number beside names as key, or a gap in a list");
@@ -248,7 +249,9 @@ int nm_value_to_json(const struct nm_value *value, json_t **out, struct nm_error
 {
   struct nm_error why = { 0, "" };
   json_t *made = make(value, NULL, &why);
-  if (!made) return nm_fail(err, why.code ? why.code : NM_ENOMEM, "%s", why.code ? why.text : "out of memory");
+  if (!made)
+    return nm_fail(err, why.code ? why.code : NM_ENOMEM, "%s",
+                   why.code ? why.text : "out of memory");
   *out = made;
   return NM_OK;
 }

@@ -50,7 +50,7 @@ int64_t nm_value_integer(const struct nm_value *table, const char *key, int64_t 
 /* "a function", "text", "a table": for messages. */
 const char *nm_value_kind_name(const struct nm_value *value);
 
-/* A number as text: integers without a point, others in the shortest form that reads back the same. */
+/* A number as text: integers without a point, others in the shortest form that reads back. */
 struct nm_text nm_value_number_text(struct nm_arena *arena, const struct nm_value *number);
 
 /* Compact JSON in the arena.  NM_EINVAL where a value has no JSON (err names it), NM_ENOMEM. */
@@ -58,4 +58,5 @@ NM_MUST_CHECK int nm_value_json_text(const struct nm_value *value, struct nm_are
                                      struct nm_text *out, struct nm_error *err);
 
 /* The same as a tree.  Gives *out.  An empty table is {}. */
-NM_MUST_CHECK int nm_value_to_json(const struct nm_value *value, json_t **out, struct nm_error *err);
+NM_MUST_CHECK int nm_value_to_json(const struct nm_value *value, json_t **out,
+                                   struct nm_error *err);
