@@ -2,7 +2,6 @@
 
 local daemon = require("spec.support.daemon")
 local loop = require("spec.support.loop")
-local world = require("spec.support.world")
 
 describe("tenant apply", function()
   local story
@@ -74,7 +73,10 @@ describe("tenant apply", function()
     story.optimove.post("down", { ms = 2000 })
     local applied = story.daemon.apply(story)
     assert.is_true(applied.code == 1 or applied.code == 0)
-    loop.await("the listeners", function() return #pairs_at_optimove() == 5 end, 60000)
+    loop.await("the listeners", function()
+      local is_up, found = pcall(pairs_at_optimove) -- it does not answer at first
+      return is_up and #found == 5
+    end, 60000)
   end)
 
   it("leaves somebody else's URL alone and says so", function()
@@ -126,6 +128,5 @@ describe("tenant apply", function()
     story.optimove.post("trigger", { campaign = "r", channel = 459, template = 1201, customer = "C1" })
     story.netmera.reaches("deliveries=1")
     assert.same(before, story.optimove.ledger().listeners)
-    assert.is_table(world)
   end)
 end)

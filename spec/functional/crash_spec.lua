@@ -2,7 +2,7 @@
 -- 2xx, Netmera's ledger every delivery.  Each acknowledged event must end delivered, dead-lettered with a
 -- reason, held, or still queued; what went out twice must have been in flight at a kill.
 
-local cjson = require("cjson")
+local json = require("spec.support.json")
 local daemon = require("spec.support.daemon")
 local loop = require("spec.support.loop")
 local uv = require("luv")
@@ -24,7 +24,7 @@ describe("kill -9", function()
       local function post()
         self.sent = self.sent + 1
         waiting = "K" .. self.serial .. "-" .. self.sent
-        local body = cjson.encode({ EventTypeID = 11, CampaignID = "k", ChannelID = 459, TemplateID = 1201,
+        local body = json.encode({ EventTypeID = 11, CampaignID = "k", ChannelID = 459, TemplateID = 1201,
                                     CustomerID = waiting, TimeStamp = "2026-11-23 10:00:00" })
         tcp:write("POST /optimove/event/acme-app-key HTTP/1.1\r\nHost: x\r\nX-netmera-api-key: rest-key\r\n" ..
                   "Content-Type: application/json\r\nContent-Length: " .. #body .. "\r\n\r\n" .. body)

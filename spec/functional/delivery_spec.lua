@@ -74,6 +74,7 @@ describe("delivery by netmera", function()
   it("waits for a provider that is down, and loses nothing", function()
     story.netmera.post("down", { ms = 1500 })
     for i = 1, 20 do send("D" .. i) end
+    loop.await("Netmera to be up again", function() return (pcall(story.netmera.ledger)) end)
     story.netmera.reaches("recipients=20", 60000)
     assert.equal(0, story.netmera.ledger().repeated)
   end)

@@ -1,6 +1,6 @@
 -- What contract.md says of every answer to Optimove, over a real socket.
 
-local cjson = require("cjson")
+local json = require("spec.support.json")
 local daemon = require("spec.support.daemon")
 local http = require("spec.support.http")
 
@@ -24,7 +24,7 @@ describe("the front door", function()
     local all = { ["X-netmera-api-key"] = "rest-key", ["Content-Type"] = "application/json" }
     for name, value in pairs(headers or {}) do all[name] = value end
     return http.request({ url = where or url, method = "POST", headers = all,
-                          body = type(body) == "table" and cjson.encode(body) or body })
+                          body = type(body) == "table" and json.encode(body) or body })
   end
 
   local function secret_url()

@@ -1,6 +1,6 @@
 --- A real netmove in a folder of its own: settings, rules and a tenant made for the test.
 
-local cjson = require("cjson")
+local json = require("spec.support.json")
 local http = require("spec.support.http")
 local loop = require("spec.support.loop")
 local process = require("spec.support.process")
@@ -79,7 +79,7 @@ function daemon.folder(options)
     local result = self.cli("--json", ...)
     assert(result.code == 0, table.concat({ ... }, " ") .. ": exit " .. tostring(result.code) .. "\n" ..
            result.out .. "\n" .. result.err)
-    return cjson.decode(result.out)
+    return json.decode(result.out)
   end
 
   local function find_line(pattern)

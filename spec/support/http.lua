@@ -1,6 +1,6 @@
 --- A plain HTTP/1.1 caller over TCP or a unix socket, and a raw one that sends any bytes.
 
-local cjson = require("cjson")
+local json = require("spec.support.json")
 local loop = require("spec.support.loop")
 local uv = require("luv")
 
@@ -86,7 +86,7 @@ function http.parse(bytes, is_closed, is_head)
   else
     return nil
   end
-  function answer.json() return cjson.decode(answer.body) end
+  function answer.json() return json.decode(answer.body) end
   return answer, next_at
 end
 
@@ -118,7 +118,7 @@ function http.request(request)
   local headers = { ["Host"] = address.host and (address.host .. ":" .. address.port) or "netmove",
                     ["Connection"] = "close" }
   if type(body) == "table" then
-    body = cjson.encode(body)
+    body = json.encode(body)
     headers["Content-Type"] = "application/json"
   end
   for name, value in pairs(request.headers or {}) do headers[name] = value end
@@ -146,7 +146,7 @@ function http.json(request)
   if answer.status < 200 or answer.status > 299 then
     error(request.url .. ": " .. answer.status .. " " .. answer.body, 2)
   end
-  return cjson.decode(answer.body)
+  return json.decode(answer.body)
 end
 
 return http

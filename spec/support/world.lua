@@ -1,6 +1,6 @@
 --- Starts the fake Optimove and the fake Netmera, and asks their ledgers.
 
-local cjson = require("cjson")
+local json = require("spec.support.json")
 local http = require("spec.support.http")
 local loop = require("spec.support.loop")
 local process = require("spec.support.process")
@@ -18,7 +18,7 @@ local function start(name, args)
     self.process = process.start({ command = "node", args = words })
     loop.await(name .. " to listen", function() return self.process.out[1] or self.process.exit_code end)
     assert(self.process.out[1], table.concat(self.process.err, "\n"))
-    self.url = cjson.decode(self.process.out[1]).url
+    self.url = json.decode(self.process.out[1]).url
   end
 
   --- POSTs to /_world/NAME.
@@ -27,7 +27,7 @@ local function start(name, args)
   end
 
   function self.faults(list)
-    local body = #list == 0 and "[]" or cjson.encode(list)
+    local body = #list == 0 and "[]" or json.encode(list)
     return http.json({ url = self.url .. "/_world/faults", body = body, method = "POST",
                        headers = { ["Content-Type"] = "application/json" } })
   end
@@ -40,7 +40,7 @@ local function start(name, args)
   function self.rows(path)
     local answer = assert(http.request({ url = self.url .. "/_world/ledger/" .. path }))
     local rows = {}
-    for line in answer.body:gmatch("[^\n]+") do rows[#rows + 1] = cjson.decode(line) end
+    for line in answer.body:gmatch("[^\n]+") do rows[#rows + 1] = json.decode(line) end
     return rows
   end
 
@@ -50,7 +50,7 @@ local function start(name, args)
     local answer = http.json({ url = self.url .. "/_world/ledger/wait?" .. query .. "&timeoutMs=" .. limit,
                                timeout_ms = limit + 5000 })
     if not answer.reached then
-      error(name .. " has not reached " .. query .. ": " .. cjson.encode(answer), 2)
+      error(name .. " has not reached " .. query .. ": " .. json.encode(answer), 2)
     end
     return answer
   end
