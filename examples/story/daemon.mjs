@@ -63,6 +63,9 @@ return {
     await this.process.start((text) => text.includes('"message":"ready"'));
   }
 
+  /** What it has logged at error level. */
+  errors() { return this.process.output().split('\n').filter((line) => line.includes('"level":"error"')); }
+
   /** A command as a person would give it, with --json: { code, data, out, err }. */
   async command(...words) {
     const result = await run([this.program, '--config', this.settings, '--json', ...words], { cwd: this.top, env: this.env });

@@ -16,7 +16,7 @@ export class Screen {
 
   begin(title) {
     this.number += 1;
-    this.title = `${String(this.number).padStart(2)}  ${title.padEnd(11)}`;
+    this.title = `${String(this.number).padStart(2)}  ${title.padEnd(13)}`;
     this.show('');
   }
 
@@ -34,7 +34,7 @@ export class Screen {
   end(text, details = []) {
     if (this.isLive) this.out.write('\r\x1b[K');
     this.line(`${this.title}${text}`);
-    for (const detail of details) this.line(`${' '.repeat(15)}${detail}`);
+    for (const detail of details) this.line(`${' '.repeat(17)}${detail}`);
   }
 
   fail() {

@@ -5,7 +5,7 @@ import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Daemon } from './daemon.mjs';
-import { Fake, Mismatch } from './fakes.mjs';
+import { Fake, Mismatch, expect } from './fakes.mjs';
 import { Screen, count, seconds } from './screen.mjs';
 import * as steps from './steps.mjs';
 
@@ -80,7 +80,7 @@ function keep() {
   isKept = true;
   const pids = running().map((program) => { program.release(); return program.child.pid; });
   const stopFile = join(folder, 'stop');
-  writeFileSync(join(top, stopFile), `#!/bin/sh\n# Ends what examples/quickstart --keep left running, and removes its folder.\nkill ${pids.join(' ')}\nrm -rf '${join(top, folder)}'\n`, { mode: 0o755 });
+  writeFileSync(join(top, stopFile), `#!/bin/sh\n# Ends what examples/quickstart --keep left running, and removes its folder.\nkill ${pids.join(' ')}\nwhile kill -0 ${daemon.process.child.pid} 2>/dev/null; do sleep 0.1; done\nrm -rf '${join(top, folder)}'\n`, { mode: 0o755 });
   const netmove = `${daemon.program} --config ${daemon.settings}`;
   for (const line of [
     '', 'Left running:',
@@ -100,7 +100,7 @@ function keep() {
 
 function report(error) {
   screen.fail();
-  process.stderr.write(`quickstart: ${screen.title ? `step ${screen.title.trim().replace(/\s+/, ', ')}: ` : ''}${error instanceof Mismatch ? error.message : error.stack}\n`);
+  process.stderr.write(`quickstart: ${screen.title ? `step ${screen.title.trim().replace(/\s+/, ', ')}: ` : ''}${error instanceof Mismatch || error.constructor === Error ? error.message : error.stack}\n`);
   process.stderr.write(`Logs: ${folder}/netmove.log, ${folder}/optimove.log, ${folder}/netmera.log\n`);
   process.exitCode = 1;
 }
@@ -115,6 +115,7 @@ try {
     screen.end(line, details);
   }
   screen.title = '';
+  expect("errors in netmove's log", daemon.errors().join('\n'), '');
   const { deliveries, recipients, repeated } = await story.netmera.get('ledger');
   screen.line(`\nNetmera's ledger in all: deliveries=${count(deliveries)} recipients=${count(recipients)} repeated=${count(repeated)}; the story took ${seconds(Date.now() - startedAt)}`);
   if (options.keep) keep();
