@@ -392,23 +392,16 @@ static int open_keyring(struct daemon *daemon, struct nm_error *err)
   return rc;
 }
 
-/* Where the settings only say where to listen, the URL is the address that came of it (port 0). */
+/* Where the settings say only where to listen, the URL is the address that came of it (port 0). */
 static void name_public_url(struct daemon *daemon)
 {
   const struct nm_settings *settings = daemon->settings;
-  struct nm_text host = settings->public_url;
-  bool is_derived = nm_text_starts_with(host, NM_TEXT("http://"));
-  if (is_derived) {
-    host.ptr += strlen("http://");
-    host.len -= strlen("http://");
-    is_derived = nm_text_equal(host, settings->public_listen);
-  }
-  if (is_derived || settings->public_url.len == 0)
-    snprintf(daemon->public_url, sizeof daemon->public_url, "http://%s",
-             daemon->front.public_address);
-  else
+  if (settings->is_public_url_given)
     snprintf(daemon->public_url, sizeof daemon->public_url, "%.*s",
              NM_TEXT_ARG(settings->public_url));
+  else
+    snprintf(daemon->public_url, sizeof daemon->public_url, "http://%s",
+             daemon->front.public_address);
 }
 
 static int start_engine(struct daemon *daemon, struct nm_error *err)
