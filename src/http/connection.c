@@ -185,11 +185,16 @@ static size_t step(struct nm_http_connection *self, struct nm_text bytes)
   size_t used = 0;
   switch (nm_http_parser_feed(&request->parser, bytes, &used)) {
   case NM_HTTP_STEP_MORE:
+    if (!nm_http_request_weigh(request)) {
+      refuse_and_leave(self, (struct nm_http_fault){
+                                 503, "overloaded", "too many large requests at once" });
+    }
     break;
   case NM_HTTP_STEP_HEAD:
     on_head(self, used < bytes.len);
     break;
   case NM_HTTP_STEP_DONE:
+    nm_http_request_weigh(request); /* it is here already: the next one may be too much */
     dispatch(self);
     break;
   case NM_HTTP_STEP_BAD:

@@ -21,6 +21,7 @@ struct nm_http_limits {
   size_t head_max_bytes;
   int connections_max;
   int head_timeout_ms, body_timeout_ms, write_timeout_ms, idle_timeout_ms;
+  size_t bodies_max_bytes; /* memory for the bodies of all requests at once; 503 above it */
 };
 
 enum nm_http_method {
@@ -33,8 +34,9 @@ enum { NM_HTTP_PARAMS_MAX = 4 };
 struct nm_http_route {
   unsigned methods;            /* bits of enum nm_http_method; HEAD comes with GET */
   const char *pattern;
-  const char *content_types;   /* "application/json", several with '|'; NULL = no body is read into
-                                * meaning (a body is still drained up to body_max_bytes) */
+  const char *content_types;   /* "application/json", several with '|'; NULL = a body of any type, up
+                                * to body_max_bytes.  Nothing to check where there is no body, unless
+                                * POST or PUT name a type */
   size_t body_max_bytes;       /* 413 above it; 0 = no body allowed beyond an empty one */
   void (*handler)(struct nm_http_request *request, void *data);
 };
@@ -81,12 +83,14 @@ struct nm_arena *nm_http_arena(struct nm_http_request *request);
 /* "203.0.113.7" of the peer, "unix" on a unix socket. */
 struct nm_text nm_http_peer(const struct nm_http_request *request);
 
-/* Answers; the request is gone afterwards.  Borrows all.  extra_headers: whole lines with CRLF, or
+/* Answers once, status 200 to 599; the request is gone afterwards.  HEAD, 204 and 304 go out without
+ * their body.  Borrows all.  extra_headers: whole lines with CRLF, or
  * the empty text.  Where the caller has gone away it does nothing but free. */
 void nm_http_respond(struct nm_http_request *request, int status, const char *content_type,
                      struct nm_text body, struct nm_text extra_headers);
 
-/* Answers with the contract's error body {"error":{"code","message","field"}}; field may be NULL.
+/* Answers with the contract's error body {"error":{"code","message","field"}}; where field is NULL it
+ * is left out.
  * 401 closes nothing; retry_after_s > 0 adds Retry-After. */
 void nm_http_refuse(struct nm_http_request *request, int status, const char *code,
                     const char *message, const char *field, int retry_after_s);

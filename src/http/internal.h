@@ -25,6 +25,7 @@ struct nm_http_request {
   bool expects_continue;
   bool keeps_alive;          /* the answer may leave the connection open */
   struct nm_http_fault fault; /* found in the head; answered when the body has been read */
+  size_t weight_bytes;       /* of the body's memory, as counted by the server */
   char allow[NM_HTTP_ALLOW_MAX_BYTES];
   char peer[NM_STREAM_PEER_MAX_BYTES];
 };
@@ -33,6 +34,9 @@ struct nm_http_request {
 struct nm_http_request *nm_http_request_create(struct nm_http_connection *connection,
                                                struct nm_http_server *server, const char *peer);
 void nm_http_request_destroy(struct nm_http_request *request);
+
+/* Counts what its body has grown by; false where all bodies together are too much. */
+bool nm_http_request_weigh(struct nm_http_request *request);
 
 /* Looks at the head in the contract's order; what is wrong is in request->fault. */
 void nm_http_request_admit(struct nm_http_request *request);
@@ -113,6 +117,7 @@ struct nm_http_server {
   struct nm_http_queue queues[NM_HTTP_PHASE_TIMED];
   uv_timer_t timer;
   uint64_t timer_at_ms; /* 0: not set */
+  size_t bodies_bytes;  /* memory of all bodies */
   int requests;         /* alive, their caller gone or not */
   bool is_stopping, is_listener_closed;
   int64_t date_second;

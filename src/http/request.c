@@ -25,10 +25,19 @@ struct nm_http_request *nm_http_request_create(struct nm_http_connection *connec
 void nm_http_request_destroy(struct nm_http_request *request)
 {
   struct nm_http_server *server = request->server;
+  server->bodies_bytes -= request->weight_bytes;
   nm_http_parser_deinit(&request->parser);
   nm_arena_destroy(request->arena);
   free(request);
   nm_http_server_request_gone(server);
+}
+
+bool nm_http_request_weigh(struct nm_http_request *request)
+{
+  struct nm_http_server *server = request->server;
+  server->bodies_bytes += request->parser.body.capacity - request->weight_bytes;
+  request->weight_bytes = request->parser.body.capacity;
+  return server->bodies_bytes <= server->options.limits.bodies_max_bytes;
 }
 
 /* ---- the target -------------------------------------------------------------------------------- */
@@ -204,15 +213,17 @@ void nm_http_request_admit(struct nm_http_request *request)
 
 void nm_http_request_dispatch(struct nm_http_request *request)
 {
-  struct nm_text allow = { NULL, 0 };
+  struct nm_text extra = { NULL, 0 };
   nm_metric_add(NM_METRIC_REQUESTS, 1);
   if (request->fault.status == 405 || (request->is_options && !request->fault.status)) {
-    allow = nm_arena_printf(request->arena, "Allow: %s\r\n", request->allow);
+    extra = nm_arena_printf(request->arena, "Allow: %s\r\n", request->allow);
+  } else if (request->fault.status == 503) {
+    extra = NM_TEXT("Retry-After: 1\r\n");
   }
   if (request->fault.status) {
-    nm_http_refuse_fault(request, &request->fault, NULL, allow);
+    nm_http_refuse_fault(request, &request->fault, NULL, extra);
   } else if (request->is_options) {
-    nm_http_respond(request, 204, NULL, NM_TEXT(""), allow);
+    nm_http_respond(request, 204, NULL, NM_TEXT(""), extra);
   } else {
     request->match.route->handler(request, request->server->options.data);
   }

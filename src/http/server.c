@@ -104,6 +104,7 @@ static void take_options(struct nm_http_server *server, const struct nm_http_opt
   server->options = *options;
   struct nm_http_limits *limits = &server->options.limits;
   if (limits->head_max_bytes == 0) limits->head_max_bytes = NM_HTTP_HEAD_MAX_BYTES;
+  if (limits->bodies_max_bytes == 0) limits->bodies_max_bytes = NM_HTTP_BODIES_MAX_BYTES;
   limits->connections_max = or_default(limits->connections_max, NM_HTTP_CONNECTIONS_MAX);
 
   const int timeouts[NM_HTTP_PHASE_TIMED] = {

@@ -63,7 +63,7 @@ static int bind_unix(struct nm_bound *out, struct nm_text address, struct nm_err
    * without touching the umask of the other threads. */
   struct stat made;
   if (fchmod(fd, 0600) || bind(fd, (struct sockaddr *)&at, sizeof at) ||
-      chmod(at.sun_path, 0600) || lstat(at.sun_path, &made)) {
+      lstat(at.sun_path, &made)) {
     rc = fail_errno(err, address, "listen on", errno);
     close(fd);
     return rc;

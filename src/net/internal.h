@@ -9,7 +9,7 @@
 #include "net/listen.h"
 
 enum {
-  NM_NET_READ_BUFFER_BYTES = 64 * 1024, /* one a listener, lent to the stream that reads */
+  NM_NET_READ_BUFFER_BYTES = 16 * 1024, /* one a listener, lent to the stream that reads */
   NM_NET_ADDRESS_MAX_BYTES = 160,
 };
 
