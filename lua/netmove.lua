@@ -24,7 +24,9 @@ local function new_state(book)
   local state = {
     book = book, words = {},
     messages = {}, channels = {}, templates = {}, events = {}, hooks = {},
-    trace = {}, at = 0, running = nil, quiet = nil,
+    sends = {}, -- names that steps send by, with their lines; checked once all are known
+    day_of = nil, -- the day of a moment in the tenant's zone
+    trace = {}, at = 0, depth = 0, running = nil, quiet = nil,
   }
   local own = words.new(state)
   for name, word in pairs(own) do
@@ -76,7 +78,7 @@ local function evaluator(state, room)
   ---@return table trace_or_failure
   return function(event, ctx)
     local trace = {}
-    state.trace, state.at, state.quiet = trace, 0, nil
+    state.trace, state.at, state.depth, state.quiet = trace, 0, 0, nil
     complete(event)
     local entry
     if event.EventTypeID ~= nil then
@@ -130,7 +132,8 @@ end
 -- examples.
 ---@param source string
 ---@param chunkname string  the file's name, as messages should show it
----@param host table?       { known_zone = fun(name: string): boolean }
+---@param host table?       { known_zone = fun(name: string): boolean,
+--                             zone_date = fun(zone: string, ms: integer): string }
 ---@return table? rules
 ---@return netmove.problem[]? problems
 function netmove.load(source, chunkname, host)

@@ -63,20 +63,52 @@ local function date_of_day(days)
   return format("%04d-%02d-%02d", year, month, day)
 end
 
---- "YYYY-MM-DD" of an ISO 8601 time, of "YYYY-MM-DD HH:MM:SS" (the day as written), or of
--- milliseconds since 1970 (the day in UTC).
-function conversions.date(value)
+-- The day counted from 1970 of a date (the same, forwards).
+local function day_of_date(y, m, d)
+  if m <= 2 then y = y - 1 end
+  local era = y // 400
+  local of_era = y - era * 400
+  local of_year = (153 * (m > 2 and m - 3 or m + 9) + 2) // 5 + d - 1
+  return era * 146097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719468
+end
+
+-- The moment that an ISO 8601 time with its own offset names; nothing without offset.
+local function moment_of(y, m, d, rest)
+  local hour, minute, after = match(rest, "^[T ](%d%d):(%d%d)(.*)$")
+  local second, more = match(after, "^:(%d%d)(.*)$")
+  if second then after = more end
+  after = match(after, "^[.,]%d+(.*)$") or after
+  local offset
+  if after == "Z" or after == "z" then
+    offset = 0
+  else
+    local sign, h, min = match(after, "^([+-])(%d%d):?(%d?%d?)$")
+    if not sign then return nil end
+    offset = (h * 60 + (tonumber(min) or 0)) * (sign == "-" and -1 or 1)
+  end
+  return tointeger(day_of_date(y, m, d) * DAY_MS
+    + ((hour * 60 + minute - offset) * 60 + (second or 0)) * 1000)
+end
+
+--- "YYYY-MM-DD" of an ISO 8601 time, of "YYYY-MM-DD HH:MM:SS", or of milliseconds since 1970.
+-- What names a moment (an offset, a "Z", milliseconds) gives the day in the tenant's zone
+-- where `day_of` tells it; else the day as written, or in UTC.
+---@param value any
+---@param day_of (fun(ms: integer): string)?
+---@return string?
+function conversions.date(value, day_of)
   if type(value) == "string" and not find(value, "^%d+$") then
     local year, month, day, rest = match(value, "^(%d%d%d%d)%-(%d%d)%-(%d%d)(.*)$")
     if not year or rest ~= "" and not find(rest, "^[T ]%d%d:%d%d") then return nil end
     local y, m, d = tonumber(year), tonumber(month), tonumber(day)
     local last = m == 2 and is_leap(y) and 29 or MONTHS[m]
     if not last or d < 1 or d > last then return nil end
-    return year .. "-" .. month .. "-" .. day
+    local ms = day_of and rest ~= "" and moment_of(y, m, d, rest)
+    return ms and day_of(ms) or year .. "-" .. month .. "-" .. day
   end
   local ms = conversions.number(value)
   if not ms or ms < EARLIEST_MS or ms > 253402300799999 then return nil end
-  return date_of_day(floor(ms / DAY_MS))
+  return day_of and day_of(floor(ms)) or date_of_day(floor(ms / DAY_MS))
 end
 
 return conversions

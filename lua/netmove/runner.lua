@@ -8,10 +8,12 @@ local unknown = require "netmove.unknown"
 
 local runner = {}
 
-local getmetatable, ipairs, setmetatable, tostring, type =
-  getmetatable, ipairs, setmetatable, tostring, type
+local error, getmetatable, ipairs, setmetatable, type =
+  error, getmetatable, ipairs, setmetatable, type
+local move = table.move
 
 local DEEPEST = 8 -- steps that return steps
+local INNERMOST = 16 -- steps inside steps
 
 -- A step of ours: { name, run = function(self, event, ctx) }.  It can be called like an
 -- author's own function.
@@ -45,6 +47,13 @@ local function call_author(self, event, ctx)
   return self.call(event, ctx)
 end
 
+-- `hold` and `drop` need no function around them: they are the same for every event.
+local always = { hold = true, drop = true }
+
+local function give_effect(self)
+  return { effect = self.name, reason = self.reason }
+end
+
 -- Why something is no step, in words that help.
 local function not_a_step(value, words)
   if type(value) == "function" then
@@ -54,11 +63,9 @@ local function not_a_step(value, words)
     end
     return name and name .. " is not a step by itself: call it"
   elseif messages.is(value) then
-    return "expected a step, got a message: write send_template, or a function that returns "
-      .. "send(name, event, ctx)"
+    return 'expected a step, got a message: write send("its name"), or send_template'
   elseif type(value) == "table" and value.effect ~= nil then
-    return "expected a step, got an effect: write function() return " .. tostring(value.effect)
-      .. "(...) end"
+    return "expected a step, got an effect: write a function that returns it"
   end
   return "expected a step, got " .. problems.quote(value)
 end
@@ -76,6 +83,12 @@ local function add_step(state, entry, value, label)
       problems.add(state.book, label, "a second quiet_between in one entry", value.line)
     end
     entry.quiet = entry.quiet or quiet
+    return
+  end
+  if type(value) == "table" and not getmetatable(value) and always[value.effect] then
+    local wrong = effects.check(value)
+    if wrong then problems.add(state.book, label, wrong) end
+    entry[#entry + 1] = { name = value.effect, run = give_effect, reason = value.reason }
     return
   end
   local wrong = not_a_step(value, state.words)
@@ -118,6 +131,27 @@ function runner.entry(state, label, value)
   return entry
 end
 
+--- Makes the entry of a step that holds others, while the file is read.  Its line is told
+-- now: later there is only the entry.
+---@param state table
+---@param word string   the step that holds them
+---@param label string
+---@param value any
+---@return netmove.entry
+---@return integer? line
+function runner.inner(state, word, label, value)
+  local book = state.book
+  if not book.open then error(word .. " is made while the file is read", 3) end
+  if value == nil then
+    problems.misuse(book, label .. ": expected a step, got nil")
+    value = unknown.new()
+  end
+  local line, first = problems.where(book), #book.list + 1
+  local entry = runner.entry(state, label, value)
+  for i = first, #book.list do book.list[i].line = book.list[i].line or line end
+  return entry, line
+end
+
 local function refuse(step, message)
   return problems.raise { line = step.line, entry = step.label, message = message }
 end
@@ -136,14 +170,32 @@ local function check_effect(state, step, effect)
   if wrong then refuse(step, wrong) end
 end
 
+-- A list may hold steps of ours, such as send("name"), among its effects.
+local function unfold(list, event, ctx)
+  local out
+  for i = 1, #list do
+    local one = list[i]
+    if getmetatable(one) == step_mt then
+      out = out or move(list, 1, i - 1, 1, {})
+      one = one.run(one, event, ctx) or {}
+      if one.effect then one = { one } end
+      for j = 1, #one do out[#out + 1] = one[j] end
+    elseif out then
+      out[#out + 1] = one
+    end
+  end
+  return out or list
+end
+
 -- What an author's function returned, as a list of effects.
-local function check(state, step, answer)
+local function check(state, step, answer, event, ctx)
   if type(answer) == "table" and not getmetatable(answer) and answer.effect == nil then
     if answer[1] == nil then
       refuse(step, "a step returned a table that is neither an effect nor a list of effects")
     end
+    answer = unfold(answer, event, ctx)
     for i = 1, #answer do check_effect(state, step, answer[i]) end
-    return answer
+    return answer[1] and answer or nil
   end
   check_effect(state, step, answer)
   return { answer }
@@ -158,7 +210,7 @@ local function settle(state, step, answer, event, ctx, index)
     elseif type(answer) == "function" then
       answer = answer(event, ctx)
     else
-      return check(state, step, answer)
+      return check(state, step, answer, event, ctx)
     end
     if not answer then return nil end
     state.trace[#state.trace].answered = true
@@ -175,6 +227,12 @@ end
 ---@return table[]?  effects
 function runner.run(state, entry, event, ctx, inner)
   local trace = state.trace
+  if inner then
+    state.depth = state.depth + 1
+    if state.depth > INNERMOST then
+      refuse(state.running, "steps inside steps, more than " .. INNERMOST .. " deep")
+    end
+  end
   for i = 1, #entry do
     local step = entry[i]
     local mark = { step = step.name, index = i, answered = false, line = step.line }
@@ -190,10 +248,12 @@ function runner.run(state, entry, event, ctx, inner)
       end
       if answer then
         mark.answered = true
+        if inner then state.depth = state.depth - 1 end
         return answer
       end
     end
   end
+  if inner then state.depth = state.depth - 1 end
 end
 
 return runner

@@ -15,7 +15,7 @@ local getmetatable, ipairs, pairs, setmetatable, tostring =
 local strings_mt = getmetatable("")
 local outside = strings_mt.__index
 
-local PATTERNS = "patterns can run without end; use starts_with, one_of, sub or len"
+local PATTERNS = "patterns can run without end; use matches, starts_with, one_of, sub or len"
 local SYSTEM = "rules open nothing and read no clock; time comes in ctx"
 local METATABLES = "rules have no metatables"
 local LOADING = "a rules file is one file"

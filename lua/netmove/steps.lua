@@ -1,7 +1,7 @@
---- The steps we give, and `send`.
+--- The steps that stand for what campaigns and hooks ask: for_each_recipient,
+-- cancel_campaign, quiet_between, update_customer.
 
 local effects = require "netmove.effects"
-local messages = require "netmove.messages"
 local problems = require "netmove.problems"
 local runner = require "netmove.runner"
 local texts = require "netmove.texts"
@@ -10,76 +10,9 @@ local values = require "netmove.values"
 
 local steps = {}
 
-local error, getmetatable, ipairs, next, tostring, type =
-  error, getmetatable, ipairs, next, tostring, type
+local error, getmetatable, ipairs, next, type = error, getmetatable, ipairs, next, type
 
 local hold, drop = effects.hold, effects.drop
-
-local function make_send(message, event, ctx)
-  local content, to, expires_in, missing = messages.render(message, event, ctx)
-  if not content then return hold(to) end
-  local customer = texts.plain(event.CustomerID or event.extId)
-  to = to or customer
-  if not to then
-    return hold("message " .. message.name .. " has nobody to go to: the event has no CustomerID")
-  end
-  return {
-    effect = "send",
-    channel = message.kind,
-    message = message.name,
-    to = to,
-    customer = customer,
-    template = event.TemplateID,
-    campaign = event.CampaignID,
-    channel_id = event.ChannelID,
-    content = content,
-    expires_in_ms = expires_in,
-    missing = missing,
-  }
-end
-
--- send(message, event, ctx)
-local function send_word(state)
-  local book = state.book
-  return function(name, event, ctx)
-    if book.open then
-      problems.misuse(book, "send is used inside a function: "
-        .. "function(event, ctx) return send(name, event, ctx) end")
-      return unknown.new()
-    end
-    local message = messages.is(name) and name or state.messages[name]
-    if not message then
-      problems.misuse(book, "no message named " .. problems.quote(name)
-        .. problems.hint(name, state.messages))
-    elseif not message.name then
-      problems.misuse(book, "this message is not in messages")
-    elseif type(event) ~= "table" then
-      problems.misuse(book, "send: expected (message, event, ctx), got no event")
-    end
-    return make_send(message, event, ctx)
-  end
-end
-
-local function send_template(state)
-  return runner.step {
-    book = state.book,
-    name = "send_template",
-    run = function(_, event, ctx)
-      local template, channel = event.TemplateID, event.ChannelID
-      if template == nil then return hold("the event names no TemplateID") end
-      local message = state.templates[template]
-      if not message then return hold("template " .. tostring(template) .. " is not mapped") end
-      if channel == nil then return hold("the event names no ChannelID") end
-      local kind = state.channels[channel]
-      if not kind then return hold("channel " .. tostring(channel) .. " is not known") end
-      if message.kind ~= kind then
-        return hold("message " .. message.name .. " is " .. messages.articles[message.kind]
-          .. ", channel " .. tostring(channel) .. " is " .. kind)
-      end
-      return make_send(message, event, ctx)
-    end,
-  }
-end
 
 local function for_each_word(state)
   local function run(self, event, ctx)
@@ -89,17 +22,7 @@ local function for_each_word(state)
     return { effect = "expand", campaign = event.CampaignID, channel_id = event.ChannelID }
   end
   return function(step)
-    if step == nil then
-      problems.misuse(state.book, "for_each_recipient: expected a step, got nil")
-      step = unknown.new()
-    end
-    if not state.book.open then error("for_each_recipient is made while the file is read", 2) end
-    -- Its line is told now: later there is only the entry.
-    local line, first = problems.where(state.book), #state.book.list + 1
-    local inner = runner.entry(state, "for_each_recipient", step)
-    for i = first, #state.book.list do
-      state.book.list[i].line = state.book.list[i].line or line
-    end
+    local inner, line = runner.inner(state, "for_each_recipient", "for_each_recipient", step)
     return runner.step {
       book = state.book, name = "for_each_recipient", run = run, inner = inner, line = line,
     }
@@ -233,13 +156,11 @@ local function update_word(state)
   end
 end
 
---- The words for steps, and `send`.
+--- The words for these steps.
 ---@param state table
 ---@return table<string, any>
 function steps.words(state)
   return {
-    send = send_word(state),
-    send_template = send_template(state),
     for_each_recipient = for_each_word(state),
     cancel_campaign = cancel_campaign(state),
     quiet_between = quiet_word(state),

@@ -100,6 +100,12 @@ local function check_zone(book, zone, host)
   return zone
 end
 
+-- Tells the day of a moment in the tenant's zone, where the host can.
+local function zone_days(zone, host)
+  local zone_date = host.zone_date
+  return zone_date and function(ms) return zone_date(zone, ms) end
+end
+
 local function add_messages(state, given)
   for _, name in ipairs(problems.sorted_keys(given)) do
     local message = given[name]
@@ -168,6 +174,19 @@ local function add_templates(state, given, complete)
   end
 end
 
+-- Names that send("name") uses: checked here, as messages come after steps in many files.
+local function check_sends(state, complete)
+  for _, sent in ipairs(state.sends) do
+    local name, wrong = sent.name, nil
+    if messages.is(name) then
+      if not name.name then wrong = "send: this message is not in messages" end
+    elseif complete[name] == nil then
+      wrong = "send: no message named " .. problems.quote(name) .. problems.hint(name, complete)
+    end
+    if wrong then problems.add(state.book, nil, wrong, sent.line) end
+  end
+end
+
 local function add_events(state, given)
   for _, id in ipairs(problems.sorted_keys(given)) do
     local label = "events" .. problems.index(id)
@@ -229,9 +248,11 @@ function tenant.build(state, returned, host)
   local named = part(book, given, "messages", "a table of messages by name")
   local rules = { name = check_name(book, given.name) }
   rules.time_zone = check_zone(book, given.time_zone, host)
+  state.day_of = zone_days(rules.time_zone, host)
   add_messages(state, named)
   add_channels(state, part(book, given, "channels", "kinds by channel id"))
   add_templates(state, part(book, given, "templates", "messages by template id"), named)
+  check_sends(state, named)
   add_events(state, part(book, given, "events", "steps by event type"))
   add_hooks(state, part(book, given, "hooks", "steps by event name"))
   local list = examples.read(book, part(book, given, "examples", "a list of examples"))

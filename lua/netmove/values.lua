@@ -1,7 +1,8 @@
 --- Values: what an author may write wherever a value is expected.
 --
--- A value is a text, a number or a boolean; `from(path)` with `:as(kind)` and
--- `:default(value)`; or a function of the event.  `resolve` makes the first of the others.
+-- A value is a text, a number or a boolean; `from(path)`, with `:as`, `:joined`, `:renamed`
+-- and `:default`; a condition over one of these (`conditions.lua`); or a function of the
+-- event.  `resolve` makes the first of the others.
 
 local conversions = require "netmove.conversions"
 local problems = require "netmove.problems"
@@ -10,15 +11,16 @@ local unknown = require "netmove.unknown"
 
 local values = {}
 
-local error, getmetatable, ipairs, select, setmetatable, type =
-  error, getmetatable, ipairs, select, setmetatable, type
-local sub = string.sub
+local error, getmetatable, ipairs, setmetatable, type =
+  error, getmetatable, ipairs, setmetatable, type
+local concat = table.concat
 local floor = math.floor
 local pairs, tostring = pairs, tostring
 
 local MINUTE = 60 * 1000
+local LONGEST_LIST = 1000 -- what `joined` joins
 
-local value_mt, renamed_mt = {}, {}
+local value_mt, condition_mt, renamed_mt = {}, {}, {}
 
 --- What the event holds for a value.
 ---@param value any
@@ -29,24 +31,67 @@ local value_mt, renamed_mt = {}, {}
 ---@return string? missing  the path that led nowhere
 function values.resolve(value, event, ctx)
   if type(value) == "function" then return value(event, ctx) end
-  if getmetatable(value) ~= value_mt then return value end
-  local found = texts.walk(event, value.keys)
-  if found == nil or found == "" or type(found) == "userdata" then
+  local kind = getmetatable(value)
+  if kind == condition_mt then
+    local found, why = values.resolve(value.of, event, ctx)
+    if why then return nil, why end
+    return value.test(found, value.with)
+  elseif kind ~= value_mt then
+    return value
+  end
+  local found, ops = texts.walk(event, value.keys), value.ops
+  if found == "" or type(found) == "userdata" then found = nil end
+  for i = 1, #ops do
+    if found == nil then break end
+    local wrong
+    found, wrong = ops[i].run(found, ops[i], value.state)
+    if wrong then return nil, wrong end
+  end
+  if found == nil then
     if not value.has_default then return nil, nil, value.path end
     return (values.resolve(value.fallback, event, ctx))
   end
-  if not value.kind then return found end
-  local converted = conversions[value.kind](found)
+  return found
+end
+
+-- Operations: (found, op, state) -> value, or nil for nothing | nil, why it cannot be.
+
+local function convert(found, op, state)
+  local converted = conversions[op.kind](found, state.day_of)
   if converted == nil then
-    return nil, problems.quote(found) .. " is not " .. conversions.names[value.kind]
+    return nil, problems.quote(found) .. " is not " .. conversions.names[op.kind]
   end
   return converted
 end
 
-local function made(book, path, keys, kind, has_default, fallback)
+local function rename(found, op)
+  local to = op.names[found]
+  if to == nil then to = op.names[texts.plain(found)] end
+  return to
+end
+
+local function join(found, op)
+  if type(found) ~= "table" then return texts.plain(found) end
+  local parts = {}
+  for i = 1, #found do
+    if i > LONGEST_LIST then return nil, "a list of more than " .. LONGEST_LIST .. " values" end
+    local part = texts.plain(found[i])
+    if not part and found[i] ~= "" then
+      return nil, "a list that holds " .. problems.quote(found[i])
+    end
+    parts[#parts + 1] = part
+  end
+  if parts[1] then return concat(parts, op.separator) end
+end
+
+-- A copy with one operation more, or with another default.
+local function made(value, op, has_default, fallback)
+  local ops = {}
+  for i, one in ipairs(value.ops) do ops[i] = one end
+  ops[#ops + 1] = op
   return setmetatable({
-    book = book, path = path, keys = keys,
-    kind = kind, has_default = has_default, fallback = fallback,
+    state = value.state, path = value.path, keys = value.keys, ops = ops,
+    has_default = has_default, fallback = fallback,
   }, value_mt)
 end
 
@@ -62,12 +107,51 @@ function methods:as(kind)
   must_be_value(self, "as")
   if not conversions.names[kind] then
     if not unknown.is(kind) then
-      problems.misuse(self.book, "unknown conversion " .. problems.quote(kind)
+      problems.misuse(self.state.book, "unknown conversion " .. problems.quote(kind)
         .. problems.hint(kind, conversions.names))
     end
     return self
   end
-  return made(self.book, self.path, self.keys, kind, self.has_default, self.fallback)
+  return made(self, { run = convert, kind = kind }, self.has_default, self.fallback)
+end
+
+--- Makes one text of a list.
+---@param separator string?  ", " if left out
+function methods:joined(separator)
+  must_be_value(self, "joined")
+  if separator == nil then separator = ", " end
+  if type(separator) ~= "string" then
+    if not unknown.is(separator) then
+      problems.misuse(self.state.book, "joined: expected a text to put between, got "
+        .. problems.quote(separator))
+    end
+    return self
+  end
+  return made(self, { run = join, separator = separator }, self.has_default, self.fallback)
+end
+
+--- Other names for what may be found; what is not among them counts as nothing.
+---@param names table<string|number|boolean, string|number|boolean>
+function methods:renamed(names)
+  must_be_value(self, "renamed")
+  if type(names) ~= "table" or getmetatable(names) then
+    if not unknown.is(names) then
+      problems.misuse(self.state.book, "renamed: expected a table of names, got "
+        .. problems.quote(names))
+    end
+    return self
+  end
+  local copy = {}
+  for _, from in ipairs(problems.sorted_keys(names)) do
+    local to = names[from]
+    if not problems.is_scalar(to) and not unknown.is(to) then
+      problems.misuse(self.state.book, "renamed: expected name = value, got "
+        .. problems.quote(from) .. " = " .. problems.quote(to))
+    else
+      copy[from] = to
+    end
+  end
+  return made(self, { run = rename, names = copy }, self.has_default, self.fallback)
 end
 
 --- Stands in where nothing is found.
@@ -75,32 +159,62 @@ end
 function methods:default(fallback)
   must_be_value(self, "default")
   if fallback == nil then
-    problems.misuse(self.book, "default: expected a value, got nil")
+    problems.misuse(self.state.book, "default: expected a value, got nil")
     return self
   end
-  return made(self.book, self.path, self.keys, self.kind, true, fallback)
+  return made(self, nil, true, fallback)
 end
+
+values.methods = methods
 
 value_mt.__index = function(self, name)
   if methods[name] then return methods[name] end
-  problems.misuse(self.book, "from has no " .. problems.quote(name) .. problems.hint(name, methods))
+  problems.misuse(self.state.book, "from has no " .. problems.quote(name)
+    .. problems.hint(name, methods))
   return unknown.new()
 end
 
 value_mt.__newindex = function(self)
-  problems.misuse(self.book, "a value cannot be changed; make another with from")
+  problems.misuse(self.state.book, "a value cannot be changed; make another with from")
 end
 
-value_mt.__call = function(self, event, ctx)
+local function call(self, event, ctx)
+  if type(event) ~= "table" then
+    problems.misuse(self.state.book, "a value is written without (); in a function it takes "
+      .. "the event: value(event)")
+    return unknown.new()
+  end
   local found, wrong = values.resolve(self, event, ctx)
   if wrong then error(wrong, 2) end
   return found
 end
 
+value_mt.__call, condition_mt.__call = call, call
+
+condition_mt.__index = function(self, name)
+  problems.misuse(self.state.book, "a condition is true or false and has no "
+    .. problems.quote(name))
+  return unknown.new()
+end
+
+condition_mt.__newindex = value_mt.__newindex
+
+--- A value that is true or false, by what another value holds.
+---@param state table
+---@param of any
+---@param test fun(found: any, with: any): boolean
+---@param with any
+---@return table
+function values.condition(state, of, test, with)
+  return setmetatable({ state = state, of = of, test = test, with = with }, condition_mt)
+end
+
 ---@param value any
 ---@return boolean
 function values.is(value)
-  return type(value) == "function" or getmetatable(value) == value_mt
+  if type(value) == "function" then return true end
+  local kind = getmetatable(value)
+  return kind == value_mt or kind == condition_mt
 end
 
 ---@param value any
@@ -135,34 +249,19 @@ local function duration(book, word, unit)
   end
 end
 
-local function one_of(value, ...)
-  local first = ...
-  if type(first) == "table" then
-    for _, candidate in ipairs(first) do
-      if candidate == value then return true end
-    end
-    return false
-  end
-  for i = 1, select("#", ...) do
-    if (select(i, ...)) == value then return true end
-  end
-  return false
-end
-
-local function starts_with(text, prefix)
-  return type(text) == "string" and type(prefix) == "string" and sub(text, 1, #prefix) == prefix
-end
-
 --- The words about values.
----@param book netmove.book
+---@param state table
 ---@return table<string, function>
-function values.words(book)
-  local words = { one_of = one_of, starts_with = starts_with }
+function values.words(state)
+  local book, words = state.book, {}
 
   ---@param path string  from the event on: "extId", "attributes.store", "user.attributes.city"
   function words.from(path)
     local keys = path_of(book, "from", path)
-    return made(book, tostring(path), keys, false, false, false)
+    return setmetatable({
+      state = state, path = tostring(path), keys = keys, ops = {},
+      has_default = false, fallback = false,
+    }, value_mt)
   end
 
   ---@param path string                   a table of the event: "changes", "attributes"

@@ -1,8 +1,11 @@
 --- The allow list: every word that rules may use.  What is not here does not exist for them.
 
+local choices = require "netmove.choices"
+local conditions = require "netmove.conditions"
 local effects = require "netmove.effects"
 local json = require "netmove.json"
 local messages = require "netmove.messages"
+local sending = require "netmove.sending"
 local steps = require "netmove.steps"
 local tenant = require "netmove.tenant"
 local values = require "netmove.values"
@@ -56,8 +59,8 @@ words.libraries = {
 function words.new(state)
   local book, all = state.book, {}
   for _, own in pairs {
-    messages.words(book), values.words(book), effects.words(book), steps.words(state),
-    tenant.words(book), words.lua,
+    messages.words(book), values.words(state), conditions.words(state), effects.words(book),
+    steps.words(state), sending.words(state), choices.words(state), tenant.words(book), words.lua,
   } do
     for name, word in pairs(own) do all[name] = word end
   end

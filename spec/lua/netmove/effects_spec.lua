@@ -51,7 +51,10 @@ describe("an effect that a function writes itself", function()
     ["push { body = 'x' }"] = "a step returns an effect, a list of effects, a step or nothing; "
       .. "got a message; write send(name, event, ctx)",
     ["send(push { body = 'x' }, event, ctx)"] = "this message is not in messages",
-    ["send('m')"] = "send: expected (message, event, ctx), got no event",
+    ["send('m', nil, ctx)"] = "send: expected (message, event, ctx), got nil for the event",
+    ["send('m', 'event')"] = 'send: expected (message, event, ctx), got "event" for the event',
+    ["send('n')"] = 'no message named "n" (known: m)',
+    ["send(push { body = 'x' })"] = "this message is not in messages",
     ["hold(' ')"] = 'hold: expected a reason as text, got " "; say what a person should look at',
     ["drop()"] = "drop: expected a reason as text, got nil; say why it is right that nothing happens",
     ["true"] = "a step returns an effect, a list of effects, a step or nothing; got true",
@@ -63,5 +66,13 @@ describe("an effect that a function writes itself", function()
     local effects = returned("send('m', event, ctx)")
     assert.equal("42", effects[1].to)
     assert.equal("m", effects[1].message)
+  end)
+
+  it("may be left to the step send(name), alone and in lists", function()
+    assert.same(returned("send('m', event, ctx)"), returned("send('m')"))
+    local effects = returned("{ drop('a'), send('m'), hold('b'), send('m', event, ctx) }")
+    assert.equal(4, #effects)
+    assert.same({ "drop", "send", "hold", "send" },
+      { effects[1].effect, effects[2].effect, effects[3].effect, effects[4].effect })
   end)
 end)
