@@ -31,5 +31,8 @@ return {
 
   -- Which of Netmera's events become attribute updates at Optimove; each needs a rule of its name in
   -- rules/acme.lua.  event = "MESSAGE_LOG" is there too.
-  hooks = { { type = "OPTIMOVE", event = "PURCHASE", status = "ACTIVE" } },
+  hooks = {
+    { type = "OPTIMOVE", event = "PURCHASE", status = "ACTIVE" },
+    { type = "OPTIMOVE", event = "PROFILE_ATTRIBUTE_CHANGE", status = "ACTIVE" },
+  },
 }

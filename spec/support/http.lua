@@ -70,7 +70,8 @@ function http.parse(bytes, is_closed, is_head)
     answer.headers[name:lower()] = value
   end
   if answer.status == 100 then return http.parse(bytes:sub(head_end + 4), is_closed, is_head) end
-  local rest, next_at = bytes:sub(head_end + 4), nil
+  local rest = bytes:sub(head_end + 4)
+  local next_at
   local length = tonumber(answer.headers["content-length"])
   if is_head or answer.status == 204 or answer.status == 304 then
     answer.body, next_at = "", head_end + 4
