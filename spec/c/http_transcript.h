@@ -79,7 +79,8 @@ static inline void transcript(struct nm_buffer *out, struct nm_text bytes, const
     nm_require(copy != NULL);
     memcpy(copy, bytes.ptr + from, to - from);
     char *piece = realloc(copy, to > from ? to - from : 1);
-    bool goes_on = to == from || transcript_feed(out, &parser, (struct nm_text){ piece, to - from });
+    struct nm_text fed = { piece, to - from };
+    bool goes_on = fed.len == 0 || transcript_feed(out, &parser, fed);
     free(piece);
     if (!goes_on) break;
     from = to;

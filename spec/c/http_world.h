@@ -1,4 +1,4 @@
-/* http_world.h - a server and its callers on one loop, over real sockets, for tests of http and net.
+/* http_world.h - a server and its callers on one loop, over real sockets, for tests of http.
  *
  * Tests wait for what they want to see (world_until); an alarm ends a test that waits in vain.
  */

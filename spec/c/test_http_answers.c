@@ -91,7 +91,8 @@ static void refuses_in_the_contracts_order_and_stays(void **state)
     { "GET /echo HTTP/1.1\r\n" H "Expect: tea\r\n\r\n", "HTTP/1.1 417 Expectation Failed\r\n",
       ERROR("expectation_failed", "the only expectation here is 100-continue") },
     { "GET /refuse HTTP/1.1\r\n" H "\r\n", "HTTP/1.1 503 Service Unavailable\r\n",
-      "{\"error\":{\"code\":\"full\",\"message\":\"say \\\"later\\\"\",\"field\":\"EventTypeID\"}}" },
+      "{\"error\":{\"code\":\"full\",\"message\":\"say \\\"later\\\"\","
+      "\"field\":\"EventTypeID\"}}" },
     { "GET /echo HTTP/1.1\r\n" H "\r\n", "HTTP/1.1 200 OK\r\n", "/echo key= q= type= body=" },
   };
   (void)state;
@@ -167,7 +168,8 @@ static void names_the_methods_of_a_path(void **state)
   assert_false(caller_heard(&caller, "Content-Length"));
   caller_asks(&caller, "OPTIONS * HTTP/1.1\r\n" H "\r\n", "HTTP/1.1 204 No Content\r\n", "");
   assert_true(caller_heard(&caller, "\r\nAllow: GET, HEAD, POST, PUT, DELETE, OPTIONS\r\n"));
-  caller_asks(&caller, "OPTIONS /nope HTTP/1.1\r\n" H "\r\n", "HTTP/1.1 404 Not Found\r\n", NO_PATH);
+  caller_asks(&caller, "OPTIONS /nope HTTP/1.1\r\n" H "\r\n", "HTTP/1.1 404 Not Found\r\n",
+              NO_PATH);
   caller_asks(&caller, "PUT /later HTTP/1.1\r\n" H "\r\n", "HTTP/1.1 405 Method Not Allowed\r\n",
               NO_METHOD);
   assert_true(caller_heard(&caller, "\r\nAllow: GET, HEAD, POST, OPTIONS\r\n"));

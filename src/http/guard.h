@@ -1,5 +1,5 @@
-/* guard.h - the strict scanner before the parser: where a head ends, and that nothing in it could be
- * read in two ways.
+/* guard.h - the strict scanner before the parser: where a head ends, and that nothing in it could
+ * be read in two ways.
  *
  * llhttp forgives a bare CR, a bare LF, folding and more, and what one side forgives and the other
  * does not is how requests are smuggled.  So every byte of a head passes here first.

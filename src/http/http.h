@@ -34,9 +34,9 @@ enum { NM_HTTP_PARAMS_MAX = 4 };
 struct nm_http_route {
   unsigned methods;            /* bits of enum nm_http_method; HEAD comes with GET */
   const char *pattern;
-  const char *content_types;   /* "application/json", several with '|'; NULL = a body of any type, up
-                                * to body_max_bytes.  Nothing to check where there is no body, unless
-                                * POST or PUT name a type */
+  const char *content_types;   /* "application/json", several with '|'; NULL = a body of any type.
+                                * Without a body nothing is checked, unless POST or PUT name a
+                                * type */
   size_t body_max_bytes;       /* 413 above it; 0 = no body allowed beyond an empty one */
   void (*handler)(struct nm_http_request *request, void *data);
 };
@@ -83,14 +83,13 @@ struct nm_arena *nm_http_arena(struct nm_http_request *request);
 /* "203.0.113.7" of the peer, "unix" on a unix socket. */
 struct nm_text nm_http_peer(const struct nm_http_request *request);
 
-/* Answers once, status 200 to 599; the request is gone afterwards.  HEAD, 204 and 304 go out without
- * their body.  Borrows all.  extra_headers: whole lines with CRLF, or
- * the empty text.  Where the caller has gone away it does nothing but free. */
+/* Answers once, status 200 to 599; the request is gone afterwards.  HEAD, 204 and 304 go out
+ * without their body.  Borrows all.  extra_headers: whole lines with CRLF, or the empty text.
+ * Where the caller has gone away it does nothing but free. */
 void nm_http_respond(struct nm_http_request *request, int status, const char *content_type,
                      struct nm_text body, struct nm_text extra_headers);
 
-/* Answers with the contract's error body {"error":{"code","message","field"}}; where field is NULL it
- * is left out.
- * 401 closes nothing; retry_after_s > 0 adds Retry-After. */
+/* Answers with the contract's error body {"error":{"code","message","field"}}; a field of
+ * NULL is left out.  401 closes nothing; retry_after_s > 0 adds Retry-After. */
 void nm_http_refuse(struct nm_http_request *request, int status, const char *code,
                     const char *message, const char *field, int retry_after_s);

@@ -42,7 +42,7 @@ static void on_rested(uv_timer_t *timer)
   wake(timer->data);
 }
 
-/* Accepts nothing until a stream is gone or a moment has passed: then there may be a file descriptor
+/* Accepts nothing until a stream is gone or a moment has passed: then there may be a descriptor
  * again, or a connection that can be spared. */
 static void rest(struct nm_listener *self)
 {
