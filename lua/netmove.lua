@@ -23,7 +23,7 @@ local BYTE_ORDER_MARK = "\xEF\xBB\xBF"
 local function new_state(book)
   local state = {
     book = book, words = {},
-    messages = {}, channels = {}, templates = {}, events = {}, hooks = {},
+    messages = {}, channels = {}, templates = { ids = {} }, events = {}, hooks = {},
     sends = {}, -- names that steps send by, with their lines; checked once all are known
     day_of = nil, -- the day of a moment in the tenant's zone
     trace = {}, at = 0, depth = 0, running = nil, quiet = nil,

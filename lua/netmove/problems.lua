@@ -239,6 +239,21 @@ function problems.closed(given, known, report)
   end
 end
 
+--- An integer key, or nothing and a problem.
+---@param book netmove.book
+---@param what string   "a template id"
+---@param label string
+---@param key any
+---@return integer?
+function problems.integer_key(book, what, label, key)
+  if mtype(key) == "integer" then return key end
+  local message = what .. " is an integer, got " .. problems.quote(key)
+  if type(key) == "string" and mtype(tonumber(key)) == "integer" then
+    message = message .. " (write [" .. key .. "])"
+  end
+  problems.add(book, label, message)
+end
+
 --- True for text, whole and broken numbers and booleans: what may travel as a value.
 ---@param value any
 ---@return boolean

@@ -4,6 +4,7 @@ local effects = require "netmove.effects"
 local messages = require "netmove.messages"
 local problems = require "netmove.problems"
 local runner = require "netmove.runner"
+local templates = require "netmove.templates"
 local texts = require "netmove.texts"
 local unknown = require "netmove.unknown"
 
@@ -11,7 +12,7 @@ local sending = {}
 
 local tostring, type = tostring, type
 
-local hold = effects.hold
+local hold, find_template = effects.hold, templates.find
 
 local function make_send(message, event, ctx)
   local content, to, expires_in, missing = messages.render(message, event, ctx)
@@ -91,7 +92,7 @@ local function send_template(state)
     run = function(_, event, ctx)
       local template, channel = event.TemplateID, event.ChannelID
       if template == nil then return hold("the event names no TemplateID") end
-      local message = state.templates[template]
+      local message = find_template(state.templates, event)
       if not message then return hold("template " .. tostring(template) .. " is not mapped") end
       if channel == nil then return hold("the event names no ChannelID") end
       local kind = state.channels[channel]

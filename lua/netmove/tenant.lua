@@ -4,6 +4,7 @@ local examples = require "netmove.examples"
 local messages = require "netmove.messages"
 local problems = require "netmove.problems"
 local runner = require "netmove.runner"
+local templates = require "netmove.templates"
 local unknown = require "netmove.unknown"
 
 local tenant = {}
@@ -11,8 +12,6 @@ local tenant = {}
 local find = string.find
 local getmetatable, ipairs, next, setmetatable, type =
   getmetatable, ipairs, next, setmetatable, type
-local tonumber = tonumber
-local mtype = math.type
 local sort = table.sort
 
 local keys = problems.set {
@@ -125,21 +124,11 @@ local function add_messages(state, given)
   end
 end
 
--- An integer key, or nothing and a problem.
-local function integer_key(book, what, label, key)
-  if mtype(key) == "integer" then return key end
-  local message = what .. " is an integer, got " .. problems.quote(key)
-  if type(key) == "string" and mtype(tonumber(key)) == "integer" then
-    message = message .. " (write [" .. key .. "])"
-  end
-  problems.add(book, label, message)
-end
-
 local function add_channels(state, given)
   for _, id in ipairs(problems.sorted_keys(given)) do
     local kind = given[id]
     local label = "channels" .. problems.index(id)
-    if integer_key(state.book, "a channel id", label, id) then
+    if problems.integer_key(state.book, "a channel id", label, id) then
       if kinds[kind] then
         state.channels[id] = kind
       elseif not unknown.is(kind) then
@@ -150,32 +139,9 @@ local function add_channels(state, given)
   end
 end
 
-local function add_templates(state, given, complete)
-  for _, id in ipairs(problems.sorted_keys(given)) do
-    local name = given[id]
-    local label = "templates" .. problems.index(id)
-    local message = state.messages[name]
-    if messages.is(name) then message = name.name and name end
-    if integer_key(state.book, "a template id", label, id) then
-      if message then
-        state.templates[id] = message
-      elseif messages.is(name) then
-        problems.add(state.book, label, "this message is not in messages")
-      elseif type(name) ~= "string" then
-        if not unknown.is(name) then
-          problems.add(state.book, label, "expected the name of a message, got "
-            .. problems.quote(name))
-        end
-      elseif complete[name] == nil then
-        problems.add(state.book, label, "no message named " .. problems.quote(name)
-          .. problems.hint(name, complete))
-      end
-    end
-  end
-end
-
 -- Names that send("name") uses: checked here, as messages come after steps in many files.
-local function check_sends(state, complete)
+local function check_sends(state)
+  local complete = state.named
   for _, sent in ipairs(state.sends) do
     local name, wrong = sent.name, nil
     if messages.is(name) then
@@ -190,7 +156,7 @@ end
 local function add_events(state, given)
   for _, id in ipairs(problems.sorted_keys(given)) do
     local label = "events" .. problems.index(id)
-    local integer = integer_key(state.book, "an event type", label, id)
+    local integer = problems.integer_key(state.book, "an event type", label, id)
     local entry = runner.entry(state, label, given[id])
     if integer then state.events[id] = entry end
   end
@@ -206,12 +172,6 @@ local function add_hooks(state, given)
       state.hooks[name] = runner.entry(state, label, given[name])
     end
   end
-end
-
-local function names_of(templates)
-  local names = {}
-  for id, message in next, templates do names[id] = message.name end
-  return names
 end
 
 local function sorted(t)
@@ -249,15 +209,17 @@ function tenant.build(state, returned, host)
   local rules = { name = check_name(book, given.name) }
   rules.time_zone = check_zone(book, given.time_zone, host)
   state.day_of = zone_days(rules.time_zone, host)
+  state.named, state.listed = named, part(book, given, "channels", "kinds by channel id")
   add_messages(state, named)
-  add_channels(state, part(book, given, "channels", "kinds by channel id"))
-  add_templates(state, part(book, given, "templates", "messages by template id"), named)
-  check_sends(state, named)
+  add_channels(state, state.listed)
+  state.templates = templates.read(state, part(book, given, "templates", "messages by template id"))
+  check_sends(state)
   add_events(state, part(book, given, "events", "steps by event type"))
   add_hooks(state, part(book, given, "hooks", "steps by event name"))
   local list = examples.read(book, part(book, given, "examples", "a list of examples"))
+  state.named, state.listed, state.sends = nil, nil, nil -- of use while the file is read
   rules.channels = state.channels
-  rules.templates = names_of(state.templates)
+  rules.templates = templates.names(state.templates)
   rules.messages = kinds_of(state.messages)
   rules.event_types = sorted(state.events)
   rules.hooks_named = sorted(state.hooks)
