@@ -105,9 +105,7 @@ void nm_engine_check_start(struct nm_engine *engine)
   }
 }
 
-/* ---- the end
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 static void on_room_closed(void *data)
 {
@@ -179,9 +177,7 @@ void nm_engine_stop(struct nm_engine *engine)
   nm_engine_check_stop(engine);
 }
 
-/* ---- the thread
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- the thread ------------------------------------------------------------------------------ */
 
 static void on_control(void *data, struct nm_mail *task)
 {

@@ -413,9 +413,7 @@ static void collect_slice(struct nm_running *run)
   else submit_slice(slice);
 }
 
-/* ---- pages
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- pages ----------------------------------------------------------------------------------- */
 
 static void on_page_loaded(struct nm_call *call)
 {

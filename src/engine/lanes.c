@@ -343,9 +343,7 @@ static void on_lane_turn(void *data)
   if (lane->next_due_ms > 0) nm_alarm_due(&lane->alarm, lane->next_due_ms);
 }
 
-/* ---- the end
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 void nm_lanes_close_alarms(struct nm_book *book)
 {

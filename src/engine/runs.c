@@ -239,9 +239,7 @@ bool nm_run_has_room(const struct nm_running *run)
   return waiting < (lane ? nm_lane_ahead_max(lane) : NM_RUN_AHEAD_MESSAGES);
 }
 
-/* ---- states
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- states ---------------------------------------------------------------------------------- */
 
 static void on_set(struct nm_call *call)
 {
@@ -290,9 +288,7 @@ bool nm_run_pause_inactive(struct nm_running *run)
   return true;
 }
 
-/* ---- the end
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 void nm_runs_close_alarms(struct nm_book *book)
 {

@@ -114,9 +114,7 @@ static void note(struct batch *batch, enum nm_batch_state state, int64_t wait_ms
   nm_call_submit(call);
 }
 
-/* ---- the call
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- the call -------------------------------------------------------------------------------- */
 
 static void note_answer(struct batch *batch, const struct nm_optimove_answer *answer)
 {
@@ -210,9 +208,7 @@ static void call_optimove(struct batch *batch)
   else book->engine->calls_out++;
 }
 
-/* ---- taking
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- taking ---------------------------------------------------------------------------------- */
 
 static void use_batch(struct nm_updates *updates, struct nm_call *call)
 {
