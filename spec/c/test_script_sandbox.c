@@ -174,7 +174,7 @@ static void long_texts_of_an_event_cannot_hold_a_thread(void **state)
   memset(digits, '1', sizeof digits - 1);
   digits[sizeof digits - 1] = 'x';
   json_t *event = json_pack("{s:i,s:{s:s%}}", "EventTypeID", 1, "attributes", "v", digits,
-                            (int)sizeof digits);
+                            sizeof digits);
   assert_non_null(event);
   int64_t began = nm_clock_thread_cpu_ns();
   (void)!nm_script_evaluate(script, event, &context, arena, &effects, &trace, &err);
