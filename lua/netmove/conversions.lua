@@ -90,6 +90,14 @@ local function moment_of(y, m, d, rest)
     + ((hour * 60 + minute - offset) * 60 + (second or 0)) * 1000)
 end
 
+--- The day, counted from 1970, of "YYYY-MM-DD".
+---@param date string
+---@return integer
+function conversions.day(date)
+  local y, m, d = match(date, "^(%d+)-(%d+)-(%d+)$")
+  return day_of_date(tointeger(y), tointeger(m), tointeger(d))
+end
+
 --- "YYYY-MM-DD" of an ISO 8601 time, of "YYYY-MM-DD HH:MM:SS", or of milliseconds since 1970.
 -- What names a moment (an offset, a "Z", milliseconds) gives the day in the tenant's zone
 -- where `day_of` tells it; else the day as written, or in UTC.

@@ -29,6 +29,9 @@ local shapes = {
 
 for _, shape in pairs(shapes) do shape.effect = { "text", true } end
 
+--- The keys of each effect: { kind, required }.
+effects.shapes = shapes
+
 --- Every key that some effect has.
 effects.keys = {}
 for _, shape in pairs(shapes) do

@@ -1,5 +1,6 @@
 --- Examples: events that a file says what it makes of, run whenever it is loaded.
 
+local conversions = require "netmove.conversions"
 local effects = require "netmove.effects"
 local problems = require "netmove.problems"
 local texts = require "netmove.texts"
@@ -12,15 +13,18 @@ local lower = string.lower
 local mtype, tointeger = math.type, math.tointeger
 local concat = table.concat
 
--- Without `at` it is noon on a Monday.
-local NOON = 12 * 60
-local DATE, WEEKDAY, MIDNIGHT_MS = "2024-01-15", 1, 1705276800000
+-- Without `at` and `on` it is noon on a Monday.
+local NOON, MONDAY = 12 * 60, "2024-01-15"
+local DAY_MS = 24 * 60 * 60 * 1000
 
-local keys = problems.set { "given", "gives", "at", "recipient" }
+local keys = problems.set { "given", "gives", "at", "on", "recipient" }
 local event_keys = problems.set {
   "EventTypeID", "CampaignID", "ChannelID", "TemplateID", "CustomerID", "TimeStamp",
   "PromoCode", "Notes",
 }
+--- The keys of an example, and those of Optimove's events.
+examples.keys, examples.event_keys = keys, event_keys
+
 local integers = { "EventTypeID", "ChannelID", "TemplateID" }
 local identities = { "CampaignID", "CustomerID", "extId" }
 
@@ -50,7 +54,11 @@ local function infer(event)
   end
 end
 
-local function read_given(given, report)
+--- What `given` is on the wire: ids as text, numbers as numbers.
+---@param given table
+---@param report fun(message: string)
+---@return table event
+function examples.event(given, report)
   local event, known_type = copy(given), given.EventTypeID ~= nil
   for _, key in ipairs(problems.sorted_keys(given)) do
     local own = type(key) == "string" and spelling[lower(key)]
@@ -84,7 +92,11 @@ local function check_gives(gives, report)
   end
 end
 
-local function read_gives(gives, report)
+--- What `gives` names, as a list of effects.
+---@param gives table
+---@param report fun(message: string)
+---@return table[]
+function examples.effects(gives, report)
   if gives[1] == nil and #problems.sorted_keys(gives) > 0 then
     check_gives(gives, report)
     return { gives }
@@ -99,6 +111,31 @@ local function read_gives(gives, report)
   return gives
 end
 
+--- When an example happens: `at` a minute of the day, `on` a date, told as the daemon would.
+-- Nobody knows the zone here, so the moment is the one that is written, in UTC.
+---@param at any
+---@param on any
+---@param is_recipient boolean
+---@param report fun(message: string)
+---@return table? ctx
+function examples.moment(at, on, is_recipient, report)
+  local minute = at == nil and NOON or effects.minute_of(at)
+  local date = on == nil and MONDAY or type(on) == "string" and #on == 10 and conversions.date(on)
+  if not minute then
+    report('at: expected a time such as "23:30", got ' .. problems.quote(at))
+  end
+  if not date then
+    report('on: expected a date such as "2024-12-31", got ' .. problems.quote(on))
+  end
+  if minute and date then
+    local day = conversions.day(date)
+    return {
+      minute = minute, date = date, weekday = (day + 3) % 7 + 1,
+      now_ms = day * DAY_MS + minute * 60000, recipient = is_recipient or nil,
+    }
+  end
+end
+
 local function read_one(book, i, example)
   local label, before = "example " .. i, #book.list
   local function report(message) problems.add(book, label, message) end
@@ -109,7 +146,7 @@ local function read_one(book, i, example)
     return nil
   end
   problems.closed(example, keys, report)
-  local read = { label = label, minute = NOON, recipient = example.recipient == true }
+  local read = { label = label, recipient = example.recipient == true }
   for _, key in ipairs { "given", "gives" } do
     local value = example[key]
     if type(value) ~= "table" or getmetatable(value) then
@@ -119,14 +156,9 @@ local function read_one(book, i, example)
       return nil
     end
   end
-  if example.at ~= nil then
-    read.minute = effects.minute_of(example.at)
-    if not read.minute then
-      report('at: expected a time such as "23:30", got ' .. problems.quote(example.at))
-    end
-  end
-  read.given = read_given(example.given, report)
-  read.gives = read_gives(example.gives, report)
+  read.ctx = examples.moment(example.at, example.on, read.recipient, report)
+  read.given = examples.event(example.given, report)
+  read.gives = examples.effects(example.gives, report)
   if #book.list == before then return read end
 end
 
@@ -192,7 +224,11 @@ local function show_all(list, expected)
   return #parts > 0 and concat(parts, ", ") or "no effect"
 end
 
-local function compare(got, expected)
+--- How effects differ from those that were expected, or nothing.
+---@param got table[]
+---@param expected table[]
+---@return string?
+function examples.compare(got, expected)
   if #got ~= #expected then
     local wanted = #expected == 0 and "no effect" or #expected == 1 and "one effect"
       or #expected .. " effects"
@@ -211,14 +247,9 @@ end
 ---@param list table[]
 function examples.run(book, evaluate, list)
   for _, example in ipairs(list) do
-    local ctx = {
-      minute = example.minute, weekday = WEEKDAY, date = DATE,
-      now_ms = MIDNIGHT_MS + example.minute * 60000,
-      recipient = example.recipient or nil,
-    }
-    local got, failure = evaluate(copy(example.given), ctx)
+    local got, failure = evaluate(copy(example.given), copy(example.ctx))
     if got then
-      local difference = compare(got, example.gives)
+      local difference = examples.compare(got, example.gives)
       if difference then problems.add(book, example.label, difference) end
     else
       local p = failure.problem

@@ -18,6 +18,9 @@ local keys = problems.set {
   "name", "time_zone", "messages", "channels", "templates", "events", "hooks", "examples",
 }
 
+--- The keys of `tenant { }`.
+tenant.keys = keys
+
 local kinds = problems.set { "push", "sms", "email" }
 
 -- Zones that a misspelt one is compared with; which exist is the host's to say.

@@ -45,6 +45,19 @@ describe("an example", function()
       gives = drop("42/integer/1410") }]]))
   end)
 
+  it("has its own day", function()
+    local day = [[events = { [11] = function(event, ctx)
+      return drop(ctx.date .. "/" .. ctx.weekday .. "/" .. ctx.minute .. "/" .. ctx.now_ms)
+    end }]]
+    for on, seen in pairs {
+      ["2024-01-15"] = "2024-01-15/1/720/1705320000000", ["2024-05-05"] = "2024-05-05/7/720/1714910400000",
+      ["2024-02-29"] = "2024-02-29/4/720/1709208000000", ["1999-12-31"] = "1999-12-31/5/720/946641600000",
+    } do
+      assert.equal("passes", try(day, ("{ on = %q, given = { TemplateID = 5, CustomerID = 42 }, gives = drop(%q) }")
+        :format(on, seen)))
+    end
+  end)
+
   it("can be one recipient of a campaign", function()
     assert.equal("passes", try("events = { [13] = for_each_recipient(function() return drop('row') end) }",
       "{ recipient = true, given = { EventTypeID = 13, CustomerID = 1 }, gives = drop('row') }"))
