@@ -56,8 +56,8 @@ static void print_made(const json_t *made)
 {
   size_t i;
   json_t *step, *effect;
-  printf("\nrules %.12s\n", nm_json_string(made, "digest").ptr
-                                ? nm_json_string(made, "digest").ptr : "(none)");
+  struct nm_text digest = nm_json_string(made, "rules");
+  printf("what the rules of now make of it (%.12s)\n", digest.len > 0 ? digest.ptr : "none");
   struct nm_text error = nm_json_string(made, "error");
   if (error.len > 0) printf("  failed: %.*s\n", NM_TEXT_ARG(error));
   json_array_foreach(json_object_get(made, "trace"), i, step)
@@ -89,6 +89,7 @@ static void print_all(const json_t *answer)
     print_message(message);
   }
   const json_t *now = json_object_get(answer, "now");
+  if (now) putchar('\n');
   if (now) print_made(now);
 }
 

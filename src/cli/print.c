@@ -13,35 +13,56 @@ void nm_cli_print_json(const json_t *value)
   fputc('\n', stdout);
 }
 
+/* at, due_at, fenced_at_ms: milliseconds since 1970, 0 = never; took_ms is none. */
 static bool is_time(const char *key, const json_t *value)
 {
   size_t len = strlen(key);
-  return json_is_integer(value) && json_integer_value(value) > 1000000000000 &&
-         ((len > 3 && strcmp(key + len - 3, "_ms") == 0) ||
-          (len > 3 && strcmp(key + len - 3, "_at") == 0) || strcmp(key, "at") == 0);
+  return json_is_integer(value) &&
+         (strcmp(key, "at") == 0 || (len > 3 && strcmp(key + len - 3, "_at") == 0) ||
+          (len > 6 && strcmp(key + len - 6, "_at_ms") == 0));
+}
+
+static void format_time(char *out, size_t size, int64_t ms)
+{
+  time_t seconds = (time_t)(ms / 1000);
+  struct tm local;
+  char stamp[32];
+  localtime_r(&seconds, &local);
+  strftime(stamp, sizeof stamp, "%Y-%m-%d %H:%M:%S", &local);
+  snprintf(out, size, "%s.%03d", stamp, (int)(ms % 1000));
+}
+
+/* ["netmera","loopback"] as "netmera, loopback"; anything else as JSON. */
+static void format_rest(char *out, size_t size, const json_t *value)
+{
+  size_t i, at = 0;
+  json_t *item;
+  out[0] = '\0';
+  json_array_foreach(value, i, item)
+  {
+    if (!json_is_string(item)) break;
+    int n = snprintf(out + at, size - at, "%s%s", i > 0 ? ", " : "", json_string_value(item));
+    if (n < 0 || (size_t)n >= size - at) return;
+    at += (size_t)n;
+  }
+  if (json_is_array(value) && i == json_array_size(value)) return;
+  char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+  snprintf(out, size, "%s", text ? text : "?");
+  free(text);
 }
 
 void nm_cli_format(char *out, size_t size, const char *key, const json_t *value)
 {
-  if (!value || json_is_null(value)) {
+  if (!value || json_is_null(value) || (is_time(key, value) && json_integer_value(value) == 0))
     snprintf(out, size, "-");
-  } else if (is_time(key, value)) {
-    int64_t ms = json_integer_value(value);
-    time_t seconds = (time_t)(ms / 1000);
-    struct tm local;
-    char stamp[32];
-    localtime_r(&seconds, &local);
-    strftime(stamp, sizeof stamp, "%Y-%m-%d %H:%M:%S", &local);
-    snprintf(out, size, "%s.%03d", stamp, (int)(ms % 1000));
-  } else if (json_is_string(value)) {
+  else if (is_time(key, value))
+    format_time(out, size, json_integer_value(value));
+  else if (json_is_string(value))
     snprintf(out, size, "%s", json_string_length(value) > 0 ? json_string_value(value) : "-");
-  } else if (json_is_boolean(value)) {
+  else if (json_is_boolean(value))
     snprintf(out, size, "%s", json_is_true(value) ? "yes" : "no");
-  } else {
-    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
-    snprintf(out, size, "%s", text ? text : "?");
-    free(text);
-  }
+  else
+    format_rest(out, size, value);
 }
 
 /* Control characters would let a value draw on the terminal. */
@@ -104,8 +125,8 @@ void nm_cli_print_facts(const json_t *object, const struct nm_cli_column *facts,
   for (size_t i = 0; i < count; i++) {
     const json_t *value = json_object_get(object, facts[i].key);
     if (!value || json_is_null(value)) continue;
-    if (json_is_string(value) && json_string_length(value) == 0) continue;
     nm_cli_format(text, sizeof text, facts[i].key, value);
+    if (strcmp(text, "-") == 0) continue;
     clean(text);
     printf("%-20s %s\n", facts[i].title, text);
   }

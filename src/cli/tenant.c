@@ -14,8 +14,10 @@ static void print_report(const char *file, const json_t *report)
 {
   const json_t *changes = json_object_get(report, "changes");
   struct nm_text status = nm_json_string(report, "status");
-  printf("%s: %s %s: %.*s\n", file, json_is_true(json_object_get(report, "is_new")) ? "new tenant" : "tenant",
-         nm_json_string(report, "tenant").ptr, NM_TEXT_ARG(status));
+  bool is_dry = nm_text_equal(status, NM_TEXT("dry_run"));
+  bool is_new = json_is_true(json_object_get(report, "is_new"));
+  printf("%s: %s %s: %s\n", file, is_new ? "new tenant" : "tenant",
+         nm_json_string(report, "tenant").ptr, is_dry ? "would change as follows" : status.ptr);
   if (json_is_array(changes) && json_array_size(changes) == 0) printf("  nothing changes\n");
   print_lines(report, "changes", "");
   print_lines(report, "done", "done: ");
