@@ -1,4 +1,3 @@
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,14 +88,8 @@ static curl_socket_t on_socket_wanted(void *data, curlsocktype purpose,
 {
   struct call *call = data;
   (void)purpose;
-  if (!nm_guard_allows(&call->client->guard, &address->addr)) {
-    const void *bytes =
-        address->family == AF_INET
-            ? (const void *)&((struct sockaddr_in *)(void *)&address->addr)->sin_addr
-            : (const void *)&((struct sockaddr_in6 *)(void *)&address->addr)->sin6_addr;
+  if (nm_guard_check_address(&call->client->guard, &address->addr, &call->guarded)) {
     call->was_guarded = true;
-    if (!inet_ntop(address->family, bytes, call->guarded, sizeof call->guarded))
-      snprintf(call->guarded, sizeof call->guarded, "of family %d", address->family);
     return CURL_SOCKET_BAD;
   }
   call->was_opened = true;
@@ -114,26 +107,6 @@ static int on_sending(void *data, char *to, char *from, int to_port, int from_po
 }
 
 /* ---- setting up ------------------------------------------------------------------------------ */
-
-static const char *check_url(const char *url)
-{
-  CURLU *parts = curl_url();
-  char *scheme = NULL, *fragment = NULL;
-  const char *refusal = NULL;
-
-  if (!parts) return "no memory to read the URL";
-  if (curl_url_set(parts, CURLUPART_URL, url, CURLU_DISALLOW_USER | CURLU_NON_SUPPORT_SCHEME) ||
-      curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0))
-    refusal = "the URL is not one that we call (https://host/path, without a user in it)";
-  else if (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)
-    refusal = "the URL begins with neither http:// nor https://";
-  else if (curl_url_get(parts, CURLUPART_FRAGMENT, &fragment, 0) == CURLUE_OK)
-    refusal = "the URL has a fragment (#...)";
-  curl_free(scheme);
-  curl_free(fragment);
-  curl_url_cleanup(parts);
-  return refusal;
-}
 
 /* curl wants "Name;" for a header without a value: "Name:" takes a header away. */
 static int add_header(struct call *call, struct nm_text line)
@@ -231,6 +204,7 @@ static void set_limits(struct call *call)
   curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
   curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+  curl_easy_setopt(easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
   curl_easy_setopt(easy, CURLOPT_PROXY, "");
   curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
   curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
@@ -262,12 +236,12 @@ static int set_url(struct call *call, struct nm_text url, struct nm_error *err)
 {
   if (url.len > NM_CLIENT_URL_MAX_BYTES)
     return nm_fail(err, NM_ELIMIT, "the URL is longer than %d bytes", NM_CLIENT_URL_MAX_BYTES);
-  char *copy = malloc(url.len + 1);
-  if (!copy) return nm_fail(err, NM_ENOMEM, "no memory for the URL");
-  if (url.len > 0) memcpy(copy, url.ptr, url.len);
-  copy[url.len] = 0;
-  call->refusal = strlen(copy) == url.len ? check_url(copy) : "the URL holds a NUL";
-  CURLcode code = curl_easy_setopt(call->easy, CURLOPT_URL, copy);
+  if (nm_guard_check_url(&call->client->guard, url, &call->guarded)) {
+    call->is_refused = true;
+    return NM_OK;
+  }
+  char *copy = strndup(url.ptr, url.len); /* the check let no NUL pass */
+  CURLcode code = copy ? curl_easy_setopt(call->easy, CURLOPT_URL, copy) : CURLE_OUT_OF_MEMORY;
   free(copy);
   return code ? nm_fail(err, NM_ENOMEM, "no memory for the URL") : NM_OK;
 }
@@ -305,9 +279,9 @@ void nm_call_clear(struct call *call)
   call->headers = NULL;
   call->body = NULL;
   call->body_len = call->body_read = call->head_bytes = 0;
-  call->refusal = NULL;
   call->requests = 0;
-  call->was_guarded = call->was_opened = call->is_head_whole = call->is_too_large = false;
+  call->is_refused = call->was_guarded = call->was_opened = false;
+  call->is_head_whole = call->is_too_large = false;
   call->why[0] = 0;
 }
 
@@ -376,22 +350,15 @@ void nm_call_describe(struct call *call, CURLcode code, struct nm_client_answer 
 
   *out = (struct nm_client_answer){ .retry_after_ms = call->retry_after_ms, .reason = "" };
   if (is_head_whole) out->status = (int)status;
-  if (call->refusal) {
+  if (call->is_refused || (call->was_guarded && !call->was_opened && call->requests == 0)) {
     out->end = NM_CLIENT_REFUSED;
-    out->reason = call->refusal;
+    out->reason = call->guarded.text;
   } else if (code == CURLE_OK && is_head_whole) {
     out->end = NM_CLIENT_ANSWERED;
     out->body = nm_buffer_text(&call->answer);
   } else if (call->requests > 0) {
     out->end = NM_CLIENT_UNKNOWN;
     out->reason = lost_word(call, code);
-  } else if (call->was_guarded && !call->was_opened) {
-    out->end = NM_CLIENT_REFUSED;
-    snprintf(
-        call->reason, sizeof call->reason,
-        "address %s is private or special; outbound.allow in the settings would have to name it",
-        call->guarded);
-    out->reason = call->reason;
   } else {
     out->end = NM_CLIENT_UNREACHABLE;
     out->reason = unsent_word(call, code);

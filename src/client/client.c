@@ -292,7 +292,7 @@ int nm_client_start(struct nm_client *client, const struct nm_client_call *wante
   if (!call) return nm_fail(err, NM_ENOMEM, "no memory for a call");
 
   int rc = nm_call_prepare(call, wanted, err);
-  if (rc == NM_OK && !call->refusal) {
+  if (rc == NM_OK && !call->is_refused) {
     CURLMcode code = curl_multi_add_handle(client->multi, call->easy);
     if (code) rc = nm_fail(err, NM_EINTERNAL, "libcurl: %s", curl_multi_strerror(code));
     call->is_in_multi = rc == NM_OK;
@@ -304,7 +304,8 @@ int nm_client_start(struct nm_client *client, const struct nm_client_call *wante
   link_call(call);
   /* curl's own timeout does not count while a call waits for a connection. */
   uv_update_time(client->loop);
-  uv_timer_start(&call->deadline, on_deadline, call->refusal ? 1 : (uint64_t)call->timeout_ms, 0);
+  uint64_t wait_ms = call->is_refused ? 1 : (uint64_t)call->timeout_ms;
+  uv_timer_start(&call->deadline, on_deadline, wait_ms, 0);
   return NM_OK;
 }
 

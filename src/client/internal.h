@@ -5,7 +5,7 @@
 
 #include "base/buffer.h"
 #include "client/client.h"
-#include "client/guard.h"
+#include "net/guard.h"
 
 /* One request: its easy handle and timer are kept for the next one. */
 struct call {
@@ -20,12 +20,12 @@ struct call {
   char *body;
   size_t body_len, body_read;
   int64_t timeout_ms;
-  const char *refusal;       /* the URL check's word; never given to curl then */
+  bool is_refused;           /* by the URL check, for the reason in guarded; curl never sees it */
   bool is_in_multi;
   int requests; /* times that curl began to send it: never more than one is let through */
-  bool was_guarded;          /* an address was refused */
+  bool was_guarded;          /* an address was refused, for the reason in guarded */
   bool was_opened;           /* an address was allowed */
-  char guarded[64];          /* the address refused */
+  struct nm_error guarded;
 
   struct nm_buffer answer;
   size_t head_bytes;
