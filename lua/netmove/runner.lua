@@ -78,7 +78,7 @@ local function add_step(state, entry, value, label)
   if unknown.is(value) then return end
   if getmetatable(value) == step_mt then
     entry[#entry + 1] = value
-    local quiet = value.quiet or value.inner and value.inner.quiet
+    local quiet = value.quiet or value.wraps and value.inner.quiet
     if quiet and entry.quiet and quiet ~= entry.quiet then
       problems.add(state.book, label, "a second quiet_between in one entry", value.line)
     end

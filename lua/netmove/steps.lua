@@ -25,6 +25,7 @@ local function for_each_word(state)
     local inner, line = runner.inner(state, "for_each_recipient", "for_each_recipient", step)
     return runner.step {
       book = state.book, name = "for_each_recipient", run = run, inner = inner, line = line,
+      wraps = true, -- its quiet hours are those of the whole entry
     }
   end
 end

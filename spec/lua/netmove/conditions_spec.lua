@@ -121,6 +121,22 @@ describe("when", function()
       { trace[1].step, trace[2].step, trace[3].step, trace[4].step, trace[5].step })
   end)
 
+  it("makes quiet hours those of some events only", function()
+    local some = support.rules [[messages = { m = push { body = "x" } }, hooks = { E = {
+      when(from("attributes.marketing"), quiet_between("22:00", "09:00")), send("m"),
+    } }]]
+    local function first(marketing, at)
+      return some.evaluate({ name = "E", extId = "1", attributes = { marketing = marketing } },
+        ctx(at))[1]
+    end
+    assert.same({ effect = "delay", until_time = "09:00" }, first(true, { minute = 1400 }))
+    assert.same({ from = 1320, to = 540 }, first(true).quiet)
+    assert.same({ from = 1320, to = 540 }, first(true, { minute = 1400, recipient = true }).quiet)
+    assert.equal("send", first(false, { minute = 1400 }).effect)
+    assert.is_nil(first(false).quiet)
+    assert.is_nil(first(nil, { recipient = true }).quiet)
+  end)
+
   it("holds where the condition cannot be told", function()
     assert.equal('when: "x" is not a whole number', (answer { attributes = { age = "x" } }))
   end)
