@@ -286,6 +286,7 @@ static void on_deadline(uv_timer_t *timer)
   (void)timer;
   /* What is in flight counts as a crash would count it: its outcome is unknown, nothing is lost. */
   nm_log(NM_LOG_WARN, "main", NULL, "stopped after %d s with work in flight", STOP_MAX_MS / 1000);
+  nm_log_flush();
   _exit(0);
 }
 
@@ -463,6 +464,8 @@ static int serve(const struct nm_settings *settings)
   signal(SIGPIPE, SIG_IGN);
   umask(077);
   if (nm_log_level_from(settings->log_level, &level)) nm_log_set_level(level);
+  if (nm_log_start())
+    nm_log(NM_LOG_WARN, "main", NULL, "no thread for the log: its lines are written by who logs");
   daemon.settings = settings;
   nm_require(uv_loop_init(&daemon.loop) == 0);
   nm_require(nm_port_open(&daemon.home, &daemon.loop, SIZE_MAX, NULL, &daemon) == NM_OK);
@@ -470,6 +473,7 @@ static int serve(const struct nm_settings *settings)
                           &daemon) == NM_OK);
   if (start(&daemon, &error)) {
     nm_log(NM_LOG_ERROR, "main", NULL, "cannot start: %s", error.text);
+    nm_log_stop();
     fprintf(stderr, "netmove serve: %s\n", error.text);
     _exit(NM_CLI_COULD_NOT);
   }
@@ -482,6 +486,7 @@ static int serve(const struct nm_settings *settings)
   nm_keyring_destroy(daemon.keyring);
   nm_expect(uv_loop_close(&daemon.loop) == 0);
   nm_log(NM_LOG_INFO, "main", NULL, "stopped");
+  nm_log_stop();
   return NM_CLI_DONE;
 }
 

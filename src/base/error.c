@@ -41,6 +41,7 @@ const char *nm_code_name(int code)
 _Noreturn void nm_require_failed(const char *what, const char *file, int line)
 {
   nm_log(NM_LOG_ERROR, "base", NULL, "must not be: !(%s) at %s:%d", what, file, line);
+  nm_log_flush();
   abort();
 }
 

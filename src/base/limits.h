@@ -23,12 +23,18 @@ enum {
   NM_HTTP_BODY_TIMEOUT_MS = 60 * 1000,
   NM_HTTP_WRITE_TIMEOUT_MS = 30 * 1000,
   NM_HTTP_IDLE_TIMEOUT_MS = 75 * 1000,
+  NM_HTTP_STOP_GRACE_MS = 1000, /* at the end idle connections may still bring what is on its way */
 
   /* JSON */
   NM_JSON_DEPTH_MAX = 64,
 
   /* log */
   NM_LOG_LINE_MAX_BYTES = 4096,
+  NM_LOG_BUFFER_MAX_BYTES = 1024 * 1024,  /* waiting to be written; two of them */
+  NM_LOG_BUFFER_KEPT_BYTES = 128 * 1024,  /* of it for warnings and errors alone */
+  NM_LOG_REPEATED_LINES_MAX = 50,         /* of one place and level in a window; then counted */
+  NM_LOG_REPEATED_WINDOW_MS = 10 * 1000,
+  NM_LOG_FLUSH_MAX_MS = 2 * 1000,         /* at the end; then whoever reads stderr is too slow */
 
   /* events */
   NM_EVENT_ID_TEXT_MAX_BYTES = 256, /* CampaignID, CustomerID, extId and the like */

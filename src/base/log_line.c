@@ -1,0 +1,95 @@
+#include <stdio.h>
+#include <time.h>
+
+#include "base/log_internal.h"
+
+enum { TAIL_BYTES = 8 }; /* the closing quote, brace and newline fit */
+
+static void put(struct nm_log_line *line, const char *bytes, size_t len)
+{
+  size_t room = sizeof line->bytes - TAIL_BYTES - line->len;
+  if (len > room) len = room;
+  memcpy(line->bytes + line->len, bytes, len);
+  line->len += len;
+}
+
+/* How many bytes the UTF-8 character at the beginning has; 0 where there is none. */
+static size_t character_length(const char *bytes, size_t len)
+{
+  unsigned char first = (unsigned char)bytes[0];
+  size_t length = first < 0x80        ? 1
+                  : first >> 5 == 6   ? 2
+                  : first >> 4 == 14  ? 3
+                  : first >> 3 == 30  ? 4
+                                      : 0;
+  if (length == 0 || length > len) return 0;
+  return length == 1 || nm_text_is_utf8((struct nm_text){ bytes, length }) ? length : 0;
+}
+
+/* What could end the text or the line is escaped, so that no value can forge one; bytes that are no
+ * UTF-8 become a question mark.  A character goes in whole or not at all. */
+static void put_escaped(struct nm_log_line *line, const char *bytes, size_t len)
+{
+  for (size_t i = 0; i < len;) {
+    size_t room = sizeof line->bytes - TAIL_BYTES - line->len;
+    size_t taken = character_length(bytes + i, len - i);
+    unsigned char c = (unsigned char)bytes[i];
+    char escaped[8] = { '?' };
+    size_t length = 1;
+    if (c == '"' || c == '\\') {
+      escaped[0] = '\\';
+      escaped[1] = (char)c;
+      length = 2;
+    } else if (c < 0x20 || c == 0x7F) {
+      length = (size_t)snprintf(escaped, sizeof escaped, "\\u%04x", c);
+    } else if (taken > 0) {
+      length = taken;
+      memcpy(escaped, bytes + i, taken);
+    }
+    if (length > room) return;
+    put(line, escaped, length);
+    i += taken > 0 ? taken : 1;
+  }
+}
+
+static void put_id(struct nm_log_line *line, const char *name, int64_t id)
+{
+  char bytes[64];
+  if (id == 0) return;
+  int n = snprintf(bytes, sizeof bytes, ",\"%s\":\"%lld\"", name, (long long)id);
+  put(line, bytes, (size_t)n);
+}
+
+void nm_log_line_begin(struct nm_log_line *line, enum nm_log_level level, const char *room,
+                       const struct nm_log_ids *ids)
+{
+  struct timespec now;
+  struct tm utc;
+  char stamp[40];
+  char bytes[128];
+
+  clock_gettime(CLOCK_REALTIME, &now);
+  gmtime_r(&now.tv_sec, &utc);
+  strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &utc);
+  int n = snprintf(bytes, sizeof bytes, "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"room\":\"%s\"",
+                   stamp, now.tv_nsec / 1000000, nm_log_level_name(level), room);
+  line->len = 0;
+  put(line, bytes, (size_t)n < sizeof bytes ? (size_t)n : sizeof bytes - 1);
+  if (!ids) return;
+  if (ids->tenant.len > 0) {
+    put(line, ",\"tenant\":\"", 11);
+    put_escaped(line, ids->tenant.ptr, ids->tenant.len);
+    put(line, "\"", 1);
+  }
+  put_id(line, "event", ids->event);
+  put_id(line, "run", ids->run);
+  put_id(line, "message_id", ids->message);
+}
+
+void nm_log_line_end(struct nm_log_line *line, struct nm_text message)
+{
+  put(line, ",\"message\":\"", 12);
+  put_escaped(line, message.ptr, message.len);
+  memcpy(line->bytes + line->len, "\"}\n", 3);
+  line->len += 3;
+}
