@@ -335,6 +335,31 @@ static void stops_after_the_request_under_way_and_closes_the_idle(void **state)
   world_close(&world);
 }
 
+static void answers_what_was_on_its_way_when_the_stop_began(void **state)
+{
+  struct world world;
+  struct caller idle, fresh;
+  (void)state;
+  world_open(&world, "127.0.0.1:0", DEFAULTS);
+  caller_open(&idle, &world);
+  caller_open(&fresh, &world);
+  caller_says(&idle, GET("/echo"));
+  caller_hears(&idle, "body=");
+  world_stop(&world);
+  idle.len = 0;
+  caller_says(&idle, GET("/echo?q=again"));
+  caller_says(&fresh, GET("/echo?q=first"));
+  caller_hears_end(&idle);
+  caller_hears_end(&fresh);
+  assert_true(caller_heard(&idle, "q=again"));
+  assert_true(caller_heard(&idle, "\r\nConnection: close\r\n"));
+  assert_true(caller_heard(&fresh, "q=first"));
+  caller_close(&idle);
+  caller_close(&fresh);
+  world_until(&world, world.is_stopped);
+  world_close(&world);
+}
+
 static void serves_a_unix_socket(void **state)
 {
   struct world world;
@@ -389,6 +414,7 @@ int main(void)
     cmocka_unit_test(refuses_bodies_that_are_too_much_together),
     cmocka_unit_test(sends_a_large_answer_whole),
     cmocka_unit_test(stops_after_the_request_under_way_and_closes_the_idle),
+    cmocka_unit_test(answers_what_was_on_its_way_when_the_stop_began),
     cmocka_unit_test(serves_a_unix_socket),
     cmocka_unit_test(names_its_peer),
   };

@@ -257,6 +257,79 @@ static void leaves_a_socket_file_that_is_not_its_own(void **state)
   assert_int_equal(unlink(in_folder("", "old.sock")), 0);
 }
 
+/* ---- sockets that are open already -------------------------------------------------------------- */
+
+static const char *fd_address(int fd)
+{
+  static char address[32];
+  snprintf(address, sizeof address, "fd:%d", fd);
+  return address;
+}
+
+static void takes_a_socket_that_was_bound_before_and_its_waiting_callers(void **state)
+{
+  struct nm_error err = { 0 };
+  struct sockaddr_in at = { 0 };
+  socklen_t len = sizeof at;
+  int bound = -1;
+  (void)state;
+  assert_int_equal(nm_listener_bind(&bound, NM_TEXT("127.0.0.1:0"), &err), NM_OK);
+  assert_true(fcntl(bound, F_GETFD) & FD_CLOEXEC);
+  int kept = fcntl(bound, F_DUPFD_CLOEXEC, 3);
+  assert_int_equal(getsockname(bound, (struct sockaddr *)&at, &len), 0);
+  int caller = socket(AF_INET, SOCK_STREAM, 0);
+  assert_int_equal(connect(caller, (struct sockaddr *)&at, sizeof at), 0);
+  assert_int_equal(write(caller, "early", 5), 5);
+
+  char expected[32];
+  snprintf(expected, sizeof expected, "127.0.0.1:%d", ntohs(at.sin_port));
+  assert_int_equal(try_open(&world.listener, fd_address(bound), &err), NM_OK);
+  assert_string_equal(nm_listener_address(world.listener).ptr, expected);
+  run_until(strcmp(world.heard, "early") == 0);
+  nm_stream_close(world.streams[0]);
+  close_listener(world.listener);
+
+  /* Who kept a descriptor keeps the door: callers are not refused, they wait. */
+  int second = socket(AF_INET, SOCK_STREAM, 0);
+  assert_int_equal(connect(second, (struct sockaddr *)&at, sizeof at), 0);
+  close(kept);
+  close(second);
+  close(caller);
+}
+
+static void leaves_the_file_of_a_taken_socket_to_who_bound_it(void **state)
+{
+  struct nm_error err = { 0 };
+  struct stat found;
+  int bound = -1;
+  const char *address = in_folder("unix:", "taken.sock");
+  (void)state;
+  assert_int_equal(nm_listener_bind(&bound, nm_text_from(address), &err), NM_OK);
+  assert_int_equal(try_open(&world.listener, fd_address(bound), &err), NM_OK);
+  assert_string_equal(nm_listener_address(world.listener).ptr, address);
+  close_listener(world.listener);
+  assert_int_equal(lstat(address + strlen("unix:"), &found), 0);
+  assert_int_equal(unlink(address + strlen("unix:")), 0);
+}
+
+static void refuses_what_is_no_stream_socket(void **state)
+{
+  struct nm_error err = { 0 };
+  int pipes[2], datagrams = socket(AF_INET, SOCK_DGRAM, 0);
+  (void)state;
+  assert_int_equal(pipe(pipes), 0);
+  static const char *const WRONG[] = { "fd:", "fd:x", "fd:-1", "fd:99999999999", "fd:1048575" };
+  for (size_t i = 0; i < sizeof WRONG / sizeof *WRONG; i++) {
+    if (try_open(&world.listener, WRONG[i], &err) != NM_EINVAL) fail_msg("took '%s'", WRONG[i]);
+    assert_true(strstr(err.text, WRONG[i]) != NULL);
+  }
+  assert_int_equal(try_open(&world.listener, fd_address(pipes[0]), &err), NM_EINVAL);
+  assert_int_equal(try_open(&world.listener, fd_address(datagrams), &err), NM_EINVAL);
+  close(pipes[0]);
+  close(pipes[1]);
+  close(datagrams);
+}
+
 /* ---- streams ----------------------------------------------------------------------------------- */
 
 static void carries_bytes_both_ways_and_tells_of_the_end(void **state)
@@ -419,6 +492,11 @@ int main(void)
     cmocka_unit_test_setup_teardown(replaces_a_stale_socket_file_but_nothing_else, set_up,
                                     tear_down),
     cmocka_unit_test_setup_teardown(leaves_a_socket_file_that_is_not_its_own, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(takes_a_socket_that_was_bound_before_and_its_waiting_callers,
+                                    set_up, tear_down),
+    cmocka_unit_test_setup_teardown(leaves_the_file_of_a_taken_socket_to_who_bound_it, set_up,
+                                    tear_down),
+    cmocka_unit_test_setup_teardown(refuses_what_is_no_stream_socket, set_up, tear_down),
     cmocka_unit_test_setup_teardown(carries_bytes_both_ways_and_tells_of_the_end, set_up,
                                     tear_down),
     cmocka_unit_test_setup_teardown(ends_only_behind_what_was_queued, set_up, tear_down),

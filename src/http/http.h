@@ -47,8 +47,8 @@ struct nm_http_options {
   struct nm_http_limits limits;
 };
 
-/* Listens on "127.0.0.1:8443", "[::1]:0" or "unix:var/netmove.sock" (mode 0600, a stale file is
- * replaced).  Gives *out. */
+/* Listens on "127.0.0.1:8443", "[::1]:0", "unix:var/netmove.sock" (mode 0600, a stale file is
+ * replaced) or "fd:N" (a socket bound already: net/listen.h).  Gives *out. */
 NM_MUST_CHECK int nm_http_listen(struct nm_http_server **out, uv_loop_t *loop,
                                  struct nm_text address, const struct nm_http_options *options,
                                  struct nm_error *err);
@@ -56,9 +56,10 @@ NM_MUST_CHECK int nm_http_listen(struct nm_http_server **out, uv_loop_t *loop,
 /* The address it really listens on ("127.0.0.1:41733"). */
 struct nm_text nm_http_address(const struct nm_http_server *server);
 
-/* Stops accepting and closes idle connections; requests being answered are finished (with
- * Connection: close).  on_stopped is called once, when no connection is left; the server is then
- * gone. */
+/* Stops accepting; requests being answered are finished (with Connection: close), and so is what
+ * comes within a moment (NM_HTTP_STOP_GRACE_MS) on connections that are open: bytes may be on their
+ * way.  Then idle connections are closed.  on_stopped is called once, when no connection is left;
+ * the server is then gone. */
 void nm_http_stop(struct nm_http_server *server, void (*on_stopped)(void *data), void *data);
 
 /* ---- a request, in its handler and until it is answered ---------------------------------------- */

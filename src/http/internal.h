@@ -115,11 +115,11 @@ struct nm_http_server {
   struct nm_http_options options;
   uint64_t timeout_ms[NM_HTTP_PHASE_TIMED];
   struct nm_http_queue queues[NM_HTTP_PHASE_TIMED];
-  uv_timer_t timer;
+  uv_timer_t timer, grace;
   uint64_t timer_at_ms; /* 0: not set */
   size_t bodies_bytes;  /* memory of all bodies */
   int requests;         /* alive, their caller gone or not */
-  bool is_stopping, is_listener_closed;
+  bool is_stopping, is_listener_closed, is_one_timer_closed;
   int64_t date_second;
   char date[32];
   void (*on_stopped)(void *data);

@@ -137,7 +137,9 @@ int nm_http_listen(struct nm_http_server **out, uv_loop_t *loop, struct nm_text 
     return rc;
   }
   uv_timer_init(loop, &server->timer);
+  uv_timer_init(loop, &server->grace);
   server->timer.data = server;
+  server->grace.data = server;
   *out = server;
   return NM_OK;
 }
@@ -150,18 +152,23 @@ struct nm_text nm_http_address(const struct nm_http_server *server)
 static void on_timer_closed(uv_handle_t *handle)
 {
   struct nm_http_server *server = handle->data;
+  if (!server->is_one_timer_closed) {
+    server->is_one_timer_closed = true;
+    return;
+  }
   void (*on_stopped)(void *data) = server->on_stopped;
   void *data = server->stopped_data;
   free(server);
   if (on_stopped) on_stopped(data);
 }
 
-/* No connection and no request is left: the timer is the last to go. */
+/* No connection and no request is left: the timers are the last to go. */
 static void finish_stop(struct nm_http_server *server)
 {
   uv_handle_t *timer = (uv_handle_t *)&server->timer;
   if (!server->is_listener_closed || server->requests > 0 || uv_is_closing(timer)) return;
   uv_close(timer, on_timer_closed);
+  uv_close((uv_handle_t *)&server->grace, on_timer_closed);
 }
 
 static void on_listener_closed(void *data)
@@ -177,14 +184,9 @@ void nm_http_server_request_gone(struct nm_http_server *server)
   if (server->is_stopping) finish_stop(server);
 }
 
-void nm_http_stop(struct nm_http_server *server, void (*on_stopped)(void *data), void *data)
+static void close_idle(uv_timer_t *grace)
 {
-  nm_require(!server->is_stopping);
-  server->is_stopping = true;
-  server->on_stopped = on_stopped;
-  server->stopped_data = data;
-  nm_listener_close(server->listener, on_listener_closed, server);
-
+  struct nm_http_server *server = grace->data;
   static const enum nm_http_phase QUIET[] = { NM_HTTP_PHASE_HEAD, NM_HTTP_PHASE_IDLE };
   for (unsigned i = 0; i < 2; i++) {
     struct nm_http_connection *next, *one = server->queues[QUIET[i]].first;
@@ -193,4 +195,16 @@ void nm_http_stop(struct nm_http_server *server, void (*on_stopped)(void *data),
       if (nm_http_connection_is_idle(one)) nm_http_connection_close(one);
     }
   }
+}
+
+/* Closing an idle connection at once would lose the request that is on its way to us, perhaps in the
+ * socket's buffer already. */
+void nm_http_stop(struct nm_http_server *server, void (*on_stopped)(void *data), void *data)
+{
+  nm_require(!server->is_stopping);
+  server->is_stopping = true;
+  server->on_stopped = on_stopped;
+  server->stopped_data = data;
+  uv_timer_start(&server->grace, close_idle, NM_HTTP_STOP_GRACE_MS, 0);
+  nm_listener_close(server->listener, on_listener_closed, server);
 }

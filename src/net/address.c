@@ -2,11 +2,12 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <unistd.h>
 
-static const char UNIX_PREFIX[] = "unix:";
+static const char UNIX_PREFIX[] = "unix:", FD_PREFIX[] = "fd:";
 
 static int fail_errno(struct nm_error *err, struct nm_text address, const char *doing, int number)
 {
@@ -158,8 +159,46 @@ static int bind_tcp(struct nm_bound *out, struct nm_text address, struct nm_erro
   return rc;
 }
 
+/* ---- sockets that are open already --------------------------------------------------------------- */
+
+static void write_unix_address(struct nm_bound *bound)
+{
+  struct sockaddr_un at = { 0 };
+  socklen_t len = sizeof at;
+  if (getsockname(bound->fd, (struct sockaddr *)&at, &len)) return;
+  at.sun_path[sizeof at.sun_path - 1] = '\0';
+  snprintf(bound->address, sizeof bound->address, "%s%s", UNIX_PREFIX, at.sun_path);
+}
+
+/* Takes a socket that somebody else bound.  Its file, if it has one, is theirs to remove: without
+ * device and inode nm_net_unlink does nothing. */
+static int adopt(struct nm_bound *out, struct nm_text address, struct nm_error *err)
+{
+  struct nm_text digits = { address.ptr + strlen(FD_PREFIX), address.len - strlen(FD_PREFIX) };
+  int64_t fd;
+  int type = 0, family = 0;
+  socklen_t type_len = sizeof type, family_len = sizeof family;
+  if (!nm_text_to_i64(digits, &fd) || fd < 0 || fd > INT32_MAX)
+    return nm_fail(err, NM_EINVAL, "'%.*s' names no descriptor", NM_TEXT_ARG(address));
+  if (getsockopt((int)fd, SOL_SOCKET, SO_TYPE, &type, &type_len) ||
+      getsockopt((int)fd, SOL_SOCKET, SO_DOMAIN, &family, &family_len))
+    return nm_fail(err, NM_EINVAL, "%.*s is no socket: %s", NM_TEXT_ARG(address), strerror(errno));
+  bool is_known = family == AF_INET || family == AF_INET6 || family == AF_UNIX;
+  if (type != SOCK_STREAM || !is_known)
+    return nm_fail(err, NM_EINVAL, "%.*s is no stream socket (TCP or unix)", NM_TEXT_ARG(address));
+  int flags = fcntl((int)fd, F_GETFL);
+  if (flags < 0 || fcntl((int)fd, F_SETFL, flags | O_NONBLOCK) ||
+      fcntl((int)fd, F_SETFD, FD_CLOEXEC))
+    return fail_errno(err, address, "use", errno);
+  *out = (struct nm_bound){ .fd = (int)fd, .is_unix = family == AF_UNIX };
+  if (out->is_unix) write_unix_address(out);
+  else write_address(out);
+  return NM_OK;
+}
+
 int nm_net_bind(struct nm_bound *out, struct nm_text address, struct nm_error *err)
 {
+  if (nm_text_starts_with(address, nm_text_from(FD_PREFIX))) return adopt(out, address, err);
   return nm_text_starts_with(address, nm_text_from(UNIX_PREFIX)) ? bind_unix(out, address, err)
                                                                  : bind_tcp(out, address, err);
 }

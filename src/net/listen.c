@@ -104,20 +104,38 @@ static void on_connection(uv_poll_t *poll, int status, int events)
     if (!accept_one(self)) break;
 }
 
+/* Two sockets may be bound to one port with SO_REUSEADDR; only listening tells. */
+static int bind_and_listen(struct nm_bound *out, struct nm_text address, struct nm_error *err)
+{
+  int rc = nm_net_bind(out, address, err);
+  if (rc || listen(out->fd, SOMAXCONN) == 0) return rc;
+  rc = nm_fail(err, errno == EADDRINUSE ? NM_ECONFLICT : NM_EIO, "cannot listen on %.*s: %s",
+               NM_TEXT_ARG(address), strerror(errno));
+  nm_net_unlink(out);
+  close(out->fd);
+  return rc;
+}
+
+int nm_listener_bind(int *out, struct nm_text address, struct nm_error *err)
+{
+  struct nm_bound bound;
+  int rc = bind_and_listen(&bound, address, err);
+  if (!rc) *out = bound.fd;
+  return rc;
+}
+
 int nm_listener_open(struct nm_listener **out, uv_loop_t *loop, struct nm_text address,
                      const struct nm_listener_options *options, struct nm_error *err)
 {
   struct nm_bound bound;
-  int rc = nm_net_bind(&bound, address, err);
+  int rc = bind_and_listen(&bound, address, err);
   if (rc) return rc;
 
   struct nm_listener *self = calloc(1, sizeof *self);
   if (!self) {
     rc = nm_fail(err, NM_ENOMEM, "no memory to listen on %.*s", NM_TEXT_ARG(address));
-  } else if (listen(bound.fd, SOMAXCONN) || uv_poll_init(loop, &self->poll, bound.fd)) {
-    /* Two sockets may be bound to one port with SO_REUSEADDR; only listening tells. */
-    rc = nm_fail(err, errno == EADDRINUSE ? NM_ECONFLICT : NM_EIO, "cannot listen on %.*s: %s",
-                 NM_TEXT_ARG(address), strerror(errno));
+  } else if (uv_poll_init(loop, &self->poll, bound.fd)) {
+    rc = nm_fail(err, NM_EIO, "cannot watch %.*s for callers", NM_TEXT_ARG(address));
   }
   if (rc) {
     nm_net_unlink(&bound);

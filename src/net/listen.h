@@ -1,4 +1,5 @@
-/* listen.h - an address that accepts streams: "127.0.0.1:8443", "[::1]:0", "unix:var/netmove.sock".
+/* listen.h - an address that accepts streams: "127.0.0.1:8443", "[::1]:0", "unix:var/netmove.sock",
+ * or "fd:N", a stream socket that is bound already.
  *
  * Accepting never spins: without a file descriptor, or at connections_max, it rests until a
  * connection closes or a moment has passed; who knocks meanwhile waits in the system's backlog.
@@ -24,9 +25,15 @@ struct nm_listener_options {
   void *data;
 };
 
+/* Binds and listens without a loop: callers wait in the backlog until the descriptor is opened as
+ * "fd:N".  Gives *out, close-on-exec.  A unix socket's file is as nm_listener_open says, and the
+ * caller's to remove. */
+NM_MUST_CHECK int nm_listener_bind(int *out, struct nm_text address, struct nm_error *err);
+
 /* Listens.  A unix socket gets mode 0600; a file left by a dead process is replaced, one on which
  * somebody answers is not (NM_ECONFLICT), nor is anything but a socket.  Ignores SIGPIPE for the
- * process: a peer that has gone must not end it.  Borrows options' data.  Gives *out. */
+ * process: a peer that has gone must not end it.  "fd:N" is taken, also on failure once it proved to be
+ * a stream socket; its file, if any, is never removed.  Borrows options' data.  Gives *out. */
 NM_MUST_CHECK int nm_listener_open(struct nm_listener **out, uv_loop_t *loop,
                                    struct nm_text address,
                                    const struct nm_listener_options *options, struct nm_error *err);
