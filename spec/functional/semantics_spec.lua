@@ -105,7 +105,8 @@ describe("an update's callback", function()
   it("that comes twice settles once", function()
     story = daemon.story()
     story.optimove.post("settings", { updates = { callback = "twice" } })
-    http.request({ url = story.daemon.url .. "/hooks/acme-app-key/events", headers = { ["X-netmera-api-key"] = "rest-key" },
+    http.request({ url = story.daemon.url .. "/hooks/acme-app-key/events",
+                   headers = { ["X-netmera-api-key"] = "rest-key" },
                    body = { type = "EVENT", name = "PURCHASE", extId = "C1", attributes = { total = 1 } } })
     story.optimove.reaches("callbacks=2")
     loop.await("the settled batch", function()
