@@ -117,7 +117,9 @@ static void a_page_is_due_with_its_earliest_row(void **state)
 
 /* ---- listeners ------------------------------------------------------------------------------------- */
 
-static struct nm_text own[] = { { "https://us/optimove/event/acme-key", 34 } };
+static const struct nm_text own_prefixes[] = { { "https://us/optimove/event/acme-key", 34 } };
+static const struct nm_text own_secrets[] = { { "new", 3 }, { "older", 5 } };
+static const struct nm_listener_own own = { own_prefixes, 1, own_secrets, 2 };
 
 /* Compares one wanted pair (13, 459) with rows of {type, channel, url}; gives its verdict. */
 static enum nm_listener_verdict verdict_of(const struct nm_listener *there, size_t count)
@@ -126,16 +128,17 @@ static enum nm_listener_verdict verdict_of(const struct nm_listener *there, size
   size_t found = 0;
   struct nm_listener_finding *findings = nm_listeners_compare(
       (struct nm_listener_list){ &wanted, 1 },
-      (struct nm_listener_list){ (struct nm_listener *)(uintptr_t)there, count }, own, 1, arena,
+      (struct nm_listener_list){ (struct nm_listener *)(uintptr_t)there, count }, &own, arena,
       &found);
-  return findings[found - 1].verdict;
+  return findings[0].verdict;
 }
 
 static void listeners_are_judged_by_pair_and_url(void **state)
 {
   const struct nm_text fresh = NM_TEXT("https://us/optimove/event/acme-key?k=new&t=13");
   const struct nm_text old = NM_TEXT("https://us/optimove/event/acme-key?k=old&t=13");
-  const struct nm_text longer = NM_TEXT("https://us/optimove/event/acme-key2?k=new");
+  const struct nm_text longer = NM_TEXT("https://us/optimove/event/acme-key2?k=theirs");
+  const struct nm_text moved = NM_TEXT("https://once/optimove/event/first-key?t=13&k=older");
   const struct nm_text theirs = NM_TEXT("https://them/x");
   struct nm_listener twice[] = { { 13, 459, fresh }, { 13, 459, fresh } };
   (void)state;
@@ -143,6 +146,9 @@ static void listeners_are_judged_by_pair_and_url(void **state)
   assert_int_equal(verdict_of(&(struct nm_listener){ 13, 459, fresh }, 1), NM_LISTENER_FINE);
   assert_int_equal(verdict_of(&(struct nm_listener){ 13, 459, old }, 1), NM_LISTENER_STALE);
   assert_int_equal(verdict_of(twice, 2), NM_LISTENER_STALE);
+  /* nobody else can have our secret, whatever host and appKey it stands beside */
+  assert_int_equal(verdict_of(&(struct nm_listener){ 13, 459, moved }, 1), NM_LISTENER_STALE);
+  assert_int_equal(verdict_of(&(struct nm_listener){ 13, 500, moved }, 1), NM_LISTENER_ORPHAN);
   assert_int_equal(verdict_of(&(struct nm_listener){ 13, 459, theirs }, 1), NM_LISTENER_CONFLICT);
   assert_int_equal(verdict_of(&(struct nm_listener){ 13, 459, longer }, 1), NM_LISTENER_CONFLICT);
   assert_int_equal(verdict_of(&(struct nm_listener){ 13, 500, old }, 1), NM_LISTENER_ORPHAN);

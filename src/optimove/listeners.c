@@ -71,12 +71,29 @@ struct nm_listener_list nm_listeners_there(const json_t *rows, struct nm_arena *
   return list;
 }
 
-/* Ours where it begins with a prefix of ours and goes on with a query or nothing. */
-static bool is_ours(struct nm_text url, const struct nm_text *prefixes, size_t count)
+/* ---- whose is it ------------------------------------------------------------------------------- */
+
+/* What `k` of the query is; empty where there is none. */
+static struct nm_text secret_of(struct nm_text url)
 {
-  for (size_t i = 0; i < count; i++)
-    if (nm_text_starts_with(url, prefixes[i]) &&
-        (url.len == prefixes[i].len || url.ptr[prefixes[i].len] == '?'))
+  struct nm_text path, query, piece;
+  if (!nm_text_cut(url, '?', &path, &query)) return (struct nm_text){ NULL, 0 };
+  while (query.len > 0) {
+    struct nm_text name, value;
+    nm_text_cut(query, '&', &piece, &query);
+    if (nm_text_cut(piece, '=', &name, &value) && nm_text_equal(name, NM_TEXT("k"))) return value;
+  }
+  return (struct nm_text){ NULL, 0 };
+}
+
+bool nm_listener_is_ours(struct nm_text url, const struct nm_listener_own *own)
+{
+  struct nm_text secret = secret_of(url);
+  for (size_t i = 0; i < own->secret_count; i++)
+    if (secret.len > 0 && nm_text_equal(secret, own->secrets[i])) return true;
+  for (size_t i = 0; i < own->prefix_count; i++)
+    if (nm_text_starts_with(url, own->prefixes[i]) &&
+        (url.len == own->prefixes[i].len || url.ptr[own->prefixes[i].len] == '?'))
       return true;
   return false;
 }
@@ -86,20 +103,93 @@ static bool is_same_pair(const struct nm_listener *a, const struct nm_listener *
   return a->event_type == b->event_type && a->channel_id == b->channel_id;
 }
 
-static enum nm_listener_verdict judge(const struct nm_listener *wanted,
-                                      struct nm_listener_list there,
-                                      const struct nm_text *prefixes, size_t prefix_count)
+/* ---- comparing --------------------------------------------------------------------------------- */
+
+/* What stands on one pair. */
+struct count {
+  size_t exact, old, foreign;
+  struct nm_text an_old, a_foreign;
+};
+
+static struct count count_pair(const struct nm_listener *pair, struct nm_listener_list there,
+                               const struct nm_listener_own *own)
 {
-  size_t exact = 0, old = 0, foreign = 0;
+  struct count count = { 0 };
   for (size_t i = 0; i < there.count; i++) {
-    if (!is_same_pair(wanted, &there.items[i])) continue;
-    if (nm_text_equal(there.items[i].url, wanted->url)) exact++;
-    else if (is_ours(there.items[i].url, prefixes, prefix_count)) old++;
-    else foreign++;
+    struct nm_text url = there.items[i].url;
+    if (!is_same_pair(pair, &there.items[i])) continue;
+    if (nm_text_equal(url, pair->url)) {
+      count.exact++;
+    } else if (nm_listener_is_ours(url, own)) {
+      count.old++;
+      count.an_old = url;
+    } else {
+      count.foreign++;
+      count.a_foreign = url;
+    }
   }
-  if (foreign > 0) return NM_LISTENER_CONFLICT; /* unregistering would take theirs away too */
-  if (old > 0 || exact > 1) return NM_LISTENER_STALE;
-  return exact == 1 ? NM_LISTENER_FINE : NM_LISTENER_MISSING;
+  return count;
+}
+
+static const char *why_stale(const struct nm_listener *wanted, const struct count *count)
+{
+  struct nm_text old, fresh, query;
+  if (count->exact + count->old > 1) return "it is there more than once";
+  nm_text_cut(count->an_old, '?', &old, &query);
+  nm_text_cut(wanted->url, '?', &fresh, &query);
+  return nm_text_equal(old, fresh) ? "it carries an old secret" : "it has an old URL";
+}
+
+static struct nm_text without_query(struct nm_text url)
+{
+  struct nm_text head, query;
+  nm_text_cut(url, '?', &head, &query);
+  return head;
+}
+
+static struct nm_listener_finding judge(const struct nm_listener *wanted,
+                                        struct nm_listener_list there,
+                                        const struct nm_listener_own *own)
+{
+  struct count count = count_pair(wanted, there, own);
+  struct nm_listener_finding finding = { .verdict = NM_LISTENER_FINE, .listener = *wanted,
+                                         .is_wanted = true, .why = "" };
+  if (count.foreign > 0) { /* unregistering would take theirs away too */
+    finding.verdict = NM_LISTENER_CONFLICT;
+    finding.needs_clearing = true;
+    finding.theirs = without_query(count.a_foreign);
+  } else if (count.old > 0 || count.exact > 1) {
+    finding.verdict = NM_LISTENER_STALE;
+    finding.needs_clearing = count.exact > 0 || count.old > 1;
+    finding.why = why_stale(wanted, &count);
+  } else if (count.exact == 0) {
+    finding.verdict = NM_LISTENER_MISSING;
+  }
+  return finding;
+}
+
+static bool is_channel_wanted(struct nm_listener_list wanted, int64_t channel_id)
+{
+  for (size_t i = 0; i < wanted.count; i++)
+    if (wanted.items[i].channel_id == channel_id) return true;
+  return false;
+}
+
+static struct nm_listener_finding judge_orphan(const struct nm_listener *row,
+                                               struct nm_listener_list wanted,
+                                               struct nm_listener_list there,
+                                               const struct nm_listener_own *own)
+{
+  struct count count = count_pair(row, there, own);
+  struct nm_listener_finding finding = { .verdict = NM_LISTENER_ORPHAN, .listener = *row,
+                                         .needs_clearing = true };
+  finding.why = is_channel_wanted(wanted, row->channel_id) ? "nothing routes this type"
+                                                           : "its channel is none of ours now";
+  if (count.foreign > 0) {
+    finding.verdict = NM_LISTENER_CONFLICT;
+    finding.theirs = without_query(count.a_foreign);
+  }
+  return finding;
 }
 
 static bool holds_pair(struct nm_listener_list list, const struct nm_listener *pair)
@@ -111,9 +201,8 @@ static bool holds_pair(struct nm_listener_list list, const struct nm_listener *p
 
 struct nm_listener_finding *nm_listeners_compare(struct nm_listener_list wanted,
                                                  struct nm_listener_list there,
-                                                 const struct nm_text *own_prefixes,
-                                                 size_t prefix_count, struct nm_arena *arena,
-                                                 size_t *count)
+                                                 const struct nm_listener_own *own,
+                                                 struct nm_arena *arena, size_t *count)
 {
   struct nm_listener_finding *findings =
       nm_arena_alloc(arena, (wanted.count + there.count + 1) * sizeof *findings);
@@ -123,17 +212,15 @@ struct nm_listener_finding *nm_listeners_compare(struct nm_listener_list wanted,
   size_t found = 0;
 
   if (!findings || !orphans.items) return NULL;
-  for (size_t i = 0; i < wanted.count; i++)
-    findings[found++] = (struct nm_listener_finding){
-      judge(&wanted.items[i], there, own_prefixes, prefix_count), wanted.items[i]
-    };
   for (size_t i = 0; i < there.count; i++) {
     const struct nm_listener *row = &there.items[i];
-    if (!is_ours(row->url, own_prefixes, prefix_count)) continue;
+    if (!nm_listener_is_ours(row->url, own)) continue;
     if (holds_pair(wanted, row) || holds_pair(orphans, row)) continue;
     orphans.items[orphans.count++] = *row;
-    findings[found++] = (struct nm_listener_finding){ NM_LISTENER_ORPHAN, *row };
+    findings[found++] = judge_orphan(row, wanted, there, own);
   }
+  for (size_t i = 0; i < wanted.count; i++)
+    findings[found++] = judge(&wanted.items[i], there, own);
   *count = found;
   return findings;
 }

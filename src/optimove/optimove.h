@@ -100,8 +100,10 @@ struct nm_reconcile {
   const int64_t *routed_types;          /* EventTypeIDs that the rules route beyond 11, 13 and 4 */
   size_t routed_count;
   bool only_plan;                       /* look, change nothing */
-  /* Called once.  rc: 0 all as wanted; NM_EDENIED the key is refused; NM_EIO not yet as wanted.  report:
-   * {"done":[text],"todo":[text],"warnings":[text]}; borrowed. */
+  bool take_over;                       /* also pairs where somebody else's URL is */
+  /* Called once.  rc: 0 all as wanted; NM_EDENIED the key is refused; NM_EIO not yet as wanted;
+   * NM_ECONFLICT only what a person has to decide is left.  report: {"done":[text],"todo":[text],
+   * "warnings":[text],"findings":[{kind,what,event_type,channel_id?,why}]}; borrowed. */
   void (*done)(void *data, int rc, const json_t *report);
   void *data;
 };

@@ -1,8 +1,12 @@
-/* reconcile.c - brings the listeners at Optimove to what is wanted, one journaled step at a time.
+/* reconcile.c - brings the listeners at Optimove to what is wanted.
  *
- * journal -> list -> compare -> (note, unregister, note, register, note)* -> list again -> report.
- * A step is written down before its call and after it, so that whatever was left half done is seen at
- * the next look; the list at the end tells what is really there.
+ * journal -> (list -> compare -> steps)* -> the journal learns what is there -> report.
+ * Each round lists anew, so whatever a lost answer or a failed call left open is seen and mended by the
+ * next one; rounds end when nothing is left to do.  Where the key may not list, our journal says what
+ * is there: what stands half done in it is taken away and registered anew.
+ *
+ * An old URL is replaced by registering over it, without a gap; only where Optimove then holds both
+ * are they taken away and the fresh one registered again.
  */
 #include <inttypes.h>
 #include <stdarg.h>
@@ -10,44 +14,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "optimove/internal.h"
-#include "optimove/listeners.h"
+#include "optimove/work.h"
 
-enum { ARENA_MAX_BYTES = 8 * 1024 * 1024, TOLD_MAX_BYTES = 320 };
+enum { ARENA_MAX_BYTES = 32 * 1024 * 1024, TOLD_MAX_BYTES = 512, ROUNDS_MAX = 5, LIST_TRIES = 2 };
+enum { SECRETS_MAX = 64 }; /* so many rotations back a URL is known by its `k` */
 
-enum act { ACT_UNREGISTER = 0, ACT_REGISTER = 1 };
+static void look(struct nm_work *work);
 
-struct step {
-  enum act act;
-  struct nm_listener listener;
-  const char *why;
-};
+/* ---- the report -------------------------------------------------------------------------------- */
 
-struct work {
-  struct nm_reconcile what;
-  struct nm_arena *arena; /* also of what.public_url and what.routed_types, which were borrowed */
-  json_t *report, *done, *todo, *warnings;
-  struct nm_listener_list wanted;
-  struct nm_text *prefixes;
-  size_t prefix_count;
-  struct step *steps;
-  size_t step_count, step_at;
-  bool is_list_known, is_cut_short, is_second_look;
-  union {
-    struct nm_store_listeners_load load;
-    struct nm_store_listener_save save;
-  } request;
-  struct nm_store_listener *journal;
-  size_t journal_count, journal_max;
-};
-
-static void take_step(struct work *work);
-static void look(struct work *work);
-
-/* ---- the report ------------------------------------------------------------------------------------ */
-
-NM_PRINTF(2, 3)
-static void tell(json_t *list, const char *format, ...)
+void nm_work_tell(json_t *list, const char *format, ...)
 {
   char line[TOLD_MAX_BYTES];
   va_list args;
@@ -57,8 +33,7 @@ static void tell(json_t *list, const char *format, ...)
   json_array_append_new(list, json_string(line));
 }
 
-/* "13 for channel 459 (Push)", "4 for all channels". */
-static struct nm_text pair_name(struct work *work, const struct nm_listener *listener)
+struct nm_text nm_work_pair_name(struct nm_work *work, const struct nm_listener *listener)
 {
   const struct nm_tenant_channel *channel =
       nm_tenant_find_channel(work->what.tenant, listener->channel_id);
@@ -71,9 +46,10 @@ static struct nm_text pair_name(struct work *work, const struct nm_listener *lis
                          listener->event_type, listener->channel_id, NM_TEXT_ARG(channel->name));
 }
 
-static void finish(struct work *work, int rc)
+void nm_work_finish(struct nm_work *work, int rc)
 {
-  if (!rc && json_array_size(work->todo) > 0) rc = NM_EIO;
+  size_t todo = json_array_size(work->todo);
+  if (!rc && todo > 0) rc = work->has_conflict && todo == 1 ? NM_ECONFLICT : NM_EIO;
   work->what.done(work->what.data, rc, work->report);
   json_decref(work->report);
   nm_tenant_unref(work->what.tenant);
@@ -81,187 +57,145 @@ static void finish(struct work *work, int rc)
   free(work);
 }
 
-/* ---- steps ------------------------------------------------------------------------------------------- */
+static const char *word_of(enum nm_listener_verdict verdict)
+{
+  switch (verdict) {
+  case NM_LISTENER_FINE: return "fine";
+  case NM_LISTENER_MISSING: return "missing";
+  case NM_LISTENER_STALE: return "stale";
+  case NM_LISTENER_ORPHAN: return "orphan";
+  case NM_LISTENER_CONFLICT: return "conflict";
+  }
+  return "?";
+}
 
-static struct nm_store_listener *journal_row(struct work *work, const struct nm_listener *listener)
+static struct nm_text explain(struct nm_work *work, const struct nm_listener_finding *finding)
+{
+  const struct nm_given_up *given_up = nm_work_is_given_up(work, &finding->listener);
+  if (given_up) return given_up->reason;
+  if (finding->verdict != NM_LISTENER_CONFLICT) return nm_text_from(finding->why);
+  return nm_arena_printf(work->arena,
+                         finding->is_wanted
+                             ? "somebody else's URL is registered there (%.*s); it is left alone "
+                               "unless you say --take-over"
+                             : "ours is an orphan, but taking it away would take somebody else's "
+                               "URL away too (%.*s)",
+                         NM_TEXT_ARG(finding->theirs));
+}
+
+/* Something that is still to do. */
+static void tell_finding(struct nm_work *work, const struct nm_listener_finding *finding)
+{
+  struct nm_text name = nm_work_pair_name(work, &finding->listener);
+  struct nm_text why = explain(work, finding);
+  const char *word = word_of(finding->verdict);
+  nm_work_tell(work->todo, "%s: listener %.*s%s%.*s", word, NM_TEXT_ARG(name),
+               why.len > 0 ? ": " : "", NM_TEXT_ARG(why));
+  json_t *row = json_pack("{s:s,s:s,s:I,s:s%}", "kind", word, "what", "listener", "event_type",
+                          (json_int_t)finding->listener.event_type, "why", why.ptr ? why.ptr : "",
+                          why.len);
+  if (row && finding->listener.channel_id)
+    json_object_set_new(row, "channel_id", json_integer(finding->listener.channel_id));
+  json_array_append_new(work->findings, row);
+  if (finding->verdict == NM_LISTENER_CONFLICT) work->has_conflict = true;
+}
+
+/* ---- steps out of findings --------------------------------------------------------------------- */
+
+static void add_step(struct nm_work *work, enum nm_act act, const struct nm_listener *listener,
+                     const char *why)
+{
+  work->steps[work->step_count++] = (struct nm_step){ .act = act, .listener = *listener,
+                                                      .why = why };
+}
+
+static bool may_act_on(const struct nm_work *work, const struct nm_listener_finding *finding)
+{
+  if (work->what.only_plan || work->round >= ROUNDS_MAX || work->is_cut_short) return false;
+  if (finding->verdict == NM_LISTENER_CONFLICT && !work->what.take_over) return false;
+  return !nm_work_is_given_up(work, &finding->listener);
+}
+
+static void plan_finding(struct nm_work *work, const struct nm_listener_finding *finding)
+{
+  const struct nm_listener *listener = &finding->listener;
+  bool needs_clearing = finding->needs_clearing || !work->is_list_known;
+  if (finding->verdict == NM_LISTENER_FINE) return;
+  if (!may_act_on(work, finding)) {
+    tell_finding(work, finding);
+    return;
+  }
+  switch (finding->verdict) {
+  case NM_LISTENER_FINE: break;
+  case NM_LISTENER_MISSING: add_step(work, NM_ACT_REGISTER, listener, ""); break;
+  case NM_LISTENER_STALE:
+    if (needs_clearing) add_step(work, NM_ACT_UNREGISTER, listener, finding->why);
+    add_step(work, NM_ACT_REGISTER, listener, finding->why);
+    break;
+  case NM_LISTENER_ORPHAN: add_step(work, NM_ACT_UNREGISTER, listener, finding->why); break;
+  case NM_LISTENER_CONFLICT:
+    add_step(work, NM_ACT_UNREGISTER, listener, "taken over");
+    if (finding->is_wanted) add_step(work, NM_ACT_REGISTER, listener, "taken over");
+    break;
+  }
+}
+
+/* ---- what the journal learns ------------------------------------------------------------------- */
+
+static const struct nm_store_listener *find_row(const struct nm_work *work,
+                                                const struct nm_listener *pair)
 {
   for (size_t i = 0; i < work->journal_count; i++)
-    if (work->journal[i].event_type == listener->event_type &&
-        work->journal[i].channel_id == listener->channel_id)
+    if (work->journal[i].event_type == pair->event_type &&
+        work->journal[i].channel_id == pair->channel_id)
       return &work->journal[i];
-  nm_require(work->journal_count < work->journal_max);
-  struct nm_store_listener *row = &work->journal[work->journal_count++];
-  *row = (struct nm_store_listener){ .tenant_id = work->what.tenant->id,
-                                     .event_type = listener->event_type,
-                                     .channel_id = listener->channel_id,
-                                     .state = NM_LISTENER_GONE };
-  return row;
+  return NULL;
 }
 
-/* Writes a step's state down, then goes on with `next`. */
-static void note(struct work *work, enum nm_listener_state state, void (*next)(struct nm_task *task))
+static bool says_so(const struct nm_work *work, const struct nm_store_listener *row)
 {
-  const struct step *step = &work->steps[work->step_at];
-  struct nm_store_listener *row = journal_row(work, &step->listener);
-  row->state = state;
-  if (step->act == ACT_REGISTER) {
-    row->url = work->prefixes[0];
-    row->secret_number = work->what.tenant->secret_number;
-  }
-  work->request.save = (struct nm_store_listener_save){
-    .request = { .task = { .home = work->what.home, .done = next },
-                 .verb = NM_STORE_LISTENER_SAVE, .arena = work->arena },
-    .listener = *row,
-  };
-  int rc = nm_store_submit(work->what.store, &work->request.save.request);
-  if (rc) {
-    tell(work->todo, "the journal takes no notes now (%s)", nm_code_name(rc));
-    finish(work, NM_EIO);
-  }
+  return row && row->id && row->state == NM_LISTENER_REGISTERED &&
+         row->secret_number == work->what.tenant->secret_number &&
+         nm_text_equal(row->url, work->prefixes[0]);
 }
 
-/* The save is the request's first member of the union, whose task is its first member. */
-static struct work *work_of(struct nm_task *task)
+static bool is_ours_there(const struct nm_work *work, struct nm_listener_list there,
+                          const struct nm_store_listener *row)
 {
-  return (struct work *)(void *)((char *)task - offsetof(struct work, request));
-}
-
-static bool is_noted(struct work *work)
-{
-  const struct nm_store_request *request = &work->request.save.request;
-  if (!request->rc) {
-    journal_row(work, &work->steps[work->step_at].listener)->id = work->request.save.listener.id;
-    return true;
-  }
-  tell(work->todo, "the journal takes no notes now (%s)", request->error.text);
-  finish(work, NM_EIO);
+  for (size_t i = 0; i < there.count; i++)
+    if (there.items[i].event_type == row->event_type &&
+        there.items[i].channel_id == row->channel_id &&
+        nm_listener_is_ours(there.items[i].url, &work->own))
+      return true;
   return false;
 }
 
-static void on_step_noted(struct nm_task *task)
+static void add_note(struct nm_work *work, int64_t event_type, int64_t channel_id,
+                     enum nm_listener_state state)
 {
-  struct work *work = work_of(task);
-  if (!is_noted(work)) return;
-  work->step_at++;
-  take_step(work);
+  struct nm_step *step = &work->steps[work->step_count++];
+  *step = (struct nm_step){ .act = NM_ACT_NOTE, .state = state, .why = "",
+                            .listener = { .event_type = event_type, .channel_id = channel_id } };
 }
 
-static void note_done(struct work *work, const struct step *step)
+/* Where the list and the journal differ, the list is right. */
+static void plan_notes(struct nm_work *work, struct nm_listener_list there,
+                       const struct nm_listener_finding *findings, size_t count)
 {
-  struct nm_text name = pair_name(work, &step->listener);
-  tell(work->done, "%s %.*s%s%s", step->act == ACT_REGISTER ? "registered" : "unregistered",
-       NM_TEXT_ARG(name), step->why[0] ? ": " : "", step->why);
-  note(work, step->act == ACT_REGISTER ? NM_LISTENER_REGISTERED : NM_LISTENER_GONE, on_step_noted);
-}
-
-static void on_step_answered(void *data, const struct nm_optimove_answer *answer)
-{
-  struct work *work = data;
-  const struct step *step = &work->steps[work->step_at];
-  struct nm_text name = pair_name(work, &step->listener);
-
-  if (answer->end == NM_OPTIMOVE_OK) {
-    note_done(work, step);
-    return;
+  for (size_t i = 0; i < count; i++) {
+    const struct nm_listener *pair = &findings[i].listener;
+    if (findings[i].verdict == NM_LISTENER_FINE && !says_so(work, find_row(work, pair)))
+      add_note(work, pair->event_type, pair->channel_id, NM_LISTENER_REGISTERED);
   }
-  tell(work->todo, "%s %.*s (%s)", step->act == ACT_REGISTER ? "register" : "unregister",
-       NM_TEXT_ARG(name), answer->reason);
-  if (answer->end == NM_OPTIMOVE_DENIED)
-    tell(work->warnings, "this key may not call this function: %s", answer->reason);
-  /* Registering over what could not be unregistered may leave two: the pair is left alone. */
-  if (step->act == ACT_UNREGISTER && work->step_at + 1 < work->step_count &&
-      work->steps[work->step_at + 1].listener.event_type == step->listener.event_type &&
-      work->steps[work->step_at + 1].listener.channel_id == step->listener.channel_id)
-    work->step_at++;
-  work->step_at++;
-  if (answer->end == NM_OPTIMOVE_LATER) work->is_cut_short = true;
-  take_step(work);
-}
-
-static void on_intent_noted(struct nm_task *task)
-{
-  struct work *work = work_of(task);
-  if (!is_noted(work)) return;
-  const struct step *step = &work->steps[work->step_at];
-  const struct nm_listener *l = &step->listener;
-  int rc = step->act == ACT_REGISTER
-               ? nm_optimove_register(work->what.account, l->event_type, l->channel_id, l->url,
-                                      on_step_answered, work)
-               : nm_optimove_unregister(work->what.account, l->event_type, l->channel_id,
-                                        on_step_answered, work);
-  if (rc) {
-    tell(work->todo, "could not call Optimove (%s)", nm_code_name(rc));
-    finish(work, rc);
-  }
-}
-
-static void leave_rest(struct work *work)
-{
-  for (; work->step_at < work->step_count; work->step_at++) {
-    const struct step *step = &work->steps[work->step_at];
-    struct nm_text name = pair_name(work, &step->listener);
-    tell(work->todo, "%s %.*s", step->act == ACT_REGISTER ? "register" : "unregister",
-         NM_TEXT_ARG(name));
-  }
-}
-
-static void take_step(struct work *work)
-{
-  if (work->is_cut_short) leave_rest(work);
-  if (work->step_at < work->step_count) {
-    enum act act = work->steps[work->step_at].act;
-    note(work, act == ACT_REGISTER ? NM_LISTENER_REGISTERING : NM_LISTENER_UNREGISTERING,
-         on_intent_noted);
-    return;
-  }
-  if (work->step_count > 0 && work->is_list_known && !work->is_cut_short) {
-    work->is_second_look = true;
-    look(work);
-    return;
-  }
-  finish(work, NM_OK);
-}
-
-/* ---- comparing ------------------------------------------------------------------------------------------ */
-
-static void add_step(struct work *work, enum act act, const struct nm_listener *listener,
-                     const char *why)
-{
-  work->steps[work->step_count++] = (struct step){ act, *listener, why };
-}
-
-static void plan_finding(struct work *work, const struct nm_listener_finding *finding)
-{
-  const struct nm_listener *listener = &finding->listener;
-  switch (finding->verdict) {
-  case NM_LISTENER_FINE: break;
-  case NM_LISTENER_MISSING: add_step(work, ACT_REGISTER, listener, ""); break;
-  case NM_LISTENER_STALE:
-    add_step(work, ACT_UNREGISTER, listener, "stale");
-    add_step(work, ACT_REGISTER, listener, "in place of a stale one");
-    break;
-  case NM_LISTENER_ORPHAN: add_step(work, ACT_UNREGISTER, listener, "nothing wants it"); break;
-  case NM_LISTENER_CONFLICT: {
-    struct nm_text name = pair_name(work, listener);
-    tell(work->todo, "%.*s: somebody else's URL is registered there; it is left alone",
-         NM_TEXT_ARG(name));
-    break;
-  }
-  }
-}
-
-static void tell_plan(struct work *work)
-{
-  for (size_t i = 0; i < work->step_count; i++) {
-    const struct step *step = &work->steps[i];
-    struct nm_text name = pair_name(work, &step->listener);
-    tell(work->todo, "%s %.*s%s%s%s", step->act == ACT_REGISTER ? "register" : "unregister",
-         NM_TEXT_ARG(name), step->why[0] ? " (" : "", step->why, step->why[0] ? ")" : "");
+  for (size_t i = 0; i < work->journal_count; i++) {
+    const struct nm_store_listener *row = &work->journal[i];
+    if (row->state != NM_LISTENER_GONE && !is_ours_there(work, there, row))
+      add_note(work, row->event_type, row->channel_id, NM_LISTENER_GONE);
   }
 }
 
 /* What is there by our own journal, for when Optimove does not tell. */
-static struct nm_listener_list journaled(struct work *work)
+static struct nm_listener_list journaled(struct nm_work *work)
 {
   struct nm_listener_list list = {
     nm_arena_alloc(work->arena, (work->journal_count + 1) * sizeof *list.items), 0
@@ -284,91 +218,150 @@ static struct nm_listener_list journaled(struct work *work)
   return list;
 }
 
-static void compare(struct work *work, struct nm_listener_list there)
+/* ---- comparing --------------------------------------------------------------------------------- */
+
+static void finish_listeners(struct nm_work *work)
 {
-  size_t count = 0;
-  struct nm_listener_finding *findings = nm_listeners_compare(
-      work->wanted, there, work->prefixes, work->prefix_count, work->arena, &count);
-  size_t steps_max = count * 2;
-  work->steps = nm_arena_alloc(work->arena, (steps_max + 1) * sizeof *work->steps);
-  work->step_count = work->step_at = 0;
-  size_t journal_max = work->journal_count + count + 1;
-  struct nm_store_listener *journal = nm_arena_alloc(work->arena, journal_max * sizeof *journal);
-  if (!findings || !work->steps || !journal) {
-    finish(work, NM_ENOMEM);
+  nm_work_finish(work, NM_OK);
+}
+
+static void on_round_over(struct nm_work *work)
+{
+  work->round++;
+  if (work->is_cut_short) {
+    if (json_array_size(work->todo) == 0)
+      nm_work_tell(work->todo, "the listeners are not as wanted yet: Optimove is away");
+    nm_work_finish(work, NM_EIO);
     return;
   }
+  look(work);
+}
+
+/* Room for every step and for every row that a step may make. */
+static bool make_room(struct nm_work *work, size_t findings)
+{
+  size_t steps_max = findings * 2 + work->journal_count + 1;
+  size_t journal_max = work->journal_count + findings + 1;
+  struct nm_store_listener *journal = nm_arena_alloc(work->arena, journal_max * sizeof *journal);
+  work->steps = nm_arena_alloc(work->arena, steps_max * sizeof *work->steps);
+  work->step_count = work->step_at = 0;
+  if (!work->steps || !journal) return false;
   if (work->journal_count > 0)
     memcpy(journal, work->journal, work->journal_count * sizeof *journal);
   work->journal = journal;
   work->journal_max = journal_max;
-
-  for (size_t i = 0; i < count; i++) plan_finding(work, &findings[i]);
-  if (work->what.only_plan || work->is_second_look) {
-    tell_plan(work);
-    finish(work, NM_OK);
-    return;
-  }
-  take_step(work);
+  return true;
 }
 
-/* ---- looking ----------------------------------------------------------------------------------------------- */
+static void compare(struct nm_work *work, struct nm_listener_list there)
+{
+  size_t count = 0;
+  struct nm_listener_finding *findings =
+      there.items ? nm_listeners_compare(work->wanted, there, &work->own, work->arena, &count)
+                  : NULL;
+  if (!findings || !make_room(work, count)) {
+    nm_work_finish(work, NM_ENOMEM);
+    return;
+  }
+  json_array_clear(work->todo); /* of the round before: what it could not do is found again */
+  json_array_clear(work->findings);
+  for (size_t i = 0; i < count; i++) plan_finding(work, &findings[i]);
+  work->after_steps = on_round_over;
+  if (work->step_count == 0) {
+    work->after_steps = finish_listeners;
+    if (work->is_list_known && !work->what.only_plan) plan_notes(work, there, findings, count);
+  }
+  nm_work_take_step(work);
+}
+
+/* ---- looking ----------------------------------------------------------------------------------- */
+
+/* Keys of third parties may not be given the list, and its name has changed before. */
+static bool is_list_barred(const struct nm_optimove_answer *answer)
+{
+  return answer->end == NM_OPTIMOVE_DENIED || answer->status == 404 || answer->status == 405;
+}
 
 static void on_listed(void *data, const struct nm_optimove_answer *answer)
 {
-  struct work *work = data;
+  struct nm_work *work = data;
   if (answer->end == NM_OPTIMOVE_OK) {
     work->is_list_known = true;
     compare(work, nm_listeners_there(answer->body, work->arena));
-    return;
+  } else if (answer->end == NM_OPTIMOVE_DENIED && answer->status == 401) {
+    nm_work_tell(work->warnings, "Optimove refuses this key: %s", answer->reason);
+    nm_work_finish(work, NM_EDENIED);
+  } else if (is_list_barred(answer)) {
+    nm_work_tell(work->warnings, "the listeners cannot be listed, our journal tells instead: %s",
+                 answer->reason);
+    compare(work, journaled(work)); /* a key that may not list can still register */
+  } else if (++work->list_tries < LIST_TRIES && answer->status != 429 &&
+             answer->end != NM_OPTIMOVE_REFUSED) {
+    look(work);
+  } else {
+    nm_work_tell(work->warnings, "the listeners cannot be listed: %s", answer->reason);
+    nm_work_tell(work->todo, "look at the listeners again");
+    nm_work_finish(work, NM_EIO);
   }
-  if (answer->end == NM_OPTIMOVE_DENIED && answer->status == 401) {
-    tell(work->warnings, "Optimove refuses this key: %s", answer->reason);
-    finish(work, NM_EDENIED);
-    return;
-  }
-  tell(work->warnings, "the listeners cannot be listed: %s", answer->reason);
-  if (answer->end == NM_OPTIMOVE_LATER || work->is_second_look) {
-    tell(work->todo, "look at the listeners again");
-    finish(work, NM_EIO);
-    return;
-  }
-  compare(work, journaled(work)); /* a key that may not list can still register */
 }
 
-static void look(struct work *work)
+static void look(struct nm_work *work)
 {
+  if (work->round > 0 && !work->is_list_known) {
+    compare(work, journaled(work));
+    return;
+  }
   int rc = nm_optimove_listeners(work->what.account, on_listed, work);
   if (rc) {
-    tell(work->todo, "could not call Optimove (%s)", nm_code_name(rc));
-    finish(work, rc);
+    nm_work_tell(work->todo, "could not call Optimove (%s)", nm_code_name(rc));
+    nm_work_finish(work, rc);
   }
+}
+
+/* ---- the start --------------------------------------------------------------------------------- */
+
+/* The `k` of the latest rotations. */
+static bool derive_secrets(struct nm_work *work)
+{
+  int last = work->what.tenant->secret_number;
+  int first = last > SECRETS_MAX ? last - SECRETS_MAX + 1 : 1;
+  struct nm_text *secrets = nm_arena_alloc(work->arena, SECRETS_MAX * sizeof *secrets);
+  if (!secrets) return false;
+  for (int number = first; number <= last; number++) {
+    char *secret = nm_arena_alloc(work->arena, NM_URL_SECRET_BYTES + 1);
+    if (!secret) return false;
+    nm_keyring_url_secret(work->what.keyring, work->what.tenant->name, number, secret);
+    secrets[work->own.secret_count++] = nm_text_from(secret);
+  }
+  work->own.secrets = secrets;
+  return true;
 }
 
 static void on_journal(struct nm_task *task)
 {
-  struct work *work = work_of(task);
+  struct nm_work *work = (struct nm_work *)(void *)((char *)task - offsetof(struct nm_work, request));
   const struct nm_store_listeners_load *load = &work->request.load;
   if (load->request.rc) {
-    tell(work->todo, "the journal cannot be read (%s)", load->request.error.text);
-    finish(work, NM_EIO);
+    nm_work_tell(work->todo, "the journal cannot be read (%s)", load->request.error.text);
+    nm_work_finish(work, NM_EIO);
     return;
   }
   work->journal = load->listeners;
   work->journal_count = load->count;
   work->prefixes = nm_arena_alloc(work->arena, (load->count + 1) * sizeof *work->prefixes);
   work->wanted = nm_listeners_wanted(&work->what, work->arena);
-  if (!work->prefixes || !work->wanted.items) {
-    finish(work, NM_ENOMEM);
+  if (!work->prefixes || !work->wanted.items || !derive_secrets(work)) {
+    nm_work_finish(work, NM_ENOMEM);
     return;
   }
-  work->prefixes[work->prefix_count++] = nm_listeners_own_prefix(&work->what, work->arena);
+  work->own.prefixes = work->prefixes;
+  work->prefixes[work->own.prefix_count++] = nm_listeners_own_prefix(&work->what, work->arena);
   for (size_t i = 0; i < load->count; i++)
-    work->prefixes[work->prefix_count++] = load->listeners[i].url;
+    work->prefixes[work->own.prefix_count++] = load->listeners[i].url;
   look(work);
 }
 
-static int keep_borrowed(struct work *work)
+static int keep_borrowed(struct nm_work *work)
 {
   struct nm_reconcile *what = &work->what;
   int64_t *types = nm_arena_alloc(work->arena, (what->routed_count + 1) * sizeof *types);
@@ -382,15 +375,16 @@ static int keep_borrowed(struct work *work)
 
 int nm_optimove_reconcile(const struct nm_reconcile *what)
 {
-  struct work *work = calloc(1, sizeof *work);
+  struct nm_work *work = calloc(1, sizeof *work);
   if (!work) return NM_ENOMEM;
   work->what = *what;
   work->arena = nm_arena_create(ARENA_MAX_BYTES);
   work->done = json_array();
   work->todo = json_array();
   work->warnings = json_array();
-  work->report = json_pack("{s:o,s:o,s:o}", "done", work->done, "todo", work->todo, "warnings",
-                           work->warnings);
+  work->findings = json_array();
+  work->report = json_pack("{s:o,s:o,s:o,s:o}", "done", work->done, "todo", work->todo, "warnings",
+                           work->warnings, "findings", work->findings);
   work->request.load = (struct nm_store_listeners_load){
     .request = { .task = { .home = what->home, .done = on_journal },
                  .verb = NM_STORE_LISTENERS_LOAD, .arena = work->arena },
