@@ -40,8 +40,7 @@ static const char rules_source[] =
     "  hooks = { PURCHASE = update_customer { CustomerID = from(\"extId\"), X = \"1\" } },\n"
     "}\n";
 
-/* ---- making a daemon without its doors
- * ----------------------------------------------------------- */
+/* ---- making a daemon without its doors ------------------------------------------------------- */
 
 static void on_work(void *data, unsigned work)
 {
@@ -135,8 +134,7 @@ static int setup(void **state)
   return 0;
 }
 
-/* ---- control
- * ---------------------------------------------------------------------------------------- */
+/* ---- control --------------------------------------------------------------------------------- */
 
 static void on_control_done(struct nm_task *task)
 {
@@ -193,8 +191,7 @@ static int teardown(void **state)
   return errors > 0 ? -1 : 0;
 }
 
-/* ---- waiting and looking
- * ------------------------------------------------------------------------------- */
+/* ---- waiting and looking --------------------------------------------------------------------- */
 
 static int64_t delivered(const struct flow *flow)
 {
@@ -273,8 +270,7 @@ static const char *event_reason(struct flow *flow, int64_t event_id)
   return word;
 }
 
-/* ---- single messages
- * --------------------------------------------------------------------------------------- */
+/* ---- single messages ------------------------------------------------------------------------- */
 
 static void an_event_11_becomes_one_message_that_is_sent(void **state)
 {
@@ -394,9 +390,7 @@ static void quiet_hours_give_a_leased_message_back_until_they_end(void **state)
   assert_int_equal(delivered(flow), 0);
 }
 
-/* ---- cancels
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- cancels --------------------------------------------------------------------------------- */
 
 static void a_4_that_waits_is_planned_before_its_13_and_wins(void **state)
 {
@@ -424,9 +418,7 @@ static void a_4_that_waits_at_the_start_stops_what_waits_to_be_sent(void **state
   assert_int_equal(delivered(flow), 0);
 }
 
-/* ---- runs
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- runs ------------------------------------------------------------------------------------ */
 
 static void save_page(struct flow *flow, int64_t run_id, int64_t number, struct nm_text body,
                       int64_t rows)
@@ -550,9 +542,21 @@ static void a_run_cancelled_by_hand_sends_nothing_after_the_answer(void **state)
   kit_assert_state(&flow->kit, id, "cancelled");
 }
 
-/* ---- control
- * --------------------------------------------------------------------------------------------------------
- */
+static void a_single_message_overtakes_a_campaign(void **state)
+{
+  struct flow *flow = *state;
+  save_tenant(flow, "ACTIVE", 500);
+  int64_t run_id = make_run(flow);
+  save_customers(flow, run_id, 0, 0, 5000); /* ten seconds of work */
+  save_page(flow, run_id, 1, NM_TEXT(""), 0);
+  start(flow);
+  UNTIL(delivered(flow) > 50);
+  int64_t id = accept_event(flow, 11, "8", "42", "");
+  UNTIL(strcmp(message_state(flow, id), "sent") == 0);
+  assert_true(delivered(flow) < 3000);
+}
+
+/* ---- control --------------------------------------------------------------------------------- */
 
 static void explain_says_what_the_rules_make_of_an_event(void **state)
 {
@@ -623,6 +627,7 @@ int main(void)
     FLOW_TEST(a_run_without_recipients_is_done_at_once),
     FLOW_TEST(a_run_goes_on_at_its_cursor_and_repeats_nobody),
     FLOW_TEST(a_run_cancelled_by_hand_sends_nothing_after_the_answer),
+    FLOW_TEST(a_single_message_overtakes_a_campaign),
     FLOW_TEST(explain_says_what_the_rules_make_of_an_event),
     FLOW_TEST(a_saved_tenant_is_answered_though_optimove_does_not_answer),
     FLOW_TEST(status_names_lanes_and_rules),

@@ -6,11 +6,14 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "engine/runs.h"
 
 enum {
   LEASE_ARENA_MAX_BYTES = 32 * 1024 * 1024,
   LEASE_FAILED_WAIT_MS = 1000,
   URGENT_MAX = 256,      /* single messages that may be leased beyond the window */
+  SCARCE_WINDOW = 64,    /* messages a lane may hold when all of them hold too much */
+  DUE_GRAIN_MS = 10,     /* retries that are due one by one are leased together */
   REOPEN_WAIT_MS = 60 * 1000,
   RATE_WINDOW_S = 5,     /* a lane with a rate holds no more than it sends in so long */
 };
@@ -168,7 +171,7 @@ void nm_lane_refresh(struct nm_lane *lane)
   if (!is_kept) {
     /* Whatever made the old one wait says nothing of the new one. */
     lane->paused_until_ms = 0;
-    lane->pauses = 0;
+    lane->pauses = lane->failures = 0;
     lane->is_denied = false;
     lane->reason[0] = '\0';
     if (lane->outlet) nm_outlet_retire(lane->outlet);
@@ -182,11 +185,13 @@ void nm_lane_refresh(struct nm_lane *lane)
 
 void nm_lane_due(struct nm_lane *lane, int64_t due_at_ms)
 {
-  if (due_at_ms <= nm_clock_wall_ms()) {
+  int64_t now_ms = nm_clock_wall_ms();
+  if (due_at_ms <= now_ms) {
     lane->is_hungry = true;
     nm_engine_soon(lane->book->engine, &lane->job);
     return;
   }
+  if (due_at_ms < now_ms + DUE_GRAIN_MS) due_at_ms = now_ms + DUE_GRAIN_MS;
   if (lane->next_due_ms == 0 || due_at_ms < lane->next_due_ms) lane->next_due_ms = due_at_ms;
   nm_alarm_due(&lane->alarm, due_at_ms);
 }
@@ -202,6 +207,12 @@ void nm_lane_look(struct nm_lane *lane)
 {
   lane->is_hungry = true;
   nm_engine_soon(lane->book->engine, &lane->job);
+}
+
+bool nm_lane_is_idle(const struct nm_lane *lane)
+{
+  return lane->singles.count + lane->rest.count + lane->fenced.count + lane->in_flight == 0 &&
+         !lane->halves && !lane->is_leasing && !lane->is_hungry && lane->next_due_ms == 0;
 }
 
 int64_t nm_lane_ahead_max(const struct nm_lane *lane)
@@ -289,6 +300,7 @@ static void on_leased(struct nm_call *call)
   if (lease->next_due_ms > 0) nm_lane_due(lane, lease->next_due_ms);
   if (lease->count > 0) open_parcel(lane, call);
   else nm_call_destroy(call);
+  if (nm_lane_is_idle(lane)) nm_runs_wake(lane->book);
   nm_engine_soon(lane->book->engine, &lane->job);
 }
 
@@ -312,10 +324,9 @@ static void lease_if_wanted(struct nm_lane *lane)
   size_t ready = lane->singles.count + lane->rest.count;
   if (lane->next_due_ms > 0 && lane->next_due_ms <= nm_clock_wall_ms()) lane->is_hungry = true;
   if (!lane->is_hungry || lane->is_leasing || nm_lane_pause_left_ms(lane) > 0) return;
-  if (lane->book->engine->leased >= NM_ENGINE_LEASED_MAX) {
-    nm_alarm_within(&lane->alarm, LEASE_FAILED_WAIT_MS);
-    return;
-  }
+  /* Lanes that rest may hold much: the others still get their share. */
+  if (lane->book->engine->leased >= NM_ENGINE_LEASED_MAX && window > SCARCE_WINDOW)
+    window = SCARCE_WINDOW;
   if (ready * 2 <= window) lease(lane, window - ready);
   else if (lane->is_urgent && lane->singles.count < URGENT_MAX) lease(lane, URGENT_MAX);
 }

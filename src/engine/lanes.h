@@ -54,7 +54,7 @@ struct nm_dispatch {
   struct nm_items split;   /* to be sent again in halves */
   size_t left;
   int64_t started_at_ms;
-  bool is_probe, was_reached, was_unreachable;
+  bool is_probe, was_reached, was_unreachable, had_success, had_failure;
 };
 
 struct nm_lane {
@@ -84,6 +84,7 @@ struct nm_lane {
 
   int64_t paused_until_ms; /* monotonic */
   int pauses;              /* in a row */
+  int failures;            /* sends in a row that delivered nothing and may be tried again */
   bool is_denied;          /* its key was refused, and that was said */
   char reason[NM_LANE_REASON_MAX_BYTES]; /* why it waits; empty = it does not */
 };
@@ -101,6 +102,9 @@ void nm_lane_due(struct nm_lane *lane, int64_t due_at_ms);
 
 /* There may be due messages that the engine did not make (start, by hand). */
 void nm_lane_look(struct nm_lane *lane);
+
+/* True where it has nothing to send, now or later. */
+bool nm_lane_is_idle(const struct nm_lane *lane);
 
 /* How many messages of runs may wait for this lane before runs rest. */
 int64_t nm_lane_ahead_max(const struct nm_lane *lane);

@@ -33,10 +33,12 @@ static void note_lane(struct nm_dispatch *dispatch, const struct nm_outcome *out
     dispatch->was_unreachable = true;
   else if (outcome->kind != NM_OUTCOME_UNKNOWN) dispatch->was_reached = true;
 
+  if (outcome->kind == NM_OUTCOME_RETRY && !outcome->is_unreachable) dispatch->had_failure = true;
   if (dispatch->outlet != lane->outlet) return; /* an answer to settings of before */
   if (outcome->kind == NM_OUTCOME_THROTTLED) throttle(lane, outcome);
   if (outcome->kind == NM_OUTCOME_AUTH) stop_for_key(lane, outcome);
   if (outcome->kind == NM_OUTCOME_DELIVERED || outcome->kind == NM_OUTCOME_ACCEPTED) {
+    dispatch->had_success = true;
     lane->pauses = 0;
     lane->is_denied = false;
     if (nm_lane_pause_left_ms(lane) == 0) lane->reason[0] = '\0';

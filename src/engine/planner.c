@@ -38,6 +38,7 @@ struct slot {
   struct nm_book *book;
   struct nm_store_profile *profile; /* NULL = none asked for */
   struct nm_fence *fence;           /* of a 4, until the store has it */
+  struct nm_generation *generation; /* of a 13: the rules that its run keeps; one reference */
   int callback_rc;
   bool is_profile_lost;             /* it could not be read now */
   bool was_held;                    /* instead of a plan that the store did not take */
@@ -67,6 +68,7 @@ static void free_if_done(struct batch *batch)
 {
   if (!batch->is_planned || batch->plans_open > 0) return;
   for (size_t i = 0; i < batch->profile_calls; i++) nm_call_destroy(batch->profiles[i]);
+  for (size_t i = 0; i < batch->count; i++) nm_generation_unref(batch->slots[i].generation);
   free(batch->profiles);
   nm_call_destroy(batch->take);
   free(batch->slots);
@@ -95,8 +97,7 @@ static void note_run(struct slot *slot, const struct nm_run *row)
          NM_TEXT_ARG(row->campaign), row->channel_id, nm_run_state_name(row->state),
          row->reason.len > 0 ? ": " : "", NM_TEXT_ARG(row->reason));
   if (row->state == NM_RUN_CANCELLED) return;
-  struct nm_generation *active = book->active;
-  nm_run_add(book, row, active && active->id == row->generation_id ? active : NULL);
+  nm_run_add(book, row, slot->generation);
 }
 
 static void note_cancel(struct slot *slot, const struct nm_cancel *cancel)
@@ -260,6 +261,10 @@ static void plan_slot(struct batch *batch, size_t at)
   nm_shape_plan(slot->book, slot->event, profile, nm_clock_wall_ms(), arena_of(batch), plan, NULL);
   json_decref(profile);
   if (plan->cancel) fence_cancel(slot, plan->cancel);
+  if (plan->run) {
+    slot->generation = slot->book->active; /* another may be active when the plan is stored */
+    slot->generation->references++;
+  }
 }
 
 /* Rules over what is left of the batch, for as long as a turn allows. */

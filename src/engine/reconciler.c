@@ -6,7 +6,11 @@
 #include "engine/backoff.h"
 #include "engine/book.h"
 
-enum { DENIED_WAIT_MS = 10 * 60 * 1000, REPORT_IN_MS = NM_CONNECTOR_APPLY_MAX_MS - 1000 };
+enum {
+  DENIED_WAIT_MS = 10 * 60 * 1000,
+  REPORT_IN_MS = NM_CONNECTOR_APPLY_MAX_MS - 1000,
+  AT_ONCE_MAX = 16, /* of those that nobody waits for */
+};
 
 static void start(struct nm_reconciler *reconciler);
 
@@ -149,6 +153,10 @@ static void start(struct nm_reconciler *reconciler)
   }
   if (!is_active(book) || !book->account || !nm_engine_is_running(engine)) {
     answer_all(reconciler, &reconciler->waiting, NM_OK, NULL, true);
+    return;
+  }
+  if (!reconciler->waiting && engine->reconciles >= AT_ONCE_MAX) {
+    nm_alarm_within(&reconciler->alarm, 100 + (int64_t)(nm_engine_random(engine) % 1000));
     return;
   }
   struct nm_reconcile what = describe(reconciler);

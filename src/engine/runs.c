@@ -233,6 +233,8 @@ bool nm_run_has_room(const struct nm_running *run)
 {
   const struct nm_lane *lane = lane_of(run);
   int64_t waiting = 0;
+  /* What is counted as waiting may be held by now: an idle lane knows better. */
+  if (lane && nm_lane_is_idle(lane)) return true;
   for (const struct nm_running *other = run->book->runs; other; other = other->next)
     if (!other->is_gone && !other->is_fenced && (other == run || lane_of(other) == lane))
       waiting += other->waiting;

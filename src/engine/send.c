@@ -4,11 +4,15 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/metrics.h"
+#include "engine/backoff.h"
 #include "engine/lanes.h"
 #include "engine/quiet.h"
 
-enum { PERSONS_SLOTS_MAX = 4096, PROBE_ELSEWHERE_WAIT_MS = 1000 };
+enum {
+  PERSONS_SLOTS_MAX = 4096,
+  PROBE_ELSEWHERE_WAIT_MS = 1000,
+  FAILURES_MAX = 5, /* sends in a row */
+};
 
 /* ---- outlets --------------------------------------------------------------------------------- */
 
@@ -80,6 +84,18 @@ static void note_host(struct nm_dispatch *dispatch)
   if (is_changed || dispatch->is_probe) nm_lanes_wake_host(lane->book->engine, host);
 }
 
+/* A provider that answers and delivers nothing is asked less and less; its messages have counted
+ * their attempts. */
+static void note_failures(struct nm_dispatch *dispatch)
+{
+  struct nm_lane *lane = dispatch->lane;
+  if (dispatch->had_success || dispatch->outlet != lane->outlet) lane->failures = 0;
+  if (dispatch->had_success || !dispatch->had_failure || ++lane->failures < FAILURES_MAX) return;
+  if (nm_lane_pause_left_ms(lane) > 0) return;
+  nm_lane_pause(lane, nm_backoff_ceiling_ms(&nm_backoff_pause, ++lane->pauses),
+                NM_TEXT("send after send was answered with a failure"));
+}
+
 static void end_dispatch(struct nm_dispatch *dispatch)
 {
   struct nm_lane *lane = dispatch->lane;
@@ -90,6 +106,7 @@ static void end_dispatch(struct nm_dispatch *dispatch)
   else lane->sending = dispatch->next;
   if (dispatch->next) dispatch->next->before = dispatch->before;
   note_host(dispatch);
+  note_failures(dispatch);
   if (dispatch->split.count > 0) {
     size_t count = dispatch->split.count;
     push_half(lane, &dispatch->split, count / 2);
