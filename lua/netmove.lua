@@ -8,6 +8,7 @@ local effects = require "netmove.effects"
 local problems = require "netmove.problems"
 local runner = require "netmove.runner"
 local sandbox = require "netmove.sandbox"
+local syntax = require "netmove.syntax"
 local tenant = require "netmove.tenant"
 local unknown = require "netmove.unknown"
 local words = require "netmove.words"
@@ -32,6 +33,7 @@ local function new_state(book)
   for name, word in pairs(own) do
     if type(word) == "function" then state.words[word] = name end
   end
+  book.words = state.words
   return state, own
 end
 
@@ -111,7 +113,8 @@ local function read(book, source, own, room)
   local main, wrong = load(source, "@" .. book.chunk, "t", room.env)
   if not main then
     local line, message = problems.split(book, wrong)
-    problems.add(book, nil, message, line)
+    local hint = syntax.hint(message)
+    problems.add(book, nil, hint and message .. " (" .. hint .. ")" or message, line)
     return false
   end
   sandbox.inspect(book, main, own, words.libraries)

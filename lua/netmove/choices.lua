@@ -26,8 +26,10 @@ local function when_word(state)
   end
 
   return function(condition, step)
-    local is_good = values.is(condition) and not state.words[condition]
-    if not is_good and not unknown.is(condition) then
+    local uncalled = problems.uncalled(book, condition)
+    if uncalled then
+      problems.misuse(book, "when: " .. uncalled)
+    elseif not values.is(condition) and not unknown.is(condition) then
       problems.misuse(book, 'when: expected a condition such as one_of(from("attributes.tier"), '
         .. '"gold") or a function, got ' .. problems.quote(condition))
     end
@@ -62,7 +64,8 @@ end
 local function read_share(state, i, given, report)
   if type(given) ~= "table" or getmetatable(given) or given.effect ~= nil then
     if not unknown.is(given) then
-      report("expected shares such as { 50, step }, got " .. problems.quote(given))
+      local got = type(given) == "table" and not getmetatable(given) and "an effect"
+      report("expected shares such as { 50, step }, got " .. (got or problems.quote(given)))
     end
     return nil
   end

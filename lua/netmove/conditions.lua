@@ -41,7 +41,7 @@ local function candidates(book, ...)
   for _, one in ipairs(list) do
     if values.is(one) or type(one) == "table" and not unknown.is(one) then
       problems.misuse(book, "one_of: expected texts or numbers to compare with, got "
-        .. (values.is(one) and "a value" or problems.quote(one)))
+        .. problems.quote(one))
       return {}
     end
   end

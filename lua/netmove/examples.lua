@@ -146,6 +146,9 @@ local function read_one(book, i, example)
     return nil
   end
   problems.closed(example, keys, report)
+  if example.recipient ~= nil and type(example.recipient) ~= "boolean" then
+    report("recipient: expected true or false, got " .. problems.quote(example.recipient))
+  end
   local read = { label = label, recipient = example.recipient == true }
   for _, key in ipairs { "given", "gives" } do
     local value = example[key]
@@ -168,6 +171,11 @@ end
 ---@return table[]
 function examples.read(book, given)
   local list = {}
+  if given.given ~= nil then
+    problems.add(book, "examples", "expected a list of examples, as in "
+      .. "examples = { { given = { }, gives = { } } }")
+    return list
+  end
   for _, key in ipairs(problems.sorted_keys(given)) do
     if mtype(key) ~= "integer" then
       problems.add(book, "examples", "unknown key " .. problems.quote(key)

@@ -67,7 +67,7 @@ local lacking = {
 --- "a push", "an sms", as messages say it.
 messages.articles = { push = "a push", sms = "an sms", email = "an email" }
 
-local message_mt = {}
+local message_mt = { __name = "message" }
 
 message_mt.__index = function(self, name)
   problems.misuse(self.book, "a message has nothing to read: " .. problems.quote(name))
@@ -85,6 +85,8 @@ end
 
 local function compile_field(message, field, value, report)
   local step = { name = field[1], field = field }
+  local uncalled = problems.uncalled(message.book, value)
+  if uncalled then return report(step.name .. ": " .. uncalled) end
   if values.is(value) then
     step.get, step.from, step.accept = fields.get_value, value, fields.accept[field[2]]
   else

@@ -15,6 +15,7 @@ local concat, sort = table.concat, table.sort
 local mtype, floor, huge, min = math.type, math.floor, math.huge, math.min
 
 local LONGEST_WORD = 64 -- words longer than this are not compared letter by letter
+local SHORTEST_PART = 4 -- letters of a word that says something inside another
 local LONGEST_QUOTE = 60
 local LONGEST_LIST = 12 -- known words that a message lists when none is near
 local FRAMES = 24 -- how far up the stack the author's line is looked for
@@ -30,6 +31,7 @@ local FRAMES = 24 -- how far up the stack the author's line is looked for
 ---@field shown string   the same as Lua prefixes it to its own messages
 ---@field open boolean   true while the file is being read
 ---@field list netmove.problem[]
+---@field words table<function, string>?  the words that are functions, by what they are
 
 --- Keys of a table in an order that does not change from run to run.
 ---@param t table
@@ -61,10 +63,10 @@ function problems.quote(value)
     return '"' .. text .. '"'
   elseif kind == "number" or kind == "boolean" or kind == "nil" then
     return tostring(value)
-  elseif kind == "function" then
-    return "a function"
   end
-  return "a " .. kind
+  local mt = kind == "table" and getmetatable(value)
+  local name = type(mt) == "table" and mt.__name or kind
+  return find(name, "(", 1, true) and name or "a " .. name
 end
 
 --- `[1202]`, `.name` or `["two words"]`, as the author would index it.
@@ -78,8 +80,11 @@ function problems.index(key)
   return "[" .. tostring(key) .. "]"
 end
 
--- Letters to add, drop, change or swap to get from a to b.
-local function distance(a, b)
+--- Letters to add, drop, change or swap to get from a to b.
+---@param a string
+---@param b string
+---@return integer
+function problems.distance(a, b)
   local la, lb = #a, #b
   local before, last, row = {}, {}, {}
   for j = 0, lb do last[j] = j end
@@ -98,6 +103,21 @@ local function distance(a, b)
   return last[lb]
 end
 
+-- The shortest known word of which the other is a part, or the longest that is a part of it:
+-- "expires" for "expires_in".
+local function kindred(wanted, known)
+  local best, least = nil, huge
+  if #wanted < SHORTEST_PART then return nil end
+  for _, candidate in ipairs(problems.sorted_keys(known)) do
+    local other = type(candidate) == "string" and lower(candidate) or ""
+    local is_part = #other >= SHORTEST_PART
+      and (find(other, wanted, 1, true) or find(wanted, other, 1, true))
+    local d = #other > #wanted and #other - #wanted or #wanted - #other
+    if is_part and d < least then best, least = candidate, d end
+  end
+  return best
+end
+
 --- The known word nearest to a misspelt one.
 ---@param word any
 ---@param known table<string, any>  words are its keys
@@ -108,11 +128,11 @@ function problems.nearest(word, known)
   local best, least = nil, floor(#word / 3) + 1
   for _, candidate in ipairs(problems.sorted_keys(known)) do
     if type(candidate) == "string" and #candidate <= LONGEST_WORD then
-      local d = distance(wanted, lower(candidate))
+      local d = problems.distance(wanted, lower(candidate))
       if d < least then best, least = candidate, d end
     end
   end
-  return best
+  return best or kindred(wanted, known)
 end
 
 --- ` (did you mean "order_shipped"?)`, or the known words if none is near and they are few.
@@ -252,6 +272,16 @@ function problems.integer_key(book, what, label, key)
     message = message .. " (write [" .. key .. "])"
   end
   problems.add(book, label, message)
+end
+
+--- The name of a word of ours that stands where what it gives should stand, as `hours` for
+-- `hours(6)`.
+---@param book netmove.book
+---@param value any
+---@return string?
+function problems.uncalled(book, value)
+  local name = type(value) == "function" and book.words and book.words[value]
+  return name and problems.quote(name) .. " is a word to be called, as in " .. name .. "(...)"
 end
 
 --- True for text, whole and broken numbers and booleans: what may travel as a value.

@@ -8,8 +8,8 @@ local unknown = require "netmove.unknown"
 
 local runner = {}
 
-local error, getmetatable, ipairs, setmetatable, type =
-  error, getmetatable, ipairs, setmetatable, type
+local error, getmetatable, ipairs, pairs, setmetatable, type =
+  error, getmetatable, ipairs, pairs, setmetatable, type
 local move = table.move
 
 local DEEPEST = 8 -- steps that return steps
@@ -17,7 +17,7 @@ local INNERMOST = 16 -- steps inside steps
 
 -- A step of ours: { name, run = function(self, event, ctx) }.  It can be called like an
 -- author's own function.
-local step_mt = {}
+local step_mt = { __name = "step" }
 
 step_mt.__call = function(self, event, ctx)
   if type(event) ~= "table" then
@@ -55,8 +55,15 @@ local function give_effect(self)
 end
 
 -- Why something is no step, in words that help.
-local function not_a_step(value, words)
-  if type(value) == "function" then
+local function not_a_step(value, book)
+  local words = book.words or {}
+  if type(value) == "string" then
+    local hint = "a message is sent by send(" .. problems.quote(value) .. ")"
+    for _, name in pairs { "send_template", "cancel_campaign" } do
+      if value == name then hint = "write " .. name .. " without quotes" end
+    end
+    return "expected a step, got " .. problems.quote(value) .. "; " .. hint
+  elseif type(value) == "function" then
     local name = words[value]
     if name == "for_each_recipient" then
       return "for_each_recipient needs its step: for_each_recipient(send_template)"
@@ -75,7 +82,14 @@ end
 ---@field quiet table?   { from, to } in minutes
 
 local function add_step(state, entry, value, label)
-  if unknown.is(value) then return end
+  local before = entry[#entry]
+  if before and before.decides then
+    problems.add(state.book, label, "never reached: " .. before.name .. " before it always decides")
+  end
+  if unknown.is(value) then
+    entry.is_unknown = true
+    return
+  end
   if getmetatable(value) == step_mt then
     entry[#entry + 1] = value
     local quiet = value.quiet or value.wraps and value.inner.quiet
@@ -88,10 +102,12 @@ local function add_step(state, entry, value, label)
   if type(value) == "table" and not getmetatable(value) and always[value.effect] then
     local wrong = effects.check(value)
     if wrong then problems.add(state.book, label, wrong) end
-    entry[#entry + 1] = { name = value.effect, run = give_effect, reason = value.reason }
+    entry[#entry + 1] = {
+      name = value.effect, run = give_effect, reason = value.reason, decides = true,
+    }
     return
   end
-  local wrong = not_a_step(value, state.words)
+  local wrong = not_a_step(value, state.book)
   if not runner.is_step(value) or state.words[value] then
     problems.add(state.book, label, wrong)
     return
@@ -129,6 +145,17 @@ function runner.entry(state, label, value)
   end
   if count == 0 then problems.add(state.book, label, "no step") end
   return entry
+end
+
+--- Whether an entry of events or hooks can come to a decision; a mistake if not.
+---@param state table
+---@param entry netmove.entry
+function runner.must_decide(state, entry)
+  if #entry == 0 or entry.is_unknown then return end
+  for i = 1, #entry do
+    if not entry[i].quiet then return end
+  end
+  problems.add(state.book, entry.label, "only quiet hours, and no step that decides", entry[1].line)
 end
 
 --- Makes the entry of a step that holds others, while the file is read.  Its line is told

@@ -18,6 +18,8 @@ local outside = strings_mt.__index
 local PATTERNS = "patterns can run without end; use matches, starts_with, one_of, sub or len"
 local SYSTEM = "rules open nothing and read no clock; time comes in ctx"
 local METATABLES = "rules have no metatables"
+local NOTHING = "what is not there is nil"
+local WITHIN = "it is there inside a function: function(event, ctx) ... end"
 local LOADING = "a rules file is one file"
 
 -- What people look for, and why it is not here.
@@ -30,6 +32,10 @@ local absent = {
   load = LOADING, loadstring = LOADING, dofile = LOADING, loadfile = LOADING, require = LOADING,
   pcall = "an error must reach the person who can mend it",
   xpcall = "an error must reach the person who can mend it",
+  null = NOTHING, undefined = NOTHING, None = NOTHING, NULL = NOTHING, NaN = NOTHING,
+  True = "write true", TRUE = "write true", False = "write false", FALSE = "write false",
+  event = WITHIN, ctx = WITHIN, self = "rules are functions of the event, not objects",
+  now = SYSTEM, time = SYSTEM, date = SYSTEM, today = SYSTEM, clock = SYSTEM,
   coroutine = "rules wait for nothing", collectgarbage = "rules have a fixed memory",
 }
 
@@ -103,7 +109,7 @@ function sandbox.inspect(book, main, words, libraries)
     if use.set then
       problems.add(book, nil, setting(nil, use.name), use.line)
     elseif not known[use.name] then
-      problems.add(book, nil, missing(nil, use.name, known), use.line)
+      problems.add(book, nil, missing(nil, use.name, known), use.line).unknown = use.name
     elseif use.field and library and library[use.field] == nil then
       problems.add(book, nil, missing(use.name, use.field, library), use.line)
     end

@@ -65,6 +65,7 @@ local function sending_step(state, name)
   end
   return runner.step {
     book = book, state = state, name = "send", run = run_send, message = name, line = line,
+    decides = true,
   }
 end
 
@@ -89,6 +90,7 @@ local function send_template(state)
   return runner.step {
     book = state.book,
     name = "send_template",
+    decides = true,
     run = function(_, event, ctx)
       local template, channel = event.TemplateID, event.ChannelID
       if template == nil then return hold("the event names no TemplateID") end

@@ -23,6 +23,11 @@ local function for_each_word(state)
   end
   return function(step)
     local inner, line = runner.inner(state, "for_each_recipient", "for_each_recipient", step)
+    for i = 1, #inner do
+      if inner[i].wraps then
+        problems.misuse(state.book, "for_each_recipient inside for_each_recipient")
+      end
+    end
     return runner.step {
       book = state.book, name = "for_each_recipient", run = run, inner = inner, line = line,
       wraps = true, -- its quiet hours are those of the whole entry
@@ -34,6 +39,7 @@ local function cancel_campaign(state)
   return runner.step {
     book = state.book,
     name = "cancel_campaign",
+    decides = true,
     run = function(_, event)
       if event.CampaignID == nil then return hold("the event names no CampaignID") end
       return { effect = "cancel", campaign = event.CampaignID, channel_id = event.ChannelID }
@@ -114,12 +120,16 @@ local function is_value(value)
   return problems.is_scalar(value) or values.is(value)
 end
 
+-- Names of what holds a customer's id, never ids themselves.
+local ids = problems.set { "extId", "CustomerID" }
+
 local function update_word(state)
   local book = state.book
   local function wrong(message) problems.misuse(book, "update_customer: " .. message) end
   return function(given)
     local step = {
       book = book, name = "update_customer", run = run_update, fields = {}, renamed = {},
+      decides = true,
     }
     if type(given) ~= "table" or getmetatable(given) then
       if not unknown.is(given) then
@@ -135,12 +145,18 @@ local function update_word(state)
         step.renamed[#step.renamed + 1] = value
       elseif type(name) ~= "string" then
         wrong("expected NAME = value or renamed(...), got " .. problems.quote(value))
+      elseif problems.uncalled(book, value) then
+        wrong(name .. ": " .. problems.uncalled(book, value))
       elseif not is_value(value) then
         wrong(name .. ": expected a text, number, boolean, from(...) or a function, got "
-          .. (values.is_renamed(value) and "renamed(...), which stands without a name"
-            or problems.quote(value)))
+          .. problems.quote(value)
+          .. (values.is_renamed(value) and ", which stands without a name" or ""))
       elseif name == "CustomerID" then
         step.customer = value
+        if book.open and ids[value] then
+          wrong("CustomerID: " .. problems.quote(value) .. " is a text, the same for every event; "
+            .. "write from(" .. problems.quote(value) .. ")")
+        end
       else
         step.fields[name] = value
       end

@@ -121,7 +121,10 @@ local function read_ids(state, given, label, place, channel)
   for _, key in ipairs(problems.sorted_keys(given)) do
     local at = label .. problems.index(key)
     if type(key) == "string" and mtype(tonumber(key)) ~= "integer" then
-      if not known[key] then
+      if not known[key] and mtype(given[key]) == "integer" then
+        problems.add(state.book, at, "the wrong way round (write [" .. given[key] .. "] = "
+          .. problems.quote(key) .. ")")
+      elseif not known[key] then
         problems.add(state.book, label, "unknown key " .. problems.quote(key)
           .. problems.hint(key, known))
       end

@@ -9,9 +9,10 @@ local unknown = require "netmove.unknown"
 
 local tenant = {}
 
-local find = string.find
+local find, upper = string.find, string.upper
 local getmetatable, ipairs, next, setmetatable, type =
   getmetatable, ipairs, next, setmetatable, type
+local mtype = math.type
 local sort = table.sort
 
 local keys = problems.set {
@@ -34,7 +35,9 @@ local zones = problems.set {
   "Australia/Sydney",
 }
 
-local tenant_mt = {}
+local CAMPAIGN = 13 -- the event type of a whole campaign
+
+local tenant_mt = { __name = "tenant" }
 
 --- The word `tenant`: marks a table as what the file returns.
 ---@param book netmove.book
@@ -131,13 +134,26 @@ local function add_channels(state, given)
   for _, id in ipairs(problems.sorted_keys(given)) do
     local kind = given[id]
     local label = "channels" .. problems.index(id)
-    if problems.integer_key(state.book, "a channel id", label, id) then
+    if kinds[id] and mtype(kind) == "integer" then
+      problems.add(state.book, label, "the wrong way round (write [" .. kind .. "] = "
+        .. problems.quote(id) .. ")")
+    elseif problems.integer_key(state.book, "a channel id", label, id) then
       if kinds[kind] then
         state.channels[id] = kind
       elseif not unknown.is(kind) then
         problems.add(state.book, label, "unknown kind of channel " .. problems.quote(kind)
           .. problems.hint(kind, kinds))
       end
+    end
+  end
+end
+
+-- An unknown word that is the name of a message wants its quotes.
+local function name_unquoted(book, complete)
+  for _, p in ipairs(book.list) do
+    local name = p.unknown
+    if name and complete[name] ~= nil and not find(p.message, "did you mean", 1, true) then
+      p.message = p.message .. " (a message is named in quotes: " .. problems.quote(name) .. ")"
     end
   end
 end
@@ -156,11 +172,33 @@ local function check_sends(state)
   end
 end
 
+-- A whole campaign names no template: its recipients do.
+local function must_expand(state, entry)
+  for i = 1, #entry do
+    local step = entry[i]
+    if step.author or step.wraps then return end
+    if step.name == "send_template" then
+      problems.add(state.book, entry.label, "a whole campaign: write "
+        .. "for_each_recipient(send_template)")
+      return
+    end
+  end
+end
+
+-- The two names that are Netmera's own; all others are the tenant's.
+local function misspelt_hook(name)
+  for _, own in ipairs { "MESSAGE_LOG", "PROFILE_ATTRIBUTE_CHANGE" } do
+    if name ~= own and #name < 64 and problems.distance(upper(name), own) <= 2 then return own end
+  end
+end
+
 local function add_events(state, given)
   for _, id in ipairs(problems.sorted_keys(given)) do
     local label = "events" .. problems.index(id)
     local integer = problems.integer_key(state.book, "an event type", label, id)
     local entry = runner.entry(state, label, given[id])
+    runner.must_decide(state, entry)
+    if id == CAMPAIGN then must_expand(state, entry) end
     if integer then state.events[id] = entry end
   end
 end
@@ -172,7 +210,13 @@ local function add_hooks(state, given)
       problems.add(state.book, label, "a hook is named by its event, as in PURCHASE = ..., got "
         .. problems.quote(name))
     else
+      local near = misspelt_hook(name)
+      if near then
+        problems.add(state.book, label, "no such event (did you mean " .. problems.quote(near)
+          .. "?)")
+      end
       state.hooks[name] = runner.entry(state, label, given[name])
+      runner.must_decide(state, state.hooks[name])
     end
   end
 end
@@ -217,6 +261,7 @@ function tenant.build(state, returned, host)
   add_channels(state, state.listed)
   state.templates = templates.read(state, part(book, given, "templates", "messages by template id"))
   check_sends(state)
+  name_unquoted(book, named)
   add_events(state, part(book, given, "events", "steps by event type"))
   add_hooks(state, part(book, given, "hooks", "steps by event name"))
   local list = examples.read(book, part(book, given, "examples", "a list of examples"))

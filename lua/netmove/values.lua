@@ -13,6 +13,7 @@ local values = {}
 
 local error, getmetatable, ipairs, setmetatable, type =
   error, getmetatable, ipairs, setmetatable, type
+local sub = string.sub
 local concat = table.concat
 local floor = math.floor
 local pairs, tostring = pairs, tostring
@@ -20,7 +21,8 @@ local pairs, tostring = pairs, tostring
 local MINUTE = 60 * 1000
 local LONGEST_LIST = 1000 -- what `joined` joins
 
-local value_mt, condition_mt, renamed_mt = {}, {}, {}
+local value_mt, condition_mt = { __name = "from(...)" }, { __name = "condition" }
+local renamed_mt = { __name = "renamed(...)" }
 
 --- What the event holds for a value.
 ---@param value any
@@ -158,8 +160,10 @@ end
 ---@param fallback any
 function methods:default(fallback)
   must_be_value(self, "default")
-  if fallback == nil then
-    problems.misuse(self.state.book, "default: expected a value, got nil")
+  local wrong = problems.uncalled(self.state.book, fallback)
+  if fallback == nil then wrong = "expected a value, got nil" end
+  if wrong then
+    problems.misuse(self.state.book, "default: " .. wrong)
     return self
   end
   return made(self, nil, true, fallback)
@@ -190,6 +194,23 @@ local function call(self, event, ctx)
 end
 
 value_mt.__call, condition_mt.__call = call, call
+
+-- An event's value is not there yet while the file is read: "x" .. from("a"), from("a") > 5.
+local function reckon(a, b)
+  local kind = getmetatable(a)
+  local self = (kind == value_mt or kind == condition_mt) and a or b
+  problems.misuse(self.state.book, getmetatable(self).__name .. " is not yet a text or a number: "
+    .. "reckon inside function(event) ... end, or name it in a text, as in \"{name}\"")
+  return unknown.new()
+end
+
+for _, mt in ipairs { value_mt, condition_mt } do
+  for _, event in ipairs {
+    "concat", "add", "sub", "mul", "div", "mod", "pow", "unm", "idiv", "lt", "le", "len",
+  } do
+    mt["__" .. event] = reckon
+  end
+end
 
 condition_mt.__index = function(self, name)
   problems.misuse(self.state.book, "a condition is true or false and has no "
@@ -232,7 +253,12 @@ local function path_of(book, word, path)
     return {}
   end
   local keys, wrong = texts.split_path(path)
-  if keys then return keys end
+  if keys and keys[1] == "event" and keys[2] then
+    wrong = problems.quote(path) .. ": paths begin inside the event: write "
+      .. problems.quote(sub(path, #"event." + 1))
+  elseif keys then
+    return keys
+  end
   problems.misuse(book, word .. ": " .. wrong)
   return {}
 end

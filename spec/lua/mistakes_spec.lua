@@ -66,6 +66,22 @@ return tenant {
     }, lines)
   end)
 
+  it("does not hide sixty others of as many kinds", function()
+    local _, lines = support.load(support.read("spec/fixtures/rules/broken/fifty.lua"), "fifty.lua")
+    assert.same(support.read("spec/fixtures/rules/broken/fifty.txt"), table.concat(lines, "\n") .. "\n")
+    assert.is_true(#lines >= 60)
+  end)
+
+  it("is told without a traceback, and with what may help, wherever it stands", function()
+    for _, mistake in ipairs(read_mistakes()) do
+      for _, line in ipairs(mistake.lines) do
+        assert.matches("^t.lua:", line)
+        assert.not_matches("traceback", line)
+        assert.not_matches("netmove/", line, 1, true)
+      end
+    end
+  end)
+
   it("comes in the same order each time", function()
     local source = support.read("spec/fixtures/rules/style_sample.lua")
       :gsub("1201", "'x'"):gsub("title", "titel"):gsub("from%(", "form(")
@@ -82,6 +98,31 @@ describe("a file", function()
     { "return tenant(7)", "t.lua: tenant: expected a table, as in tenant { }, got 7" },
     { "return tenant {", "t.lua:1: unexpected symbol near <eof>" },
     { "local a\nlocal b = = 1", "t.lua:2: unexpected symbol near '='" },
+    { "return tenant { events = { 11: send_template } }", "t.lua:1: '}' expected near ':' "
+      .. "(in a table write name = value, [11] = value)" },
+    { "return tenant { events = { 11 = send_template } }", "t.lua:1: '}' expected near '=' "
+      .. '(a key that is no name stands in brackets: [11] = value, ["two words"] = value)' },
+    { "return tenant {\n  name = 't'\n  messages = {},\n}", "t.lua:3: '}' expected (to close '{' at line 1) "
+      .. "near 'messages' (is a comma missing before it?)" },
+    { "local x = 1 if x != 2 then end", "t.lua:1: 'then' expected near '!' "
+      .. "(not equal is written ~=, and not is written not)" },
+    { "local x = a && b", 't.lua:1: unexpected symbol near \'&\' (and is written "and")' },
+    { "local x = a || b", 't.lua:1: unexpected symbol near \'|\' (or is written "or")' },
+    { "local x = 1 x += 1", "t.lua:1: syntax error near '+' (write x = x + 1)" },
+    { "// ours\nreturn tenant {}", "t.lua:1: unexpected symbol near '//' (a comment begins with --)" },
+    { "/* ours */", "t.lua:1: unexpected symbol near '/' (a comment begins with --)" },
+    { "# ours", "t.lua:1: unexpected symbol near '#' (a comment begins with --)" },
+    { "local f = function(event) { return 1 }", "t.lua:1: unexpected symbol near '{' "
+      .. "(the body of a function stands between its ) and end, without braces)" },
+    { "local x = a ? b", "t.lua:1: unexpected symbol near '?' "
+      .. '(write condition and "this" or "that")' },
+    { "return tenant { name = “acme” }", "t.lua:1: unexpected symbol near '<\\226>' "
+      .. "(typographic quotes: write \"\" or '')" },
+    { "return tenant { name = 'acme }", "t.lua:1: unfinished string near <eof> "
+      .. "(a text ends with its quote, on its line)" },
+    { "return { name = 't' }", "t.lua: the file returns a table, expected return tenant { ... }" },
+    { "return tenant", "t.lua: the file returns a function, expected return tenant { ... }" },
+    { "return push { body = 'x' }", "t.lua: the file returns a message, expected return tenant { ... }" },
     { "local x = nil + 1", "t.lua:1: attempt to perform arithmetic on a nil value" },
     { "error({})", "t.lua: an error that is a table, not text" },
     { "for x in nosuch() do end", 't.lua:1: unknown word "nosuch"' },
