@@ -39,6 +39,12 @@ return {
 
   -- log = { level = "info" },  -- debug, info, warn, error
 
+  -- A stop waits for answers under way, but no longer than this.
+  -- stop_max = 30,  -- seconds
+
+  -- Who to be after a start as root: the addresses are bound, then root is given up for good.
+  -- user = "netmove",
+
   -- How long events with their outcomes, and dead letters, are kept.
   -- retention = { events_days = 30, dead_days = 90 },
 }

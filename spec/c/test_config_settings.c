@@ -81,6 +81,8 @@ static void without_a_file_everything_has_a_default(void **state)
   assert_int_equal(s->limits.handshake_ms, 10000);
   assert_int_equal(s->limits.idle_ms, 75000);
   assert_int_equal(s->events_age_ms, INT64_C(30) * 86400000);
+  assert_int_equal(s->user.len, 0);
+  assert_int_equal(s->stop_max_ms, 30000);
   nm_settings_destroy(s);
   nm_arena_destroy(arena);
 }
@@ -113,7 +115,8 @@ static void every_key_is_read(void **state)
                                "\"sqlite:x.db\", rules = \"r\",\n"
                                " master_key = secret \"env:K\", outbound = { allow = { "
                                "\"127.0.0.0/8\" } }, log = { level = \"debug\" },\n"
-                               " retention = { events_days = 1, dead_days = 2 } }");
+                               " retention = { events_days = 1, dead_days = 2 }, user = "
+                               "\"netmove\", stop_max = 7 }");
   is(s->public_listen, "0.0.0.0:8443");
   assert_true(nm_text_equal(s->public_url, NM_TEXT("https://c.example.com")));
   assert_int_equal(s->behind_count, 2);
@@ -135,6 +138,8 @@ static void every_key_is_read(void **state)
   is(s->log_level, "debug");
   assert_int_equal(s->events_age_ms, 86400000);
   assert_int_equal(s->dead_age_ms, 2 * 86400000);
+  is(s->user, "netmove");
+  assert_int_equal(s->stop_max_ms, 7000);
   nm_settings_destroy(s);
   nm_settings_destroy(
       good("return { outbound = { allow = {} }, public = { listen = \"[::1]:0\" } }"));
@@ -253,6 +258,30 @@ static void options_win_over_the_file(void **state)
   nm_arena_destroy(arena);
 }
 
+static void add_key(void *data, const char *key)
+{
+  char *keys = data;
+  size_t len = strlen(keys);
+  snprintf(keys + len, 256 - len, "%s ", key);
+}
+
+static void tells_which_keys_differ(void **state)
+{
+  char keys[256] = "";
+  (void)state;
+  struct nm_settings *a = good("return { public = { behind = { \"10.0.0.0/8\" } } }");
+  struct nm_settings *b = good("return { public = { behind = { \"10.0.0.0/8\" } } }");
+  nm_settings_compare(a, b, add_key, keys);
+  assert_string_equal(keys, "");
+  nm_settings_destroy(b);
+  b = good("return { public = { behind = { \"10.0.0.0/9\" }, limits = { idle = 1 } },\n"
+           " log = { level = \"warn\" }, retention = { dead_days = 2 } }");
+  nm_settings_compare(a, b, add_key, keys);
+  assert_string_equal(keys, "public.behind public.limits.idle log.level retention.dead_days ");
+  nm_settings_destroy(b);
+  nm_settings_destroy(a);
+}
+
 static void a_missing_file_is_a_problem(void **state)
 {
   (void)state;
@@ -296,6 +325,7 @@ int main(void)
     cmocka_unit_test(plain_http_stays_on_loopback_unless_a_proxy_is_named),
     cmocka_unit_test(what_is_not_built_yet_is_said),
     cmocka_unit_test(options_win_over_the_file),
+    cmocka_unit_test(tells_which_keys_differ),
     cmocka_unit_test(a_missing_file_is_a_problem),
   };
   return cmocka_run_group_tests(tests, enter_folder, remove_folder);

@@ -107,7 +107,6 @@ enum {
   NM_ENGINE_TAKE_MAX = 256,          /* events planned together */
   NM_ENGINE_LEASED_MAX = 40000,      /* messages of all lanes held in memory */
   NM_ENGINE_TURN_MAX_MS = 4,         /* work of one kind in one turn of the loop */
-  NM_ENGINE_STOP_MAX_MS = 30 * 1000, /* what is in flight may take so long at the end */
   NM_RETRY_AFTER_MAX_MS = 24 * 3600 * 1000,
   NM_RETRY_ATTEMPTS_MIN = 12,        /* a message gets so many, however long it waited before the first */
   NM_LANE_AUTH_PAUSE_MS = 60 * 1000, /* after a refused key */
@@ -125,6 +124,12 @@ enum {
   NM_OPTIMOVE_UPDATE_CUSTOMERS_MAX = 1000,
   NM_OPTIMOVE_UPDATE_ATTRIBUTES_MAX = 10,
   NM_OPTIMOVE_CALLBACK_TIMEOUT_MS = 10 * 60 * 1000,
+
+  /* the process */
+  NM_STOP_MAX_MS = 30 * 1000,        /* then it ends with work in flight */
+  NM_HANDOVER_PREPARE_MAX_MS = 10 * 1000, /* so long a new program may take to read its settings */
+  NM_HANDOVER_READY_MAX_MS = 60 * 1000,   /* and so long to serve, once it has the store */
+  NM_FILES_MAX = 1024 * 1024,        /* descriptors that are asked for, where the system allows more */
 
   /* control */
   NM_CONTROL_MAILBOX_MAX = 64,

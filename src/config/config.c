@@ -54,6 +54,8 @@ static const struct key {
   { "log.level", KIND_LEVEL, AT(log_level), 0, 0 },
   { "retention.events_days", KIND_DAYS, AT(events_age_ms), 1, 3650 },
   { "retention.dead_days", KIND_DAYS, AT(dead_age_ms), 1, 3650 },
+  { "user", KIND_TEXT, AT(user), 0, 0 },
+  { "stop_max", KIND_SECONDS, AT(stop_max_ms), 1, 3600 },
 };
 
 enum { KEYS_COUNT = sizeof keys / sizeof *keys };
@@ -83,6 +85,7 @@ static void set_defaults(struct nm_settings *settings)
   settings->limits.body_ms = NM_HTTP_BODY_TIMEOUT_MS;
   settings->limits.write_ms = NM_HTTP_WRITE_TIMEOUT_MS;
   settings->limits.idle_ms = NM_HTTP_IDLE_TIMEOUT_MS;
+  settings->stop_max_ms = NM_STOP_MAX_MS;
   settings->events_age_ms = (int64_t)NM_RETENTION_EVENTS_DAYS * DAY_MS;
   settings->dead_age_ms = (int64_t)NM_RETENTION_DEAD_DAYS * DAY_MS;
 }
@@ -141,13 +144,17 @@ static void read_url(const struct loading *loading, const char *path, const json
   loading->settings->is_public_url_given = true;
 }
 
+/* The count of a list of networks. */
+static size_t *count_of(struct nm_settings *settings, const void *list)
+{
+  return list == &settings->behind ? &settings->behind_count : &settings->outbound_allow_count;
+}
+
 static void read_networks(const struct loading *loading, const char *path, const json_t *value,
                           struct nm_text **out)
 {
   size_t count = json_array_size(value);
-  /* The count stands behind the list in the struct. */
-  size_t *counter = out == &loading->settings->behind ? &loading->settings->behind_count
-                                                      : &loading->settings->outbound_allow_count;
+  size_t *counter = count_of(loading->settings, out);
   bool is_list = json_is_array(value) || (json_is_object(value) && json_object_size(value) == 0);
   struct nm_text *list =
     nm_arena_alloc(loading->settings->arena, (count ? count : 1) * sizeof *list);
@@ -383,6 +390,36 @@ int nm_settings_override(struct nm_settings *settings, const char *option, struc
   }
   nm_problems_add(problems, "%s: no such option of the settings", where);
   return NM_EINVAL;
+}
+
+static bool is_equal_list(struct nm_settings *a, struct nm_settings *b, const struct key *key)
+{
+  struct nm_text *const *one = field_of(a, key), *const *two = field_of(b, key);
+  size_t count = *count_of(a, one);
+  if (count != *count_of(b, two)) return false;
+  for (size_t i = 0; i < count; i++)
+    if (!nm_text_equal((*one)[i], (*two)[i])) return false;
+  return true;
+}
+
+static bool is_equal(struct nm_settings *a, struct nm_settings *b, const struct key *key)
+{
+  const void *one = field_of(a, key), *two = field_of(b, key);
+  switch (key->kind) {
+  case KIND_NETWORKS: return is_equal_list(a, b, key);
+  case KIND_COUNT:
+  case KIND_SECONDS: return *(const int *)one == *(const int *)two;
+  case KIND_DAYS: return *(const int64_t *)one == *(const int64_t *)two;
+  default: return nm_text_equal(*(const struct nm_text *)one, *(const struct nm_text *)two);
+  }
+}
+
+void nm_settings_compare(const struct nm_settings *a, const struct nm_settings *b,
+                         void (*changed)(void *data, const char *key), void *data)
+{
+  for (size_t i = 0; i < KEYS_COUNT; i++)
+    if (!is_equal((struct nm_settings *)a, (struct nm_settings *)b, &keys[i]))
+      changed(data, keys[i].path);
 }
 
 void nm_settings_destroy(struct nm_settings *settings)

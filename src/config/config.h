@@ -24,6 +24,8 @@ struct nm_settings {
   } limits;                      /* seconds in the file; per_address 0 = off */
   struct nm_text log_level;      /* "info" */
   int64_t events_age_ms, dead_age_ms; /* retention: days in the file */
+  struct nm_text user;           /* who to be after a start as root; empty = who started it */
+  int stop_max_ms;               /* a stop takes no longer; seconds in the file */
 };
 
 /* Reads a settings file; an empty path means defaults only.  Unknown keys, wrong kinds, a plain
@@ -36,5 +38,9 @@ NM_MUST_CHECK int nm_settings_load(struct nm_settings **out, struct nm_text path
 /* An option of the command line over the file: "listen", "admin", "store", "rules". */
 NM_MUST_CHECK int nm_settings_override(struct nm_settings *settings, const char *option,
                                        struct nm_text value, struct nm_problems *problems);
+
+/* Calls `changed` with the name of each key whose value differs ("log.level"). */
+void nm_settings_compare(const struct nm_settings *a, const struct nm_settings *b,
+                         void (*changed)(void *data, const char *key), void *data);
 
 void nm_settings_destroy(struct nm_settings *settings);

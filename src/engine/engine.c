@@ -173,7 +173,9 @@ void nm_engine_stop(struct nm_engine *engine)
   engine->phase = NM_ENGINE_DRAINING;
   take_deferred(engine);
   for (size_t i = 0; i < engine->book_count; i++) nm_reconciler_stop(&engine->books[i]->reconciler);
-  nm_alarm_within(&engine->stop_alarm, NM_ENGINE_STOP_MAX_MS);
+  /* What is then still without an answer is written down before the process ends. */
+  int max_ms = engine->env.settings->stop_max_ms;
+  nm_alarm_within(&engine->stop_alarm, (max_ms > 0 ? max_ms : NM_STOP_MAX_MS) * 5 / 6);
   nm_engine_check_stop(engine);
 }
 
