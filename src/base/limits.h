@@ -124,6 +124,8 @@ enum {
   NM_OPTIMOVE_UPDATE_CUSTOMERS_MAX = 1000,
   NM_OPTIMOVE_UPDATE_ATTRIBUTES_MAX = 10,
   NM_OPTIMOVE_CALLBACK_TIMEOUT_MS = 10 * 60 * 1000,
+  NM_OPTIMOVE_CALL_TIMEOUT_MS = 30 * 1000,    /* of a call, but for pages of recipients */
+  NM_CONNECTOR_CHECK_EVERY_MS = 3600 * 1000,  /* between two looks for drift of listeners */
 
   /* the process */
   NM_STOP_MAX_MS = 30 * 1000,        /* then it ends with work in flight */

@@ -41,17 +41,14 @@ static void tenant_saved(struct nm_engine *engine, struct nm_control *control)
   nm_reconciler_want(&book->reconciler, control);
 }
 
-static void connector_plan(struct nm_engine *engine, struct nm_control *control)
+static void ask_connector(struct nm_engine *engine, struct nm_control *control)
 {
-  struct nm_book *book = book_of(engine, control);
-  if (!book) return;
-  if (!book->tenant->connector.is_present || !book->account) {
-    nm_fail(&control->error, NM_EINVAL, "tenant %.*s has no Optimove connector",
-            NM_TEXT_ARG(book->tenant->name));
-    nm_control_answer(control, NM_EINVAL, NULL);
+  if (control->verb == NM_CONTROL_CONNECTOR_TEST && control->payload) {
+    nm_connector_try(engine, control);
     return;
   }
-  nm_reconciler_plan(book, control);
+  struct nm_book *book = book_of(engine, control);
+  if (book) nm_connector_control(book, control);
 }
 
 static void swap_rules(struct nm_engine *engine, struct nm_control *control)
@@ -190,7 +187,10 @@ void nm_control_take(struct nm_engine *engine, struct nm_control *control)
   case NM_CONTROL_SWAP_RULES: swap_rules(engine, control); break;
   case NM_CONTROL_RUN_CANCEL: run_cancel(engine, control); break;
   case NM_CONTROL_EXPLAIN: nm_control_explain(engine, control); break;
-  case NM_CONTROL_CONNECTOR_PLAN: connector_plan(engine, control); break;
+  case NM_CONTROL_CONNECTOR_PLAN:
+  case NM_CONTROL_CONNECTOR_APPLY:
+  case NM_CONTROL_CONNECTOR_STATUS:
+  case NM_CONTROL_CONNECTOR_TEST: ask_connector(engine, control); break;
   case NM_CONTROL_QUEUE_CHANGED: queue_changed(engine, control); break;
   case NM_CONTROL_STOP: stop(engine, control); break;
   case NM_CONTROL_STATUS: nm_control_answer(control, NM_OK, nm_control_status(engine)); break;

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "engine/backoff.h"
 #include "engine/book.h"
@@ -37,8 +38,8 @@ static void answer_all(struct nm_reconciler *reconciler, struct nm_control **lis
   while (control) {
     struct nm_control *next = (struct nm_control *)(void *)control->task.mail.next;
     json_t *answer = report ? json_deep_copy(report) : json_object();
-    const char *const keys[] = { "done", "todo", "warnings" };
-    for (size_t i = 0; i < 3; i++)
+    const char *const keys[] = { "done", "todo", "warnings", "findings" };
+    for (size_t i = 0; i < 4; i++)
       if (!json_object_get(answer, keys[i])) json_object_set_new(answer, keys[i], json_array());
     nm_book_compare(reconciler->book, json_object_get(answer, "warnings"), false);
     json_object_set_new(answer, "settled", json_boolean(is_settled));
@@ -65,18 +66,46 @@ static void on_patience(void *data)
 
 /* ---- a round --------------------------------------------------------------------------------- */
 
-static void log_report(const struct nm_book *book, int rc, const json_t *report)
+/* By schedule only what it found is worth a line. */
+static void log_report(const struct nm_reconciler *reconciler, int rc, const json_t *report)
 {
-  struct nm_log_ids ids = nm_book_ids(book);
+  struct nm_log_ids ids = nm_book_ids(reconciler->book);
   const char *const keys[] = { "done", "todo", "warnings" };
   for (size_t k = 0; k < 3; k++) {
     size_t i;
     json_t *line;
     json_array_foreach(json_object_get(report, keys[k]), i, line)
-      nm_log(k == 0 ? NM_LOG_INFO : NM_LOG_WARN, "engine", &ids, "listeners: %s%s",
+      nm_log(k == 0 ? NM_LOG_INFO : NM_LOG_WARN, "engine", &ids, "listeners: %s%s%s",
+             reconciler->is_by_schedule && k == 0 ? "mended drift: " : "",
              k == 1 ? "still to do: " : "", json_string_value(line));
   }
-  if (!rc) nm_log(NM_LOG_INFO, "engine", &ids, "listeners at Optimove are as wanted");
+  if (!rc)
+    nm_log(reconciler->is_by_schedule ? NM_LOG_DEBUG : NM_LOG_INFO, "engine", &ids,
+           "listeners at Optimove are as wanted");
+}
+
+static void remember(struct nm_reconciler *reconciler, int rc, const json_t *report)
+{
+  json_decref(reconciler->last_report);
+  reconciler->last_report = json_deep_copy(report);
+  reconciler->last_rc = rc;
+  reconciler->last_ended_at_ms = nm_clock_wall_ms();
+}
+
+static void look_again_within(struct nm_reconciler *reconciler, int64_t wait_ms)
+{
+  nm_alarm_within(&reconciler->alarm, wait_ms);
+  reconciler->next_look_at_ms = nm_clock_wall_ms() + wait_ms;
+}
+
+/* Drift is looked for at the tenant's pace, a tenth sooner or later so that tenants spread. */
+static int64_t schedule_ms(const struct nm_reconciler *reconciler)
+{
+  const struct nm_tenant_connector *connector = &reconciler->book->tenant->connector;
+  int64_t every_ms = connector->check_every_ms ? connector->check_every_ms
+                                               : NM_CONNECTOR_CHECK_EVERY_MS;
+  uint64_t random = nm_engine_random(reconciler->book->engine);
+  return every_ms - every_ms / 10 + (int64_t)(random % (uint64_t)(every_ms / 5 + 1));
 }
 
 static void on_reconciled(void *data, int rc, const json_t *report)
@@ -85,18 +114,21 @@ static void on_reconciled(void *data, int rc, const json_t *report)
   struct nm_engine *engine = reconciler->book->engine;
   engine->reconciles--;
   reconciler->is_running = false;
-  if (nm_engine_is_running(engine)) log_report(reconciler->book, rc, report);
+  if (nm_engine_is_running(engine)) log_report(reconciler, rc, report);
+  remember(reconciler, rc, report);
   answer_all(reconciler, &reconciler->waiting, rc, report, rc == NM_OK);
   if (!reconciler->next_waiting) nm_alarm_clear(&reconciler->patience);
   if (reconciler->is_wanted) {
     start(reconciler);
-  } else if (rc) {
+  } else if (!rc || rc == NM_ECONFLICT) { /* a conflict is a person's: we only look whether it is over */
+    reconciler->failures = 0;
+    reconciler->is_by_schedule = true;
+    look_again_within(reconciler, schedule_ms(reconciler));
+  } else {
     reconciler->failures++;
     int64_t wait_ms = nm_backoff_wait_ms(&nm_backoff_optimove, reconciler->failures + 1,
                                          nm_engine_random(engine));
-    nm_alarm_within(&reconciler->alarm, rc == NM_EDENIED ? DENIED_WAIT_MS : wait_ms);
-  } else {
-    reconciler->failures = 0;
+    look_again_within(reconciler, rc == NM_EDENIED ? DENIED_WAIT_MS : wait_ms);
   }
   nm_engine_check_stop(engine);
 }
@@ -126,7 +158,7 @@ static bool read_routed(struct nm_reconciler *reconciler)
   return is_changed;
 }
 
-static struct nm_reconcile describe(struct nm_reconciler *reconciler)
+struct nm_reconcile nm_reconciler_describe(struct nm_reconciler *reconciler)
 {
   struct nm_book *book = reconciler->book;
   struct nm_engine *engine = book->engine;
@@ -145,6 +177,7 @@ static void start(struct nm_reconciler *reconciler)
   struct nm_engine *engine = book->engine;
   if (reconciler->is_running || engine->phase == NM_ENGINE_STARTING) return;
   reconciler->is_wanted = false;
+  reconciler->next_look_at_ms = 0;
   nm_alarm_clear(&reconciler->alarm);
   while (reconciler->next_waiting) {
     struct nm_control *next = (struct nm_control *)(void *)reconciler->next_waiting->task.mail.next;
@@ -159,9 +192,11 @@ static void start(struct nm_reconciler *reconciler)
     nm_alarm_within(&reconciler->alarm, 100 + (int64_t)(nm_engine_random(engine) % 1000));
     return;
   }
-  struct nm_reconcile what = describe(reconciler);
+  struct nm_reconcile what = nm_reconciler_describe(reconciler);
+  what.take_over = reconciler->takes_over;
   what.done = on_reconciled;
   what.data = reconciler;
+  reconciler->takes_over = false;
   reconciler->is_running = true;
   engine->reconciles++;
   int rc = nm_optimove_reconcile(&what);
@@ -188,6 +223,7 @@ void nm_reconciler_open(struct nm_reconciler *reconciler, struct nm_book *book)
 void nm_reconciler_want(struct nm_reconciler *reconciler, struct nm_control *control)
 {
   reconciler->is_wanted = true;
+  reconciler->is_by_schedule = false;
   reconciler->failures = 0;
   if (control) {
     push(&reconciler->next_waiting, control);
@@ -202,43 +238,7 @@ void nm_reconciler_rules_changed(struct nm_reconciler *reconciler)
     nm_reconciler_want(reconciler, NULL);
 }
 
-/* ---- only looking ---------------------------------------------------------------------------- */
-
-struct looking {
-  struct nm_book *book;
-  struct nm_control *control;
-};
-
-static void on_looked(void *data, int rc, const json_t *report)
-{
-  struct looking *looking = data;
-  struct nm_engine *engine = looking->book->engine;
-  json_t *answer = json_deep_copy(report);
-  nm_book_compare(looking->book, json_object_get(answer, "warnings"), false);
-  engine->reconciles--;
-  if (rc == NM_EDENIED) nm_fail(&looking->control->error, rc, "Optimove refuses this key");
-  nm_control_answer(looking->control, rc == NM_EDENIED ? rc : NM_OK, answer);
-  free(looking);
-  nm_engine_check_stop(engine);
-}
-
-void nm_reconciler_plan(struct nm_book *book, struct nm_control *control)
-{
-  struct looking *looking = calloc(1, sizeof *looking);
-  nm_require(looking != NULL);
-  *looking = (struct looking){ book, control };
-  struct nm_reconcile what = describe(&book->reconciler);
-  what.only_plan = true;
-  what.done = on_looked;
-  what.data = looking;
-  book->engine->reconciles++;
-  int rc = nm_optimove_reconcile(&what);
-  if (!rc) return;
-  book->engine->reconciles--;
-  free(looking);
-  nm_fail(&control->error, rc, "could not look at the listeners (%s)", nm_code_name(rc));
-  nm_control_answer(control, rc, NULL);
-}
+/* ---- the end --------------------------------------------------------------------------------- */
 
 void nm_reconciler_stop(struct nm_reconciler *reconciler)
 {
@@ -250,5 +250,6 @@ void nm_reconciler_stop(struct nm_reconciler *reconciler)
 
 void nm_reconciler_deinit(struct nm_reconciler *reconciler)
 {
+  json_decref(reconciler->last_report);
   free(reconciler->routed);
 }

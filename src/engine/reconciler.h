@@ -9,11 +9,17 @@ struct nm_reconciler {
   struct nm_alarm alarm;       /* the next try by itself */
   struct nm_alarm patience;    /* who waits is told in time */
   bool is_running, is_wanted;
+  bool is_by_schedule;         /* the next look is for drift; nobody asked for it */
+  bool takes_over;             /* the next round also takes somebody else's URLs from our pairs */
   int failures;
   struct nm_control *waiting;  /* TENANT_SAVED that want the report; linked by task.mail */
   struct nm_control *next_waiting; /* of the round after the one that is running */
   int64_t *routed;             /* EventTypeIDs beyond 11, 13 and 4 */
   size_t routed_count;
+  json_t *last_report;         /* of the last round that ended; NULL = none yet */
+  int last_rc;
+  int64_t last_ended_at_ms;    /* wall clock */
+  int64_t next_look_at_ms;     /* wall clock; 0 = none is set */
 };
 
 void nm_reconciler_open(struct nm_reconciler *reconciler, struct nm_book *book);
@@ -24,8 +30,14 @@ void nm_reconciler_want(struct nm_reconciler *reconciler, struct nm_control *con
 /* The rules changed: only where they route other types than before. */
 void nm_reconciler_rules_changed(struct nm_reconciler *reconciler);
 
-/* Only looks: CONNECTOR_PLAN. */
-void nm_reconciler_plan(struct nm_book *book, struct nm_control *control);
+/* What a round is told; the caller adds whom to tell. */
+struct nm_reconcile nm_reconciler_describe(struct nm_reconciler *reconciler);
+
+/* What operators ask of a connector (connector.c): CONNECTOR_PLAN, _APPLY, _STATUS, _TEST. */
+void nm_connector_control(struct nm_book *book, struct nm_control *control);
+
+/* CONNECTOR_TEST of a tenant that is not saved yet (control->payload). */
+void nm_connector_try(struct nm_engine *engine, struct nm_control *control);
 
 /* Answers whoever waits. */
 void nm_reconciler_stop(struct nm_reconciler *reconciler);

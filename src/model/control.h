@@ -19,6 +19,10 @@ enum nm_control_verb {
   NM_CONTROL_STATUS = 7,       /* answers lanes, runs, generations in memory */
   NM_CONTROL_RULES_ARE_IN = 8, /* every stored generation was handed over: events may be planned; those of
                                 * a tenant without one are held */
+  NM_CONTROL_CONNECTOR_APPLY = 20,  /* args {tenant, take_over?}: as TENANT_SAVED; NM_ECONFLICT where it is INACTIVE */
+  NM_CONTROL_CONNECTOR_STATUS = 21, /* args {tenant}: what the last look found, when, and when the next is */
+  NM_CONTROL_CONNECTOR_TEST = 22,   /* args {tenant, only_key?}; payload: struct nm_tenant that is not saved yet, borrowed,
+                                     * or NULL.  {ok, checks:[{what, result, text}]}; NM_EDENIED with it: key refused */
   NM_CONTROL_RELOAD = 9,       /* answered by main: looks at the rules folder now; {rules:[{file, tenant, verdict,
                                 * digest, problems:[text]}]} */
 };

@@ -25,6 +25,7 @@ struct nm_optimove_account {
   struct nm_optimove_account *next;
   struct nm_optimove *optimove;
   char *base_url, *api_key;
+  int64_t timeout_ms; /* of a call; as the tenant that asked last has set it */
   struct nm_optimove_call *first[NM_URGENCIES], *last[NM_URGENCIES];
   size_t waiting;
   int under_way;
@@ -100,11 +101,15 @@ struct nm_optimove_account *nm_optimove_account(struct nm_optimove *optimove,
 {
   const struct nm_tenant_connector *connector = &tenant->connector;
   if (!connector->is_present || optimove->is_closing) return NULL;
-  for (struct nm_optimove_account *a = optimove->accounts; a; a = a->next)
-    if (nm_text_equal(nm_text_from(a->base_url), connector->base_url) &&
-        nm_text_equal(nm_text_from(a->api_key), connector->api_key))
-      return a;
-  return create_account(optimove, connector);
+  struct nm_optimove_account *account = optimove->accounts;
+  while (account && (!nm_text_equal(nm_text_from(account->base_url), connector->base_url) ||
+                     !nm_text_equal(nm_text_from(account->api_key), connector->api_key)))
+    account = account->next;
+  if (!account) account = create_account(optimove, connector);
+  if (account)
+    account->timeout_ms = connector->timeout_ms ? connector->timeout_ms
+                                                : NM_OPTIMOVE_CALL_TIMEOUT_MS;
+  return account;
 }
 
 static void destroy_account(struct nm_optimove_account *account)
@@ -146,7 +151,7 @@ struct nm_optimove_call *nm_optimove_call_create(struct nm_optimove_account *acc
   memcpy(url + base_len, path.ptr, path.len);
   url[base_len + path.len] = '\0';
   *call = (struct nm_optimove_call){ .account = account, .function = function, .method = method,
-                                     .url = { url, base_len + path.len }, .timeout_ms = 30 * 1000,
+                                     .url = { url, base_len + path.len }, .timeout_ms = account->timeout_ms,
                                      .answer_max_bytes = 1024 * 1024, .done = done, .data = data };
   return call;
 }
@@ -242,7 +247,8 @@ static bool wait_out_refusal(struct nm_optimove_call *call, const struct nm_opti
   if (account->pause_ms > PAUSE_MAX_MS) account->pause_ms = PAUSE_MAX_MS;
   int64_t pause_ms = answer->retry_after_ms > 0 ? answer->retry_after_ms : account->pause_ms;
   account->paused_until_ms = nm_clock_mono_ms() + pause_ms;
-  if (account->optimove->is_closing || ++call->refusals_for_pace > REFUSALS_FOR_PACE_MAX) return false;
+  if (account->optimove->is_closing || call->is_impatient) return false;
+  if (++call->refusals_for_pace > REFUSALS_FOR_PACE_MAX) return false;
   nm_log(NM_LOG_WARN, "optimove", NULL, "%s; its key pauses for %lld ms", answer->reason,
          (long long)pause_ms);
   push_call(call, true);

@@ -10,6 +10,7 @@ enum {
   PATH_MAX_BYTES = 8 * 1024,
   BODY_MAX_BYTES = 8 * 1024 * 1024,
   PAGE_MAX_BYTES = 64 * 1024 * 1024,
+  LIST_MAX_BYTES = 4 * 1024 * 1024,
   PAGE_TIMEOUT_MS = 300 * 1000, /* clients in the field wait 300 s and more for large pages (1.5) */
 };
 
@@ -145,8 +146,21 @@ static int submit_list(struct nm_optimove_account *account, const char *function
       nm_optimove_call_create(account, function, "GET", path, done, data);
   if (!call) return NM_ENOMEM;
   call->expects_list = true;
-  call->timeout_ms = timeout_ms;
+  if (timeout_ms > 0) call->timeout_ms = timeout_ms;
   call->answer_max_bytes = answer_max_bytes;
+  nm_optimove_submit(call);
+  return NM_OK;
+}
+
+int nm_optimove_ask(struct nm_optimove_account *account, const char *function, struct nm_text path,
+                    nm_optimove_done *done, void *data)
+{
+  struct nm_optimove_call *call =
+      nm_optimove_call_create(account, function, "GET", path, done, data);
+  if (!call) return NM_ENOMEM;
+  call->expects_list = call->is_impatient = true;
+  call->urgency = NM_URGENT;
+  call->answer_max_bytes = LIST_MAX_BYTES;
   nm_optimove_submit(call);
   return NM_OK;
 }
@@ -215,8 +229,7 @@ int nm_optimove_update_attributes(struct nm_optimove_account *account,
 int nm_optimove_listeners(struct nm_optimove_account *account, nm_optimove_done *done, void *data)
 {
   return submit_list(account, "GetRegisteredEventListeners",
-                     NM_TEXT("/General/GetRegisteredEventListeners"), 30 * 1000, 4 * 1024 * 1024,
-                     done, data);
+                     NM_TEXT("/General/GetRegisteredEventListeners"), 0, LIST_MAX_BYTES, done, data);
 }
 
 static json_t *pair_object(int64_t event_type, int64_t channel_id)

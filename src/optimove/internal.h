@@ -18,6 +18,7 @@ struct nm_optimove_call {
   size_t answer_max_bytes;
   enum nm_optimove_urgency urgency;
   int refusals_for_pace;  /* 429s so far */
+  bool is_impatient;      /* a person waits: a 429 is told, not waited out */
   nm_optimove_done *done;
   void *data;
 };
@@ -27,6 +28,10 @@ struct nm_optimove_call *nm_optimove_call_create(struct nm_optimove_account *acc
                                                  const char *function, const char *method,
                                                  struct nm_text path, nm_optimove_done *done,
                                                  void *data);
+
+/* GET of a function that answers with a list, for a person who waits. */
+NM_MUST_CHECK int nm_optimove_ask(struct nm_optimove_account *account, const char *function,
+                                  struct nm_text path, nm_optimove_done *done, void *data);
 
 /* Queues a call; takes it. */
 void nm_optimove_submit(struct nm_optimove_call *call);

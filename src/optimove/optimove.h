@@ -110,3 +110,21 @@ struct nm_reconcile {
 
 /* Starts; copies *what.  done is not called when it fails. */
 NM_MUST_CHECK int nm_optimove_reconcile(const struct nm_reconcile *what);
+
+/* ---- connector test: what is wrong, in plain words ----------------------------------------------------- */
+
+struct nm_probe {
+  struct nm_optimove_account *account;
+  struct nm_tenant *tenant;    /* borrowed until done */
+  struct nm_client *client;    /* for the look at our own public URL */
+  struct nm_text public_url;   /* borrowed until done */
+  bool only_key;               /* whether the key is taken at all, nothing else */
+  /* Called once.  rc: NM_EDENIED where the key is refused.  checks: {"ok":bool,"checks":[{"what",
+   * "result":"fine"|"warning"|"wrong","text"}]}; gives. */
+  void (*done)(void *data, int rc, json_t *checks);
+  void *data;
+};
+
+/* Starts; copies *what.  Reads only: nothing is changed at Optimove.  done is not called when it
+ * fails. */
+NM_MUST_CHECK int nm_optimove_probe(const struct nm_probe *what);

@@ -12,7 +12,8 @@ enum { ARENA_MAX_BYTES = 4 * 1024 * 1024, SECRET_NUMBER_MAX = 1000000000 };
 static const char *const tenant_keys[] = { "name",      "appKey",   "restApiKey", "optimove",
                                            "providers", "channels", "hooks",      "urlSecret" };
 static const char *const connector_keys[] = { "baseUrl",  "apiKey", "status", "channels",
-                                              "timeZone", "params", "repeat" };
+                                              "timeZone", "params", "repeat", "timeout",
+                                              "checkEvery" };
 static const char *const statuses[] = { "ACTIVE", "INACTIVE" };
 
 static bool is_word(struct nm_text text, const char *more)
@@ -171,6 +172,19 @@ static void read_channels_and_params(struct nm_tenant_reader *reader,
       read_param(reader, connector, nm_tenant_path(reader, "optimove.params[%zu]", i + 1), entry);
 }
 
+/* Whole seconds as milliseconds; 0 where it is left out. */
+static int64_t read_seconds(struct nm_tenant_reader *reader, const json_t *table, const char *key,
+                            json_int_t max_s)
+{
+  const json_t *value = json_object_get(table, key);
+  if (!value || json_is_null(value)) return 0;
+  if (json_is_integer(value) && json_integer_value(value) >= 1 && json_integer_value(value) <= max_s)
+    return json_integer_value(value) * 1000;
+  nm_tenant_complain(reader, nm_tenant_path(reader, "optimove.%s", key),
+                     "expected whole seconds from 1 to %lld", (long long)max_s);
+  return 0;
+}
+
 static void read_connector(struct nm_tenant_reader *reader, struct nm_tenant *tenant,
                            const json_t *document)
 {
@@ -188,6 +202,8 @@ static void read_connector(struct nm_tenant_reader *reader, struct nm_tenant *te
       nm_tenant_word(reader, "optimove", table, "status", statuses, COUNT(statuses), 0) == 0;
   connector->repeat_allowed =
       nm_tenant_word(reader, "optimove", table, "repeat", repeats, COUNT(repeats), 0) == 1;
+  connector->timeout_ms = read_seconds(reader, table, "timeout", 300);
+  connector->check_every_ms = read_seconds(reader, table, "checkEvery", 7 * 24 * 3600);
   struct nm_text zone = nm_tenant_text(reader, "optimove", table, "timeZone", false, NULL);
   if (zone.len > 0 && nm_zone_find(&connector->zone, zone))
     nm_tenant_complain(reader, "optimove.timeZone",

@@ -47,6 +47,8 @@ struct nm_tenant_connector {
   struct nm_text api_key;
   bool repeat_allowed;     /* repeat = "allow" */
   const struct nm_zone *zone; /* reads TimeStamp and ScheduleTime; UTC by default */
+  int64_t timeout_ms;      /* of a call to Optimove; 0 = the default */
+  int64_t check_every_ms;  /* between two looks for drift; 0 = the default */
   struct nm_tenant_channel *channels;
   size_t channel_count;
   struct nm_tenant_param *params;
