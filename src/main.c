@@ -19,6 +19,7 @@
 #include "config/config.h"
 #include "engine/engine.h"
 #include "http/http.h"
+#include "net/listen.h"
 #include "rules/keeper.h"
 #include "store/store.h"
 #include "tenants/tenants.h"
@@ -30,7 +31,9 @@ struct front {
   uv_thread_t thread;
   uv_loop_t loop;
   uv_sem_t started;
-  uv_async_t stop;
+  uv_async_t stop, look; /* look: at the certificates */
+  struct nm_tls *tls;    /* NULL: plain HTTP */
+  struct nm_networks behind;
   struct nm_port home; /* the store's and the engine's answers */
   struct nm_api *api;
   struct nm_http_server *servers[3]; /* public, admin, socket */
@@ -67,6 +70,14 @@ static void close_front_handles(void *data)
   struct front *front = data;
   nm_port_close(&front->home, NULL);
   uv_close((uv_handle_t *)&front->stop, NULL);
+  uv_close((uv_handle_t *)&front->look, NULL);
+  if (front->tls) nm_tls_close(front->tls, NULL, NULL);
+}
+
+static void on_front_look(uv_async_t *async)
+{
+  struct front *front = async->data;
+  if (front->tls) nm_tls_look(front->tls);
 }
 
 static void on_server_stopped(void *data)
@@ -101,11 +112,37 @@ static int listen_on(struct front *front, const char *what, struct nm_text addre
   return NM_OK;
 }
 
+static int open_tls(struct front *front, const struct nm_settings *settings)
+{
+  const struct nm_tls_options options = nm_settings_tls(settings);
+  int rc = nm_networks_init(&front->behind, settings->behind, settings->behind_count,
+                            &front->error);
+  if (rc || !nm_settings_has_tls(settings)) return rc;
+  rc = nm_tls_open(&front->tls, &front->loop, &options, &front->error);
+  return rc ? nm_fail(&front->error, rc, "public.tls: %s", front->error.text) : NM_OK;
+}
+
+static int count_connections(const struct nm_settings *settings)
+{
+  int wanted = settings->limits.connections, room = nm_listener_room(wanted);
+  if (room < wanted)
+    nm_log(NM_LOG_WARN, "main", NULL,
+           "this process may open so few files that %d connections are the most, not %d; raise its "
+           "limit (LimitNOFILE, ulimit -n)", room, wanted);
+  return room;
+}
+
 static int open_front(struct front *front, const struct nm_settings *settings)
 {
+  int rc = open_tls(front, settings);
+  if (rc) return rc;
   struct nm_http_options options = {
     .routes = nm_api_public_routes(front->api), .data = front->api,
-    .limits = { .connections_max = settings->limits.connections,
+    .tls = front->tls, .behind = &front->behind,
+    .limits = { .connections_max = count_connections(settings),
+                .per_address_max = settings->limits.per_address,
+                .requests_max = settings->limits.requests,
+                .handshake_timeout_ms = settings->limits.handshake_ms,
                 .head_timeout_ms = settings->limits.head_ms,
                 .body_timeout_ms = settings->limits.body_ms,
                 .write_timeout_ms = settings->limits.write_ms,
@@ -116,12 +153,14 @@ static int open_front(struct front *front, const struct nm_settings *settings)
   if (len >= (int)sizeof socket)
     return nm_fail(&front->error, NM_EINVAL, "admin.socket is longer than a socket's name may be");
 
-  int rc = listen_on(front, "public", settings->public_listen, &options);
+  rc = listen_on(front, "public", settings->public_listen, &options);
   if (rc) return rc;
   struct nm_text address = nm_http_address(front->servers[0]);
   snprintf(front->public_address, sizeof front->public_address, "%.*s", NM_TEXT_ARG(address));
 
   options.limits = (struct nm_http_limits){ 0 };
+  options.tls = NULL;
+  options.behind = NULL;
   options.routes = nm_api_admin_routes(front->api, false);
   rc = listen_on(front, "admin", settings->admin_listen, &options);
   if (rc) return rc;
@@ -147,7 +186,8 @@ static void run_front(void *data)
   nm_require(uv_loop_init(&front->loop) == 0);
   nm_require(nm_port_open(&front->home, &front->loop, SIZE_MAX, NULL, NULL) == NM_OK);
   nm_require(uv_async_init(&front->loop, &front->stop, on_front_stop) == 0);
-  front->stop.data = front;
+  nm_require(uv_async_init(&front->loop, &front->look, on_front_look) == 0);
+  front->stop.data = front->look.data = front;
   const struct nm_api_env env = { .home = &front->home, .control = &daemon->control,
                                   .store = daemon->store, .tenants = daemon->tenants,
                                   .keyring = daemon->keyring, .settings = daemon->settings,
@@ -158,6 +198,7 @@ static void run_front(void *data)
   if (front->rc) return; /* the process ends */
   uv_run(&front->loop, UV_RUN_DEFAULT);
   nm_port_deinit(&front->home);
+  nm_networks_deinit(&front->behind);
   nm_expect(uv_loop_close(&front->loop) == 0);
 }
 
@@ -201,6 +242,7 @@ static void on_control(void *data, struct nm_mail *mail)
   struct nm_control *control = (struct nm_control *)(void *)mail;
 
   if (control->verb == NM_CONTROL_RELOAD && daemon->keeper && !daemon->is_stopping) {
+    uv_async_send(&daemon->front.look);
     nm_rules_keeper_reload(daemon->keeper, on_reloaded, control);
     return;
   }
@@ -316,10 +358,12 @@ static void ignore_verdicts(void *data, const json_t *verdicts)
 static void on_signal(uv_signal_t *signal, int number)
 {
   struct daemon *daemon = signal->data;
-  if (number == SIGHUP && !daemon->is_stopping)
+  if (number == SIGHUP && !daemon->is_stopping) {
+    uv_async_send(&daemon->front.look);
     nm_rules_keeper_reload(daemon->keeper, ignore_verdicts, NULL);
-  else if (number != SIGHUP)
+  } else if (number != SIGHUP) {
     begin_stop(daemon);
+  }
 }
 
 /* ---- start -------------------------------------------------------------------------------------------------- */
@@ -401,8 +445,8 @@ static void name_public_url(struct daemon *daemon)
     snprintf(daemon->public_url, sizeof daemon->public_url, "%.*s",
              NM_TEXT_ARG(settings->public_url));
   else
-    snprintf(daemon->public_url, sizeof daemon->public_url, "http://%s",
-             daemon->front.public_address);
+    snprintf(daemon->public_url, sizeof daemon->public_url, "%s://%s",
+             nm_settings_has_tls(settings) ? "https" : "http", daemon->front.public_address);
 }
 
 static int start_engine(struct daemon *daemon, struct nm_error *err)

@@ -109,7 +109,7 @@ static void every_key_is_read(void **state)
   (void)state;
   struct nm_settings *s = good("return { public = { listen = \"0.0.0.0:8443\", url = "
                                "\"https://c.example.com/\", behind = { \"10.0.0.0/8\", \"::1\" },\n"
-                               " limits = { connections = 100, per_address = 7, handshake = 1, "
+                               " limits = { connections = 100, per_address = 7, requests = 9, handshake = 1, "
                                "head = 2, body = 3, write = 4, idle = 5 } },\n"
                                " admin = { listen = false, socket = \"run/n.sock\" }, store = "
                                "\"sqlite:x.db\", rules = \"r\",\n"
@@ -123,6 +123,7 @@ static void every_key_is_read(void **state)
   is(s->behind[1], "::1");
   assert_int_equal(s->limits.connections, 100);
   assert_int_equal(s->limits.per_address, 7);
+  assert_int_equal(s->limits.requests, 9);
   assert_int_equal(s->limits.handshake_ms, 1000);
   assert_int_equal(s->limits.head_ms, 2000);
   assert_int_equal(s->limits.body_ms, 3000);
@@ -203,9 +204,9 @@ static void plain_http_stays_on_loopback_unless_a_proxy_is_named(void **state)
 {
   (void)state;
   refuses("return { public = { listen = \"0.0.0.0:8080\" } }",
-          "n.lua: public.listen: plain HTTP on 0.0.0.0:8080, where others can read along; listen "
-          "on 127.0.0.1, "
-          "or name the proxy that ends TLS in public.behind\n");
+          "n.lua: public.listen: plain HTTP on 0.0.0.0:8080, where others can read along; name a "
+          "certificate in public.tls, or the proxy that ends TLS in public.behind, or listen on "
+          "127.0.0.1\n");
   refuses("return { public = { listen = \"0.0.0.0:8080\", behind = { \"10.0.0.0/8\" } } }",
           "n.lua: public.url: missing; with public.listen = \"0.0.0.0:8080\" nobody can know the "
           "address that "
@@ -224,10 +225,50 @@ static void what_is_not_built_yet_is_said(void **state)
           "n.lua: store: a postgresql: store is not built yet; use \"sqlite:PATH\"\n");
   refuses("return { store = \"mysql:x\" }", "n.lua: store: found \"mysql:x\"; expected "
                                             "\"sqlite:PATH\", such as \"sqlite:var/netmove.db\"\n");
-  refuses("return { public = { listen = \"0.0.0.0:8443\", tls = { certificate = \"a\", key = \"b\" "
-          "} } }",
-          "n.lua: public.tls: TLS is not built yet; let a proxy end it and name that proxy in "
-          "public.behind\n");
+}
+
+static void tls_needs_a_certificate_and_its_key(void **state)
+{
+  (void)state;
+  refuses("return { public = { tls = { certificate = \"a\" } } }",
+          "n.lua: public.tls.key: missing; the file with the certificate's key\n");
+  refuses("return { public = { tls = { key = \"a\" } } }",
+          "n.lua: public.tls.certificate: missing; a PEM file\n");
+  refuses("return { public = { tls = { certificate = \"a\", key = \"b\", client = \"maybe\" } } }",
+          "n.lua: public.tls.client: found \"maybe\"; expected \"optional\" or \"required\"\n");
+  refuses("return { public = { tls = { certificate = \"a\", key = \"b\", client = \"optional\" } } }",
+          "n.lua: public.tls.client_ca: missing; a PEM file of those who sign callers' "
+          "certificates\n");
+  refuses("return { public = { listen = \"0.0.0.0:8443\", tls = { certificate = \"a\", key = "
+          "\"b\" } } }",
+          "n.lua: public.url: missing; with public.listen = \"0.0.0.0:8443\" nobody can know the "
+          "address that Optimove calls\n");
+
+  struct nm_settings *s = good("return { public = { tls = { certificate = \"a\", key = \"b\" } } }");
+  is(s->public_url, "https://127.0.0.1:8080");
+  assert_true(nm_settings_has_tls(s));
+  assert_int_equal(nm_settings_tls(s).client, NM_TLS_CLIENT_NONE);
+  nm_settings_destroy(s);
+  s = good("return { public = { tls = { certificate = \"a\", key = \"b\", client_ca = \"c\" } } }");
+  assert_int_equal(nm_settings_tls(s).client, NM_TLS_CLIENT_REQUIRED);
+  nm_settings_destroy(s);
+  s = good("return { public = { tls = { certificate = \"a\", key = \"b\", client_ca = \"c\", "
+           "client = \"optional\" } } }");
+  assert_int_equal(nm_settings_tls(s).client, NM_TLS_CLIENT_OPTIONAL);
+  nm_settings_destroy(s);
+}
+
+static void files_are_looked_at_only_when_asked(void **state)
+{
+  (void)state;
+  struct nm_settings *s = good("return { public = { tls = { certificate = \"a.crt\", key = \"b\" } } }");
+  struct nm_arena *arena = nm_arena_create(1 << 20);
+  struct nm_problems problems = { .arena = arena };
+  nm_settings_check_files(s, "n.lua", &problems);
+  assert_int_equal(problems.count, 1);
+  is(problems.first->text, "n.lua: public.tls: cannot read a.crt: No such file or directory");
+  nm_settings_destroy(s);
+  nm_arena_destroy(arena);
 }
 
 static void options_win_over_the_file(void **state)
@@ -324,6 +365,8 @@ int main(void)
     cmocka_unit_test(a_key_written_into_the_file_is_not_shown),
     cmocka_unit_test(plain_http_stays_on_loopback_unless_a_proxy_is_named),
     cmocka_unit_test(what_is_not_built_yet_is_said),
+    cmocka_unit_test(tls_needs_a_certificate_and_its_key),
+    cmocka_unit_test(files_are_looked_at_only_when_asked),
     cmocka_unit_test(options_win_over_the_file),
     cmocka_unit_test(tells_which_keys_differ),
     cmocka_unit_test(a_missing_file_is_a_problem),

@@ -54,7 +54,8 @@ static void on_closed(void *data)
   world.closed_count++;
 }
 
-static const struct nm_stream_events EVENTS = { on_bytes, on_end, on_written, on_closed };
+static const struct nm_stream_events EVENTS = { .on_bytes = on_bytes, .on_end = on_end,
+                                             .on_written = on_written, .on_closed = on_closed };
 
 static void on_stream(void *data, struct nm_stream *stream)
 {

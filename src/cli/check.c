@@ -78,7 +78,9 @@ static void check_tenant(const char *path, struct nm_problems *problems)
 static void check_settings(const char *path, struct nm_problems *problems)
 {
   struct nm_settings *settings = NULL;
-  if (!nm_settings_load(&settings, nm_text_from(path), problems)) nm_settings_destroy(settings);
+  if (nm_settings_load(&settings, nm_text_from(path), problems)) return;
+  nm_settings_check_files(settings, path, problems);
+  nm_settings_destroy(settings);
 }
 
 static void check_file(struct findings *findings, const char *path)

@@ -87,21 +87,62 @@ void nm_config_check_store(struct nm_text store, const char *where, struct nm_pr
         where, NM_TEXT_ARG(store));
 }
 
+bool nm_settings_has_tls(const struct nm_settings *settings)
+{
+  return settings->tls_certificate.len > 0 && settings->tls_key.len > 0;
+}
+
+struct nm_tls_options nm_settings_tls(const struct nm_settings *settings)
+{
+  enum nm_tls_client client = settings->tls_client_ca.len == 0 ? NM_TLS_CLIENT_NONE
+                              : nm_text_equal(settings->tls_client, NM_TEXT("optional"))
+                                  ? NM_TLS_CLIENT_OPTIONAL
+                                  : NM_TLS_CLIENT_REQUIRED;
+  return (struct nm_tls_options){ .certificate = settings->tls_certificate,
+                                  .key = settings->tls_key,
+                                  .client_ca = settings->tls_client_ca,
+                                  .client = client };
+}
+
+void nm_settings_check_files(const struct nm_settings *settings, const char *where,
+                             struct nm_problems *problems)
+{
+  struct nm_tls_options options = nm_settings_tls(settings);
+  struct nm_error error = { 0 };
+  if (nm_settings_has_tls(settings) && nm_tls_check(&options, &error))
+    nm_problems_add(problems, "%s: public.tls: %s", where, error.text);
+}
+
+/* Which keys need each other. */
+static void check_tls(const struct nm_settings *settings, const char *where,
+                      struct nm_problems *problems)
+{
+  size_t certificate = settings->tls_certificate.len, key = settings->tls_key.len;
+  size_t ca = settings->tls_client_ca.len;
+  if (certificate > 0 && key == 0)
+    nm_problems_add(problems, "%s: public.tls.key: missing; the file with the certificate's key",
+                    where);
+  if (certificate == 0 && (key > 0 || ca > 0 || settings->tls_client.len > 0))
+    nm_problems_add(problems, "%s: public.tls.certificate: missing; a PEM file", where);
+  if (certificate > 0 && ca == 0 && settings->tls_client.len > 0)
+    nm_problems_add(problems,
+                    "%s: public.tls.client_ca: missing; a PEM file of those who sign callers' "
+                    "certificates",
+                    where);
+}
+
 void nm_config_check(const struct nm_settings *settings, const char *where,
                      struct nm_problems *problems)
 {
   struct nm_text listen = settings->public_listen, admin = settings->admin_listen;
-  if (settings->tls_certificate.len > 0 || settings->tls_key.len > 0) {
-    nm_problems_add(problems,
-                    "%s: public.tls: TLS is not built yet; let a proxy end it and name that proxy "
-                    "in public.behind",
-                    where);
-  } else if (nm_config_is_address(listen) && !nm_config_is_loopback(listen)) {
-    if (settings->behind_count == 0)
+  bool has_tls = nm_settings_has_tls(settings);
+  check_tls(settings, where, problems);
+  if (nm_config_is_address(listen) && !nm_config_is_loopback(listen)) {
+    if (!has_tls && settings->behind_count == 0)
       nm_problems_add(
           problems,
-          "%s: public.listen: plain HTTP on %.*s, where others can read along; listen on "
-          "127.0.0.1, or name the proxy that ends TLS in public.behind",
+          "%s: public.listen: plain HTTP on %.*s, where others can read along; name a certificate "
+          "in public.tls, or the proxy that ends TLS in public.behind, or listen on 127.0.0.1",
           where, NM_TEXT_ARG(listen));
     else if (nm_config_is_wildcard(listen) && !settings->is_public_url_given)
       nm_problems_add(problems,
@@ -123,6 +164,7 @@ int nm_config_complete(struct nm_settings *settings)
 {
   if (settings->is_public_url_given) return NM_OK;
   settings->public_url =
-    nm_arena_printf(settings->arena, "http://%.*s", NM_TEXT_ARG(settings->public_listen));
+    nm_arena_printf(settings->arena, "%s://%.*s", nm_settings_has_tls(settings) ? "https" : "http",
+                    NM_TEXT_ARG(settings->public_listen));
   return settings->public_url.ptr ? NM_OK : NM_ENOMEM;
 }

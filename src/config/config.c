@@ -22,6 +22,7 @@ enum kind {
   KIND_SECONDS = 8,
   KIND_DAYS = 9,
   KIND_LEVEL = 10,
+  KIND_CLIENT = 11, /* of client certificates */
 };
 
 #define AT(member) offsetof(struct nm_settings, member)
@@ -37,9 +38,12 @@ static const struct key {
   { "public.url", KIND_URL, AT(public_url), 0, 0 },
   { "public.tls.certificate", KIND_TEXT, AT(tls_certificate), 0, 0 },
   { "public.tls.key", KIND_TEXT, AT(tls_key), 0, 0 },
+  { "public.tls.client_ca", KIND_TEXT, AT(tls_client_ca), 0, 0 },
+  { "public.tls.client", KIND_CLIENT, AT(tls_client), 0, 0 },
   { "public.behind", KIND_NETWORKS, AT(behind), 0, 0 },
   { "public.limits.connections", KIND_COUNT, AT(limits.connections), 1, 1000000 },
   { "public.limits.per_address", KIND_COUNT, AT(limits.per_address), 0, 1000000 },
+  { "public.limits.requests", KIND_COUNT, AT(limits.requests), 1, 1000000 },
   { "public.limits.handshake", KIND_SECONDS, AT(limits.handshake_ms), 1, 3600 },
   { "public.limits.head", KIND_SECONDS, AT(limits.head_ms), 1, 3600 },
   { "public.limits.body", KIND_SECONDS, AT(limits.body_ms), 1, 3600 },
@@ -80,6 +84,7 @@ static void set_defaults(struct nm_settings *settings)
   settings->rules = NM_TEXT("rules");
   settings->log_level = NM_TEXT("info");
   settings->limits.connections = NM_HTTP_CONNECTIONS_MAX;
+  settings->limits.requests = NM_HTTP_REQUESTS_MAX;
   settings->limits.handshake_ms = NM_HTTP_HANDSHAKE_TIMEOUT_MS;
   settings->limits.head_ms = NM_HTTP_HEAD_TIMEOUT_MS;
   settings->limits.body_ms = NM_HTTP_BODY_TIMEOUT_MS;
@@ -219,6 +224,9 @@ static void read_text(const struct loading *loading, const struct key *key, cons
     expected(loading, key->path, value, "an address and port such as \"127.0.0.1:8080\"");
   } else if (key->kind == KIND_LEVEL && !nm_log_level_from(text, &level)) {
     expected(loading, key->path, value, "\"debug\", \"info\", \"warn\" or \"error\"");
+  } else if (key->kind == KIND_CLIENT && !nm_text_equal(text, NM_TEXT("optional")) &&
+             !nm_text_equal(text, NM_TEXT("required"))) {
+    expected(loading, key->path, value, "\"optional\" or \"required\"");
   } else if (text.len == 0) {
     expected(loading, key->path, value, "text");
   } else {

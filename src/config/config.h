@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/problems.h"
+#include "net/tls.h"
 
 struct nm_settings {
   struct nm_arena *arena;        /* everything below lives in it */
@@ -18,8 +19,10 @@ struct nm_settings {
   struct nm_text *behind;        /* CIDRs of proxies that end TLS */
   size_t behind_count;
   struct nm_text tls_certificate, tls_key; /* empty = plain HTTP, on loopback only */
+  struct nm_text tls_client_ca;            /* empty = callers need no certificate */
+  struct nm_text tls_client;               /* "optional" or "required" */
   struct {
-    int connections, per_address;
+    int connections, per_address, requests;
     int handshake_ms, head_ms, body_ms, write_ms, idle_ms;
   } limits;                      /* seconds in the file; per_address 0 = off */
   struct nm_text log_level;      /* "info" */
@@ -29,8 +32,8 @@ struct nm_settings {
 };
 
 /* Reads a settings file; an empty path means defaults only.  Unknown keys, wrong kinds, a plain
- * listener that is not loopback, TLS and a postgresql store (not built yet) are problems, each with
- * its line of words.  Gives *out (destroy frees it); NM_EINVAL, or NM_EIO where the file cannot be
+ * listener that is not loopback and a postgresql store (not built yet) are problems, each with its
+ * line of words.  Gives *out (destroy frees it); NM_EINVAL, or NM_EIO where the file cannot be
  * read. */
 NM_MUST_CHECK int nm_settings_load(struct nm_settings **out, struct nm_text path,
                                    struct nm_problems *problems);
@@ -38,6 +41,15 @@ NM_MUST_CHECK int nm_settings_load(struct nm_settings **out, struct nm_text path
 /* An option of the command line over the file: "listen", "admin", "store", "rules". */
 NM_MUST_CHECK int nm_settings_override(struct nm_settings *settings, const char *option,
                                        struct nm_text value, struct nm_problems *problems);
+
+/* What public.tls says, for nm_tls_open and nm_tls_check; its texts are lent by the settings. */
+struct nm_tls_options nm_settings_tls(const struct nm_settings *settings);
+bool nm_settings_has_tls(const struct nm_settings *settings);
+
+/* Reads the files that the settings name (certificate, key, client_ca) and adds a line where they
+ * cannot serve.  Not part of loading: commands need not be able to read the key. */
+void nm_settings_check_files(const struct nm_settings *settings, const char *where,
+                             struct nm_problems *problems);
 
 /* Calls `changed` with the name of each key whose value differs ("log.level"). */
 void nm_settings_compare(const struct nm_settings *a, const struct nm_settings *b,

@@ -1,5 +1,6 @@
 /* connection.c - one connection from its first byte to its last.
  *
+ *   (HANDSHAKE ->)
  *   HEAD -> BODY -> ANSWER -> WRITE -> IDLE -> HEAD ...        (a body, a queue to write: if any)
  *                                  \-> DRAIN -> CLOSED         (the last answer)
  *
@@ -51,7 +52,8 @@ static void on_closed(void *data)
 
 bool nm_http_connection_is_idle(const struct nm_http_connection *self)
 {
-  return (self->phase == NM_HTTP_PHASE_IDLE || self->phase == NM_HTTP_PHASE_HEAD) &&
+  return (self->phase == NM_HTTP_PHASE_IDLE || self->phase == NM_HTTP_PHASE_HEAD ||
+          self->phase == NM_HTTP_PHASE_HANDSHAKE) &&
          !self->request && !self->ahead && !self->is_processing;
 }
 
@@ -288,29 +290,40 @@ static void expire_reading(struct nm_http_connection *self)
                              408, "timeout", "the request did not come to its end in time" });
 }
 
+bool nm_http_connection_progresses(const struct nm_http_connection *self)
+{
+  if (self->phase == NM_HTTP_PHASE_BODY)
+    return self->request->parser.body_seen - self->mark >= NM_HTTP_PROGRESS_MIN_BYTES;
+  return self->phase == NM_HTTP_PHASE_WRITE &&
+         self->mark >= nm_stream_unsent(self->stream) + NM_HTTP_PROGRESS_MIN_BYTES;
+}
+
 void nm_http_connection_expire(struct nm_http_connection *self)
 {
+  if (nm_http_connection_progresses(self)) {
+    nm_http_phase_enter(self, self->phase);
+    return;
+  }
   switch (self->phase) {
   case NM_HTTP_PHASE_BODY:
-    if (self->request->parser.body_seen - self->mark >= NM_HTTP_PROGRESS_MIN_BYTES) {
-      nm_http_phase_enter(self, NM_HTTP_PHASE_BODY);
-      break;
-    }
-    expire_reading(self);
-    break;
   case NM_HTTP_PHASE_HEAD:
     expire_reading(self);
-    break;
-  case NM_HTTP_PHASE_WRITE:
-    if (self->mark >= nm_stream_unsent(self->stream) + NM_HTTP_PROGRESS_MIN_BYTES) {
-      nm_http_phase_enter(self, NM_HTTP_PHASE_WRITE);
-      break;
-    }
-    nm_http_connection_close(self);
     break;
   default:
     nm_http_connection_close(self);
   }
+}
+
+/* It is known how the peer speaks: may it? */
+static void greet(struct nm_http_connection *self)
+{
+  self->fault = nm_http_caller_fault(self->server, self->stream);
+  nm_http_phase_enter(self, NM_HTTP_PHASE_HEAD);
+}
+
+static void on_ready(void *data)
+{
+  greet(data);
 }
 
 void nm_http_connection_open(struct nm_http_server *server, struct nm_stream *stream)
@@ -320,6 +333,7 @@ void nm_http_connection_open(struct nm_http_server *server, struct nm_stream *st
     .on_end = on_end,
     .on_written = on_written,
     .on_closed = on_closed,
+    .on_ready = on_ready,
   };
   struct nm_http_connection *self = calloc(1, sizeof *self);
   if (!self) {
@@ -331,6 +345,7 @@ void nm_http_connection_open(struct nm_http_server *server, struct nm_stream *st
   self->phase = NM_HTTP_PHASE_CLOSED; /* in no queue yet */
   nm_stream_attend(stream, &EVENTS, self);
   nm_metric_add(NM_METRIC_CONNECTIONS_OPEN, 1);
-  nm_http_phase_enter(self, NM_HTTP_PHASE_HEAD);
+  if (stream->cover == NM_STREAM_HANDSHAKE) nm_http_phase_enter(self, NM_HTTP_PHASE_HANDSHAKE);
+  else greet(self);
   read_on(self);
 }

@@ -12,6 +12,8 @@
 
 #include "base/arena.h"
 #include "base/buffer.h"
+#include "net/network.h"
+#include "net/tls.h"
 
 struct nm_http_server;
 struct nm_http_request;
@@ -20,7 +22,10 @@ struct nm_http_request;
 struct nm_http_limits {
   size_t head_max_bytes;
   int connections_max;
+  int per_address_max; /* connections of one address (one /64 of IPv6) at once; 0 = off */
+  int handshake_timeout_ms;
   int head_timeout_ms, body_timeout_ms, write_timeout_ms, idle_timeout_ms;
+  int requests_max; /* with a body, in their handlers at once; 503 above it */
   size_t bodies_max_bytes; /* memory for the bodies of all requests at once; 503 above it */
 };
 
@@ -45,6 +50,13 @@ struct nm_http_options {
   const struct nm_http_route *routes; /* ends with pattern NULL; lent for ever */
   void *data;                         /* for every handler */
   struct nm_http_limits limits;
+
+  struct nm_tls *tls; /* lent as long as the server lives; NULL: plain HTTP */
+
+  /* Proxies that end TLS: plain HTTP is taken from them and from loopback alone (else 403; 400 where
+   * this server speaks TLS), and their X-Forwarded-For is believed.  Lent as long as the server
+   * lives.  NULL: plain HTTP from anybody. */
+  const struct nm_networks *behind;
 };
 
 /* Listens on "127.0.0.1:8443", "[::1]:0", "unix:var/netmove.sock" (mode 0600, a stale file is
@@ -81,8 +93,12 @@ struct nm_text nm_http_header(const struct nm_http_request *request, const char 
 /* Memory that lives as long as the request. */
 struct nm_arena *nm_http_arena(struct nm_http_request *request);
 
-/* "203.0.113.7" of the peer, "unix" on a unix socket. */
+/* "203.0.113.7" of who calls, "unix" on a unix socket; behind a trusted proxy whom that one names. */
 struct nm_text nm_http_peer(const struct nm_http_request *request);
+
+/* The request waits on purpose (a refusal that is slowed down): it no longer counts as work that is
+ * under way.  Answer it as any other. */
+void nm_http_park(struct nm_http_request *request);
 
 /* Answers once, status 200 to 599; the request is gone afterwards.  HEAD, 204 and 304 go out
  * without their body.  Borrows all.  extra_headers: whole lines with CRLF, or the empty text.

@@ -26,6 +26,7 @@ struct nm_http_request {
   bool keeps_alive;          /* the answer may leave the connection open */
   struct nm_http_fault fault; /* found in the head; answered when the body has been read */
   size_t weight_bytes;       /* of the body's memory, as counted by the server */
+  bool is_counted;           /* among the server's `busy` */
   char allow[NM_HTTP_ALLOW_MAX_BYTES];
   char peer[NM_STREAM_PEER_MAX_BYTES];
 };
@@ -49,6 +50,15 @@ void nm_http_request_dispatch(struct nm_http_request *request);
 bool nm_http_decode(struct nm_http_request *request, struct nm_text text, bool is_form,
                     struct nm_text *out);
 
+/* ---- caller.c ---------------------------------------------------------------------------------- */
+
+/* What is wrong with this peer speaking to us so; status 0: nothing. */
+struct nm_http_fault nm_http_caller_fault(const struct nm_http_server *server,
+                                          const struct nm_stream *stream);
+
+/* Puts into request->peer whom trusted proxies name. */
+void nm_http_caller_find(struct nm_http_request *request);
+
 /* ---- respond.c --------------------------------------------------------------------------------- */
 
 /* Refuses with the fault; `extra_headers` as in nm_http_respond. */
@@ -57,16 +67,17 @@ void nm_http_refuse_fault(struct nm_http_request *request, const struct nm_http_
 
 /* ---- connection.c ------------------------------------------------------------------------------ */
 
-/* What a connection is doing; each but the last three has its own time limit. */
+/* What a connection is doing; each before NM_HTTP_PHASE_TIMED has its own time limit. */
 enum nm_http_phase {
   NM_HTTP_PHASE_HEAD = 0,  /* a head is expected or being read */
   NM_HTTP_PHASE_BODY = 1,
   NM_HTTP_PHASE_IDLE = 2,  /* between requests */
   NM_HTTP_PHASE_WRITE = 3, /* the answer is on its way */
   NM_HTTP_PHASE_DRAIN = 4, /* answered for the last time; what still comes is thrown away */
-  NM_HTTP_PHASE_TIMED = 5, /* (number of those above) */
-  NM_HTTP_PHASE_ANSWER = 6, /* a handler has the request */
-  NM_HTTP_PHASE_CLOSED = 7,
+  NM_HTTP_PHASE_HANDSHAKE = 5, /* TLS, before anything else */
+  NM_HTTP_PHASE_TIMED = 6, /* (number of those above) */
+  NM_HTTP_PHASE_ANSWER = 7, /* a handler has the request */
+  NM_HTTP_PHASE_CLOSED = 8,
 };
 
 struct nm_http_connection {
@@ -74,6 +85,7 @@ struct nm_http_connection {
   struct nm_http_server *server;
   struct nm_http_request *request; /* being read or answered */
   struct nm_http_connection *previous, *next; /* in the server's queue of this phase */
+  struct nm_http_fault fault; /* of all its requests: who calls may not, or not so */
   uint64_t deadline_ms;
   uint64_t mark;           /* body read or answer unsent when the deadline was set */
   enum nm_http_phase phase;
@@ -103,6 +115,9 @@ bool nm_http_connection_is_idle(const struct nm_http_connection *connection);
 /* Its time is up. */
 void nm_http_connection_expire(struct nm_http_connection *connection);
 
+/* True where it moved enough in its time to be given the same again. */
+bool nm_http_connection_progresses(const struct nm_http_connection *connection);
+
 /* ---- server.c ---------------------------------------------------------------------------------- */
 
 struct nm_http_queue {
@@ -119,6 +134,7 @@ struct nm_http_server {
   uint64_t timer_at_ms; /* 0: not set */
   size_t bodies_bytes;  /* memory of all bodies */
   int requests;         /* alive, their caller gone or not */
+  int busy;             /* of them with a body and in their handlers */
   bool is_stopping, is_listener_closed, is_one_timer_closed;
   int64_t date_second;
   char date[32];

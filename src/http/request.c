@@ -25,11 +25,18 @@ struct nm_http_request *nm_http_request_create(struct nm_http_connection *connec
 void nm_http_request_destroy(struct nm_http_request *request)
 {
   struct nm_http_server *server = request->server;
+  nm_http_park(request);
   server->bodies_bytes -= request->weight_bytes;
   nm_http_parser_deinit(&request->parser);
   nm_arena_destroy(request->arena);
   free(request);
   nm_http_server_request_gone(server);
+}
+
+void nm_http_park(struct nm_http_request *request)
+{
+  if (request->is_counted) request->server->busy--;
+  request->is_counted = false;
 }
 
 bool nm_http_request_weigh(struct nm_http_request *request)
@@ -188,6 +195,9 @@ static void admit_to_route(struct nm_http_request *request)
     set_fault(request, 415, "unsupported_media_type", name_types(request, route->content_types));
   } else if (request->parser.left > route->body_max_bytes) {
     set_fault(request, 413, "body_too_large", "the body is longer than this route takes");
+  } else if (route->body_max_bytes > 0 &&
+             request->server->busy >= request->server->options.limits.requests_max) {
+    set_fault(request, 503, "overloaded", "too many requests at once, nothing was stored");
   }
 }
 
@@ -195,6 +205,13 @@ void nm_http_request_admit(struct nm_http_request *request)
 {
   struct nm_text rest;
   request->keeps_alive = request->parser.keeps_alive;
+  nm_http_caller_find(request);
+  if (request->connection->fault.status) {
+    (void)!read_method(request); /* HEAD has no body in its answer */
+    request->fault = request->connection->fault;
+    request->keeps_alive = false;
+    return;
+  }
   nm_text_cut(nm_http_header(request, "Content-Type"), ';', &request->content_type, &rest);
   request->content_type = nm_text_trim(request->content_type);
 
@@ -225,6 +242,10 @@ void nm_http_request_dispatch(struct nm_http_request *request)
   } else if (request->is_options) {
     nm_http_respond(request, 204, NULL, NM_TEXT(""), extra);
   } else {
+    if (request->match.route->body_max_bytes > 0) {
+      request->is_counted = true;
+      request->server->busy++;
+    }
     request->match.route->handler(request, request->server->options.data);
   }
 }

@@ -8,6 +8,9 @@ enum {
   HEAD_MAX_BYTES = 512, /* ours, without the extra headers */
 };
 
+/* Two years, as Mozilla has it. */
+static const char HSTS[] = "Strict-Transport-Security: max-age=63072000\r\n";
+
 static const char *reason(int status)
 {
   static const struct {
@@ -74,10 +77,11 @@ static size_t write_head(char out[HEAD_MAX_BYTES], struct nm_http_request *reque
   const char *connection = is_last                   ? "Connection: close\r\n"
                            : request->parser.is_1_0 ? "Connection: keep-alive\r\n"
                                                      : "";
-  int len = snprintf(out, HEAD_MAX_BYTES, "HTTP/1.1 %d %s\r\nDate: %s\r\n%s%s%s%s%s", status,
+  bool is_tls = request->connection->stream->cover == NM_STREAM_TLS;
+  int len = snprintf(out, HEAD_MAX_BYTES, "HTTP/1.1 %d %s\r\nDate: %s\r\n%s%s%s%s%s%s", status,
                      reason(status), nm_http_date(request->server),
                      has_type ? "Content-Type: " : "", has_type ? content_type : "",
-                     has_type ? "\r\n" : "", length, connection);
+                     has_type ? "\r\n" : "", length, connection, is_tls ? HSTS : "");
   nm_require(len > 0 && len < HEAD_MAX_BYTES);
   return (size_t)len;
 }

@@ -86,12 +86,41 @@ static void on_stream(void *data, struct nm_stream *stream)
   nm_http_connection_open(data, stream);
 }
 
-/* Who has been idle longest makes room. */
+/* The one that entered the phase first, if it has been in it for so long without getting on. */
+static struct nm_http_connection *slowest_in(struct nm_http_server *server,
+                                             enum nm_http_phase phase, uint64_t patience_ms)
+{
+  uint64_t now = uv_now(server->loop);
+  for (struct nm_http_connection *one; (one = server->queues[phase].first);) {
+    uint64_t entered_ms = one->deadline_ms - server->timeout_ms[phase];
+    if (now < entered_ms + patience_ms) return NULL;
+    if (!nm_http_connection_progresses(one)) return one;
+    nm_http_phase_enter(one, phase); /* behind all others */
+  }
+  return NULL;
+}
+
+/* There is no room: first those go who take up a place and say nothing whole, then whoever has been
+ * idle longest, then those who send or read too slowly. */
 static void on_full(void *data)
 {
   struct nm_http_server *server = data;
-  struct nm_http_connection *oldest = server->queues[NM_HTTP_PHASE_IDLE].first;
-  if (oldest && nm_http_connection_is_idle(oldest)) nm_http_connection_close(oldest);
+  static const struct {
+    enum nm_http_phase phase;
+    uint64_t patience_ms;
+  } ORDER[] = {
+    { NM_HTTP_PHASE_DRAIN, NM_HTTP_FULL_HEAD_MS }, { NM_HTTP_PHASE_HANDSHAKE, NM_HTTP_FULL_HEAD_MS },
+    { NM_HTTP_PHASE_HEAD, NM_HTTP_FULL_HEAD_MS },  { NM_HTTP_PHASE_IDLE, 0 },
+    { NM_HTTP_PHASE_BODY, NM_HTTP_FULL_BODY_MS },  { NM_HTTP_PHASE_WRITE, NM_HTTP_FULL_BODY_MS },
+  };
+  for (unsigned i = 0; i < sizeof ORDER / sizeof *ORDER; i++) {
+    struct nm_http_connection *one =
+        slowest_in(server, ORDER[i].phase, ORDER[i].patience_ms);
+    bool is_busy = one && one->is_processing;
+    if (!one || is_busy) continue;
+    nm_http_connection_close(one);
+    return;
+  }
 }
 
 static int or_default(int value, int by_default)
@@ -106,6 +135,7 @@ static void take_options(struct nm_http_server *server, const struct nm_http_opt
   if (limits->head_max_bytes == 0) limits->head_max_bytes = NM_HTTP_HEAD_MAX_BYTES;
   if (limits->bodies_max_bytes == 0) limits->bodies_max_bytes = NM_HTTP_BODIES_MAX_BYTES;
   limits->connections_max = or_default(limits->connections_max, NM_HTTP_CONNECTIONS_MAX);
+  limits->requests_max = or_default(limits->requests_max, NM_HTTP_REQUESTS_MAX);
 
   const int timeouts[NM_HTTP_PHASE_TIMED] = {
     [NM_HTTP_PHASE_HEAD] = or_default(limits->head_timeout_ms, NM_HTTP_HEAD_TIMEOUT_MS),
@@ -113,6 +143,8 @@ static void take_options(struct nm_http_server *server, const struct nm_http_opt
     [NM_HTTP_PHASE_IDLE] = or_default(limits->idle_timeout_ms, NM_HTTP_IDLE_TIMEOUT_MS),
     [NM_HTTP_PHASE_WRITE] = or_default(limits->write_timeout_ms, NM_HTTP_WRITE_TIMEOUT_MS),
     [NM_HTTP_PHASE_DRAIN] = NM_HTTP_DRAIN_MAX_MS,
+    [NM_HTTP_PHASE_HANDSHAKE] = or_default(limits->handshake_timeout_ms,
+                                           NM_HTTP_HANDSHAKE_TIMEOUT_MS),
   };
   for (int i = 0; i < NM_HTTP_PHASE_TIMED; i++) server->timeout_ms[i] = (uint64_t)timeouts[i];
 }
@@ -127,6 +159,9 @@ int nm_http_listen(struct nm_http_server **out, uv_loop_t *loop, struct nm_text 
 
   struct nm_listener_options listening = {
     .connections_max = server->options.limits.connections_max,
+    .per_address_max = server->options.limits.per_address_max,
+    .exempt = server->options.behind,
+    .tls = server->options.tls,
     .on_stream = on_stream,
     .on_full = on_full,
     .data = server,
@@ -187,8 +222,9 @@ void nm_http_server_request_gone(struct nm_http_server *server)
 static void close_idle(uv_timer_t *grace)
 {
   struct nm_http_server *server = grace->data;
-  static const enum nm_http_phase QUIET[] = { NM_HTTP_PHASE_HEAD, NM_HTTP_PHASE_IDLE };
-  for (unsigned i = 0; i < 2; i++) {
+  static const enum nm_http_phase QUIET[] = { NM_HTTP_PHASE_HANDSHAKE, NM_HTTP_PHASE_HEAD,
+                                              NM_HTTP_PHASE_IDLE };
+  for (unsigned i = 0; i < sizeof QUIET / sizeof *QUIET; i++) {
     struct nm_http_connection *next, *one = server->queues[QUIET[i]].first;
     for (; one; one = next) {
       next = one->next;

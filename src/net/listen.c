@@ -3,9 +3,12 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/limits.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "net/internal.h"
 
 enum {
@@ -20,6 +23,8 @@ struct nm_listener {
   uv_poll_t poll;
   uv_timer_t rest;
   int handles; /* of the two above, not yet closed */
+  struct nm_crowd *crowd;      /* NULL: nobody is counted */
+  struct nm_tls_layer *layer;  /* NULL: plain */
   int streams;
   bool is_resting, is_closing;
   void (*on_closed)(void *data);
@@ -57,6 +62,47 @@ static bool is_shortage(int number)
   return number == EMFILE || number == ENFILE || number == ENOBUFS || number == ENOMEM;
 }
 
+static bool is_exempt(const struct nm_listener *self, const char *peer)
+{
+  return self->options.exempt &&
+         nm_networks_contain(self->options.exempt, nm_text_from(peer));
+}
+
+/* Makes a stream of the socket and hands it on, or closes it. */
+static void take_in(struct nm_listener *self, int fd, const struct sockaddr *peer)
+{
+  char text[NM_STREAM_PEER_MAX_BYTES];
+  struct nm_crowd_place *place = NULL;
+  nm_net_peer_text(text, peer);
+  if (self->crowd && !is_exempt(self, text)) {
+    place = nm_crowd_enter(self->crowd, peer, self->options.per_address_max);
+    if (!place) {
+      close(fd);
+      nm_metric_add(NM_METRIC_CONNECTIONS_REFUSED, 1);
+      nm_log(NM_LOG_WARN, "net", NULL, "%s has %d connections open, as many as it may", text,
+             self->options.per_address_max);
+      return;
+    }
+  }
+
+  struct nm_stream *stream;
+  self->streams++;
+  int rc = nm_socket_stream_create(&stream, self, fd, self->bound.is_unix);
+  if (rc) {
+    if (place) nm_crowd_leave(self->crowd, place);
+    if (rc == NM_ENOMEM) self->streams--; /* else its close callback counts it down */
+    return;
+  }
+  nm_socket_stream_count(stream, place);
+  memcpy(stream->peer, text, sizeof text);
+  struct nm_stream *covered = stream;
+  if (self->layer && nm_tls_stream_create(&covered, self->layer, stream)) {
+    nm_stream_close(stream);
+    return;
+  }
+  self->options.on_stream(self->options.data, covered);
+}
+
 /* Accepts one; false when there is none or no more can be taken now. */
 static bool accept_one(struct nm_listener *self)
 {
@@ -81,14 +127,8 @@ static bool accept_one(struct nm_listener *self)
     return errno != EAGAIN && errno != EWOULDBLOCK;
   }
 
-  struct nm_stream *stream;
-  self->streams++;
-  int rc = nm_socket_stream_create(&stream, self, fd, self->bound.is_unix);
-  if (rc == NM_ENOMEM) self->streams--; /* else its close callback counts it down */
-  if (rc) return true;
   if (self->bound.is_unix) peer.any.sa_family = AF_UNIX;
-  nm_net_peer_text(stream->peer, &peer.any);
-  self->options.on_stream(self->options.data, stream);
+  take_in(self, fd, &peer.any);
   return true;
 }
 
@@ -124,6 +164,32 @@ int nm_listener_bind(int *out, struct nm_text address, struct nm_error *err)
   return rc;
 }
 
+static void on_layer_closed(void *data)
+{
+  (void)data;
+}
+
+static void unmake(struct nm_listener *self)
+{
+  if (!self) return;
+  if (self->layer) nm_tls_layer_close(self->layer, on_layer_closed, NULL);
+  nm_crowd_destroy(self->crowd);
+  free(self);
+}
+
+static struct nm_listener *make(uv_loop_t *loop, const struct nm_listener_options *options)
+{
+  struct nm_listener *self = calloc(1, sizeof *self);
+  if (!self) return NULL;
+  self->options = *options;
+  if ((options->per_address_max > 0 && nm_crowd_create(&self->crowd)) ||
+      (options->tls && nm_tls_layer_open(&self->layer, loop, options->tls))) {
+    unmake(self);
+    return NULL;
+  }
+  return self;
+}
+
 int nm_listener_open(struct nm_listener **out, uv_loop_t *loop, struct nm_text address,
                      const struct nm_listener_options *options, struct nm_error *err)
 {
@@ -131,7 +197,7 @@ int nm_listener_open(struct nm_listener **out, uv_loop_t *loop, struct nm_text a
   int rc = bind_and_listen(&bound, address, err);
   if (rc) return rc;
 
-  struct nm_listener *self = calloc(1, sizeof *self);
+  struct nm_listener *self = make(loop, options);
   if (!self) {
     rc = nm_fail(err, NM_ENOMEM, "no memory to listen on %.*s", NM_TEXT_ARG(address));
   } else if (uv_poll_init(loop, &self->poll, bound.fd)) {
@@ -140,13 +206,12 @@ int nm_listener_open(struct nm_listener **out, uv_loop_t *loop, struct nm_text a
   if (rc) {
     nm_net_unlink(&bound);
     close(bound.fd);
-    free(self);
+    unmake(self);
     return rc;
   }
   signal(SIGPIPE, SIG_IGN);
   self->loop = loop;
   self->bound = bound;
-  self->options = *options;
   self->poll.data = self;
   self->rest.data = self;
   self->handles = 2;
@@ -161,13 +226,21 @@ struct nm_text nm_listener_address(const struct nm_listener *listener)
   return nm_text_from(listener->bound.address);
 }
 
+static void on_all_closed(void *listener)
+{
+  struct nm_listener *self = listener;
+  void (*on_closed)(void *data) = self->on_closed;
+  void *data = self->closed_data;
+  self->layer = NULL;
+  unmake(self);
+  if (on_closed) on_closed(data);
+}
+
 static void free_when_done(struct nm_listener *self)
 {
   if (self->handles > 0 || self->streams > 0) return;
-  void (*on_closed)(void *data) = self->on_closed;
-  void *data = self->closed_data;
-  free(self);
-  if (on_closed) on_closed(data);
+  if (self->layer) nm_tls_layer_close(self->layer, on_all_closed, self);
+  else on_all_closed(self);
 }
 
 static void on_handle_closed(uv_handle_t *handle)
@@ -199,12 +272,26 @@ char *nm_listener_read_buffer(struct nm_listener *listener)
   return listener->read_buffer;
 }
 
-void nm_listener_stream_gone(struct nm_listener *listener)
+void nm_listener_stream_gone(struct nm_listener *listener, struct nm_crowd_place *place)
 {
   listener->streams--;
+  if (place) nm_crowd_leave(listener->crowd, place);
   if (listener->is_closing) {
     free_when_done(listener);
   } else {
     wake(listener);
   }
+}
+
+int nm_listener_room(int wanted)
+{
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit)) return wanted;
+  rlim_t soft = limit.rlim_cur, needed = (rlim_t)wanted + NM_NET_DESCRIPTORS_KEPT;
+  if (soft >= needed) return wanted;
+  limit.rlim_cur = limit.rlim_max < needed ? limit.rlim_max : needed;
+  if (setrlimit(RLIMIT_NOFILE, &limit)) limit.rlim_cur = soft;
+  if (limit.rlim_cur >= needed) return wanted;
+  int room = (int)limit.rlim_cur - NM_NET_DESCRIPTORS_KEPT;
+  return room > 0 ? room : 1;
 }

@@ -9,12 +9,20 @@
 
 #include <uv.h>
 
+#include "net/network.h"
 #include "net/stream.h"
+#include "net/tls.h"
 
 struct nm_listener;
 
 struct nm_listener_options {
   int connections_max; /* streams open at once */
+
+  /* Of one address (one /64 of IPv6); above it a connection is closed as it comes.  0: off. */
+  int per_address_max;
+  const struct nm_networks *exempt; /* from that, lent; may be NULL */
+
+  struct nm_tls *tls; /* lent; NULL: plain */
 
   /* A stream came; takes it: attend, start, and close it some day. */
   void (*on_stream)(void *data, struct nm_stream *stream);
@@ -33,10 +41,14 @@ NM_MUST_CHECK int nm_listener_bind(int *out, struct nm_text address, struct nm_e
 /* Listens.  A unix socket gets mode 0600; a file left by a dead process is replaced, one on which
  * somebody answers is not (NM_ECONFLICT), nor is anything but a socket.  Ignores SIGPIPE for the
  * process: a peer that has gone must not end it.  "fd:N" is taken, also on failure once it proved to be
- * a stream socket; its file, if any, is never removed.  Borrows options' data.  Gives *out. */
+ * a stream socket; its file, if any, is never removed.  Borrows what options points to.  Gives *out. */
 NM_MUST_CHECK int nm_listener_open(struct nm_listener **out, uv_loop_t *loop,
                                    struct nm_text address,
                                    const struct nm_listener_options *options, struct nm_error *err);
+
+/* Raises the process's soft limit of file descriptors as far as it may, and gives how many of the
+ * `wanted` connections there is room for: NM_NET_DESCRIPTORS_KEPT are left for everything else. */
+int nm_listener_room(int wanted);
 
 /* The address it really listens on ("127.0.0.1:41733"); lent as long as it lives. */
 struct nm_text nm_listener_address(const struct nm_listener *listener);

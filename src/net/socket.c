@@ -12,6 +12,7 @@ struct socket_stream {
     uv_pipe_t pipe;
   } uv;
   struct nm_listener *listener;
+  struct nm_crowd_place *place; /* NULL: not counted */
   bool wants_end; /* end once nothing is queued */
 };
 
@@ -133,9 +134,10 @@ static void on_handle_closed(uv_handle_t *handle)
 {
   struct socket_stream *self = handle->data;
   struct nm_listener *listener = self->listener;
+  struct nm_crowd_place *place = self->place;
   if (self->base.events) self->base.events->on_closed(self->base.data);
   free(self);
-  nm_listener_stream_gone(listener);
+  nm_listener_stream_gone(listener, place);
 }
 
 static void close_socket(struct nm_stream *stream)
@@ -179,4 +181,9 @@ int nm_socket_stream_create(struct nm_stream **out, struct nm_listener *listener
   }
   *out = &self->base;
   return NM_OK;
+}
+
+void nm_socket_stream_count(struct nm_stream *stream, struct nm_crowd_place *place)
+{
+  socket_of(stream)->place = place;
 }

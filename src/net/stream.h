@@ -1,4 +1,4 @@
-/* stream.h - a two-way run of bytes: a socket now, TLS over one later, the same to who uses it.
+/* stream.h - a two-way run of bytes: a socket, or TLS over one; the same to who uses it.
  *
  * Callbacks never run inside a call to the stream, only from the loop.  Loop thread only.
  */
@@ -28,6 +28,17 @@ struct nm_stream_events {
 
   /* Comes once after nm_stream_close; the stream is then gone. */
   void (*on_closed)(void *data);
+
+  /* A stream that began with NM_STREAM_HANDSHAKE is ready; before the first on_bytes.  May be
+   * NULL. */
+  void (*on_ready)(void *data);
+};
+
+/* How the bytes travel. */
+enum nm_stream_cover {
+  NM_STREAM_PLAIN = 0,     /* as they are; after a handshake: the peer does not speak TLS */
+  NM_STREAM_HANDSHAKE = 1, /* nothing can be written yet, on_ready follows while it reads */
+  NM_STREAM_TLS = 2,
 };
 
 /* What makes a kind of stream; see the functions below for what each must do. */
@@ -45,6 +56,7 @@ struct nm_stream {
   const struct nm_stream_kind *kind;
   const struct nm_stream_events *events;
   void *data;
+  enum nm_stream_cover cover;
   char peer[NM_STREAM_PEER_MAX_BYTES]; /* "203.0.113.7", "unix" on a unix socket */
 };
 
