@@ -81,6 +81,7 @@ local function evaluator(state, room)
   return function(event, ctx)
     local trace = {}
     state.trace, state.at, state.depth, state.quiet = trace, 0, 0, nil
+    state.book.ctx = ctx
     complete(event)
     local entry
     if event.EventTypeID ~= nil then

@@ -15,6 +15,7 @@ local concat = table.concat
 
 -- Without `at` and `on` it is noon on a Monday.
 local NOON, MONDAY = 12 * 60, "2024-01-15"
+local DEEPEST = 32 -- tables inside tables
 local DAY_MS = 24 * 60 * 60 * 1000
 
 local keys = problems.set { "given", "gives", "at", "on", "recipient" }
@@ -38,6 +39,31 @@ local function copy(value)
   return out
 end
 
+-- Events and effects are plain data: names or numbers, with texts, numbers, booleans, tables.
+local function check_plain(value, path, report, depth)
+  if unknown.is(value) then return false end
+  local kind = type(value)
+  if kind == "function" or kind == "table" and getmetatable(value) then
+    report(path .. ": expected plain data, got " .. problems.quote(value))
+    return false
+  elseif kind ~= "table" then
+    return true
+  elseif depth == 0 then
+    report(path .. ": tables inside tables, more than " .. DEEPEST .. " deep")
+    return false
+  end
+  for _, key in ipairs(problems.sorted_keys(value)) do
+    if type(key) ~= "string" and mtype(key) ~= "integer" then
+      report(path .. ": expected names and whole numbers as keys, got " .. problems.quote(key))
+      return false
+    end
+    if not check_plain(value[key], path .. problems.index(key), report, depth - 1) then
+      return false
+    end
+  end
+  return true
+end
+
 -- The type of an event that does not say it, as on the wire.
 local function infer(event)
   if event.EventTypeID ~= nil then return end
@@ -59,6 +85,7 @@ end
 ---@param report fun(message: string)
 ---@return table event
 function examples.event(given, report)
+  if not check_plain(given, "given", report, DEEPEST) then return {} end
   local event, known_type = copy(given), given.EventTypeID ~= nil
   for _, key in ipairs(problems.sorted_keys(given)) do
     local own = type(key) == "string" and spelling[lower(key)]
@@ -97,6 +124,7 @@ end
 ---@param report fun(message: string)
 ---@return table[]
 function examples.effects(gives, report)
+  if not check_plain(gives, "gives", report, DEEPEST) then return {} end
   if gives[1] == nil and #problems.sorted_keys(gives) > 0 then
     check_gives(gives, report)
     return { gives }

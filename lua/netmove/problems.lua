@@ -31,6 +31,7 @@ local FRAMES = 24 -- how far up the stack the author's line is looked for
 ---@field shown string   the same as Lua prefixes it to its own messages
 ---@field open boolean   true while the file is being read
 ---@field list netmove.problem[]
+---@field ctx table?   of the event that is being run: for words that are called without it
 ---@field words table<function, string>?  the words that are functions, by what they are
 
 --- Keys of a table in an order that does not change from run to run.

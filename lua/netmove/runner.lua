@@ -15,16 +15,24 @@ local move = table.move
 local DEEPEST = 8 -- steps that return steps
 local INNERMOST = 16 -- steps inside steps
 
+--- The context that a word was called with, or that of the event that is being run.
+---@param book netmove.book
+---@param ctx any
+---@return table
+function runner.context(book, ctx)
+  return type(ctx) == "table" and ctx.minute and ctx or book.ctx
+end
+
 -- A step of ours: { name, run = function(self, event, ctx) }.  It can be called like an
 -- author's own function.
 local step_mt = { __name = "step" }
 
 step_mt.__call = function(self, event, ctx)
-  if type(event) ~= "table" then
+  if type(event) ~= "table" or self.book.open then
     problems.misuse(self.book, self.name .. " is a step: write it without ()")
     return unknown.new()
   end
-  return self.run(self, event, ctx)
+  return self.run(self, event, runner.context(self.book, ctx))
 end
 
 step_mt.__newindex = function(self)

@@ -82,7 +82,7 @@ local function send_word(state)
       problems.misuse(book, "send: expected (message, event, ctx), got "
         .. problems.quote(event) .. " for the event")
     end
-    return make_send(find_message(state, name), event, ctx)
+    return make_send(find_message(state, name), event, runner.context(book, ctx))
   end
 end
 

@@ -183,12 +183,13 @@ value_mt.__newindex = function(self)
 end
 
 local function call(self, event, ctx)
-  if type(event) ~= "table" then
-    problems.misuse(self.state.book, "a value is written without (); in a function it takes "
+  local book = self.state.book
+  if type(event) ~= "table" or book.open then
+    problems.misuse(book, "a value is written without (); in a function it takes "
       .. "the event: value(event)")
     return unknown.new()
   end
-  local found, wrong = values.resolve(self, event, ctx)
+  local found, wrong = values.resolve(self, event, ctx or book.ctx)
   if wrong then error(wrong, 2) end
   return found
 end

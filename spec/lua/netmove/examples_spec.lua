@@ -76,6 +76,15 @@ describe("an example", function()
     assert.equal("passes", try(two, "{ given = { name = 'F' }, gives = {} }"))
   end)
 
+  it("has an end", function()
+    local _, lines = support.load([[local loop = { EventTypeID = 4 } loop.loop = loop
+return tenant { name = "t", examples = {
+  { given = loop, gives = {} }, { given = { EventTypeID = 4 }, gives = loop },
+} }]])
+    assert.matches("^t.lua: example 1: given.loop.*: tables inside tables, more than 32 deep$", lines[1])
+    assert.matches("^t.lua: example 2: gives.loop.*: tables inside tables, more than 32 deep$", lines[2])
+  end)
+
   it("is given a copy, so that no example changes another", function()
     local rules = assert(support.load([[
 local shared = { name = "E", attributes = { n = 1 } }

@@ -184,6 +184,26 @@ return tenant { name = "t", hooks = { A = twice, B = endless } }]]))
   end)
 end)
 
+describe("a word of ours that a function calls", function()
+  it("knows the time of the event, given ctx or not", function()
+    for _, more in ipairs { "event", "event, ctx", "event, {}", "event, 7" } do
+      local rules = assert(support.load([[
+local quiet = quiet_between("22:00", "09:00")
+local late = one_of(function(_, ctx) return ctx.minute end, 1400)
+return tenant { name = "t", messages = { m = push { body = function(_, ctx) return ctx.minute end } }, hooks = {
+  Q = function(event, ctx) return quiet(]] .. more .. [[) end,
+  S = function(event, ctx) return send("m", ]] .. more .. [[) end,
+  C = function(event) return late(event) and drop("late") or drop("early") end,
+} }]]))
+      local late = ctx { minute = 1400 }
+      assert.equal("delay", first(rules, { name = "Q" }, late).effect)
+      assert.equal("1400", first(rules, { name = "S", extId = "1" }, late).content.body)
+      assert.equal("late", first(rules, { name = "C" }, late).reason)
+      assert.equal("early", first(rules, { name = "C" }, ctx()).reason)
+    end
+  end)
+end)
+
 describe("a value", function()
   it("answers like a function, too", function()
     local effects = support.hook([[function(event)
