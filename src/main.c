@@ -226,6 +226,23 @@ static void on_reloaded(void *data, const json_t *verdicts)
   nm_task_return(&control->task);
 }
 
+static void on_rolled_back(void *data, int rc, const struct nm_error *err, const json_t *answer)
+{
+  struct nm_control *control = data;
+  control->rc = rc;
+  if (err) control->error = *err;
+  control->answer = json_incref((json_t *)(uintptr_t)answer);
+  nm_task_return(&control->task);
+}
+
+static void roll_back(struct daemon *daemon, struct nm_control *control)
+{
+  int64_t generation = 0;
+  (void)nm_json_i64(control->args, "generation", &generation);
+  nm_rules_keeper_rollback(daemon->keeper, nm_json_string(control->args, "tenant"), generation,
+                           on_rolled_back, control);
+}
+
 static void pass_to_engine(struct daemon *daemon, struct nm_control *control)
 {
   struct nm_engine *engine = atomic_load(&daemon->engine);
@@ -244,6 +261,10 @@ static void on_control(void *data, struct nm_mail *mail)
   if (control->verb == NM_CONTROL_RELOAD && daemon->keeper && !daemon->is_stopping) {
     uv_async_send(&daemon->front.look);
     nm_rules_keeper_reload(daemon->keeper, on_reloaded, control);
+    return;
+  }
+  if (control->verb == NM_CONTROL_ROLLBACK && daemon->keeper && !daemon->is_stopping) {
+    roll_back(daemon, control);
     return;
   }
   if (control->verb == NM_CONTROL_TENANT_SAVED && daemon->keeper && !daemon->is_stopping)

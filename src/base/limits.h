@@ -55,6 +55,7 @@ enum {
   NM_STORE_GROUP_MAX = 1024,     /* requests in one commit */
   NM_STORE_READER_MAILBOX_MAX = 256,
   NM_STORE_QUERY_ROWS_MAX = 1000,
+  NM_STORE_GENERATIONS_MAX = 10, /* latest ones kept of each tenant, beside those that runs use */
   NM_STORE_QUERY_MAX_MS = 1000,
   NM_STORE_TAKE_MAX = 4096,      /* events in one take */
   NM_STORE_GROUP_MAX_MS = 50,    /* after that a commit waits for no further request */

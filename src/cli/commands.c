@@ -30,6 +30,15 @@ static const struct nm_cli_option list_options[] = {
   { NULL, NULL, NULL },
 };
 
+static const struct nm_cli_option show_rules_options[] = {
+  { "generation", "ID", "an older one, by its id or the beginning of its digest" },
+  { NULL, NULL, NULL },
+};
+static const struct nm_cli_option rollback_options[] = {
+  { "to", "ID", "this generation, instead of the one before" },
+  { NULL, NULL, NULL },
+};
+
 static const struct nm_command commands[] = {
   { "serve", "", 0, 0, "runs the daemon",
     "Options win over the settings file.  SIGTERM stops it, SIGHUP looks at the rules again.\n\n"
@@ -65,6 +74,16 @@ static const struct nm_command commands[] = {
     nm_cli_run_show },
   { "run cancel", "ID", 1, 1, "stops a run: nothing of it is started any more", "", NULL,
     nm_cli_run_cancel },
+  { "rules list", "", 0, 0, "generations of every tenant's rules: active, cooling, closed", "", NULL,
+    nm_cli_rules_list },
+  { "rules show", "T", 1, 1, "the source of the rules that serve a tenant", "", show_rules_options,
+    nm_cli_rules_show },
+  { "rules rollback", "T", 1, 1, "makes the generation before this one serve",
+    "It stays until the file's content changes; the file itself is not touched.\n\n"
+    "  netmove rules rollback acme\n", rollback_options, nm_cli_rules_rollback },
+  { "init", "TENANT", 1, 1, "writes a commented starter rules file with examples",
+    "Into the rules folder of the settings; a file that is there already is left as it is.\n",
+    NULL, nm_cli_init },
   { "reload", "", 0, 0, "looks at the rules folder now and prints the verdict",
     "Exit 1 where a file was refused; the rules before it serve on.\n", NULL, nm_cli_reload },
   { "status", "", 0, 0, "how the daemon is: waiting, oldest, lanes, runs", "", NULL, nm_cli_status },
@@ -80,10 +99,6 @@ static const struct nm_command commands[] = {
   { "queue drop", "ID ...", 0, -1, "", "", NULL, NULL },
   { "provider list", "", 0, -1, "", "", NULL, NULL },
   { "provider test", "T NAME", 0, -1, "", "", NULL, NULL },
-  { "rules list", "", 0, -1, "", "", NULL, NULL },
-  { "rules show", "", 0, -1, "", "", NULL, NULL },
-  { "rules rollback", "T", 0, -1, "", "", NULL, NULL },
-  { "init", "TENANT", 0, -1, "", "", NULL, NULL },
   { "run pause", "ID", 0, -1, "", "", NULL, NULL },
   { "run release", "ID", 0, -1, "", "", NULL, NULL },
   { "run repin", "ID", 0, -1, "", "", NULL, NULL },

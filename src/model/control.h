@@ -25,6 +25,8 @@ enum nm_control_verb {
                                      * or NULL.  {ok, checks:[{what, result, text}]}; NM_EDENIED with it: key refused */
   NM_CONTROL_RELOAD = 9,       /* answered by main: looks at the rules folder now; {rules:[{file, tenant, verdict,
                                 * digest, problems:[text]}]} */
+  NM_CONTROL_ROLLBACK = 10,    /* answered by main: args {tenant, generation?}: that one (or the one before) serves
+                                * until the file changes; {tenant, generation, digest, was} */
 };
 
 struct nm_control {

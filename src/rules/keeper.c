@@ -14,6 +14,8 @@ struct file {
   struct file *next;
   char *name;                        /* "acme" */
   char digest[NM_RULES_DIGEST_BYTES + 1]; /* of the active version; "" = none */
+  char seen[NM_RULES_DIGEST_BYTES + 1];   /* of the file as it was last proven; "" = never */
+  char pinned_over[NM_RULES_DIGEST_BYTES + 1]; /* the active one stands in for this; "" = not pinned */
   json_t *verdict;                   /* as reload answers it */
   struct nm_generation *waiting;     /* proven, but there is no tenant of that name yet */
 };
@@ -24,6 +26,18 @@ struct save {
   struct nm_rules_keeper *keeper;
   struct file *file;
   struct nm_generation *generation;
+  struct rollback *rollback; /* whom to tell; NULL = the folder asked */
+};
+
+/* A rollback under way: what is stored is read, then one of it saved as the active one. */
+struct rollback {
+  struct nm_store_generations_load load; /* first */
+  struct nm_rules_keeper *keeper;
+  struct file *file;
+  int64_t wanted;
+  char was[NM_RULES_DIGEST_BYTES + 1];
+  void (*done)(void *data, int rc, const struct nm_error *err, const json_t *answer);
+  void *data;
 };
 
 struct waiter {
@@ -96,6 +110,8 @@ static void answer_waiters(struct nm_rules_keeper *keeper)
 /* ---- saving ------------------------------------------------------------------------------------------ */
 
 static void try_to_close(struct nm_rules_keeper *keeper);
+static void end_rollback(struct rollback *rollback, int rc, const struct nm_error *err,
+                         const struct nm_generation *generation);
 
 static void publish(struct save *save)
 {
@@ -107,9 +123,14 @@ static void publish(struct save *save)
   generation->id = save->request.generation.id;
   generation->is_active = true;
   snprintf(save->file->digest, sizeof save->file->digest, "%s", digest);
-  set_verdict(save->file, "active", digest, NULL);
+  bool is_pinned = save->rollback != NULL;
+  snprintf(save->file->pinned_over, sizeof save->file->pinned_over, "%s",
+           is_pinned ? save->file->seen : "");
+  set_verdict(save->file, is_pinned ? "pinned" : "active", digest, NULL);
   nm_metric_add(NM_METRIC_RULES_RELOADED, 1);
-  nm_log(NM_LOG_INFO, "rules", &ids, "generation %.12s is active", digest);
+  nm_log(NM_LOG_INFO, "rules", &ids, "generation %.12s is active%s", digest,
+         is_pinned ? " again: it stays until the file changes" : "");
+  if (is_pinned) end_rollback(save->rollback, NM_OK, NULL, generation);
   keeper->env.publish(keeper->env.data, generation);
 }
 
@@ -126,6 +147,10 @@ static void on_saved(struct nm_task *task)
     if (request->rc)
       nm_log(NM_LOG_ERROR, "rules", NULL, "%s: the store did not take the new generation: %s",
              save->file->name, request->error.text);
+    if (save->rollback) {
+      int rc = request->rc ? request->rc : NM_ECLOSED;
+      end_rollback(save->rollback, rc, request->rc ? &request->error : NULL, NULL);
+    }
     nm_generation_unref(save->generation);
   }
   nm_arena_destroy(save->request.request.arena);
@@ -134,20 +159,22 @@ static void on_saved(struct nm_task *task)
   else answer_waiters(keeper);
 }
 
-/* Takes generation. */
+/* Takes generation; with a rollback it is pinned over the file as it is now. */
 static void save_generation(struct nm_rules_keeper *keeper, struct file *file,
-                            struct nm_generation *generation)
+                            struct nm_generation *generation, struct rollback *rollback)
 {
   struct save *save = calloc(1, sizeof *save);
   nm_require(save != NULL);
-  *save = (struct save){ .keeper = keeper, .file = file, .generation = generation };
+  *save = (struct save){ .keeper = keeper, .file = file, .generation = generation,
+                         .rollback = rollback };
   save->request = (struct nm_store_generation_save){
     .request = { .task = { .home = keeper->env.home, .done = on_saved },
                  .verb = NM_STORE_GENERATION_SAVE,
                  .arena = nm_arena_create(SAVE_ARENA_MAX_BYTES) },
     .generation = { .tenant_id = generation->tenant_id, .is_active = true,
                     .digest = nm_text_from(nm_rules_facts(generation->rules)->digest),
-                    .source = generation->source },
+                    .source = generation->source,
+                    .pinned_over = nm_text_from(rollback ? file->seen : "") },
   };
   keeper->saves++;
   int rc = nm_store_submit(keeper->env.store, &save->request.request);
@@ -187,12 +214,14 @@ static void take_up(struct nm_rules_keeper *keeper, struct file *file,
   }
   generation->tenant_id = tenant->id;
   nm_tenant_unref(tenant);
-  if (strcmp(file->digest, digest) == 0) {
-    set_verdict(file, "active", digest, NULL);
+  snprintf(file->seen, sizeof file->seen, "%s", digest);
+  bool is_pinned = strcmp(file->pinned_over, digest) == 0;
+  if (is_pinned || strcmp(file->digest, digest) == 0) {
+    set_verdict(file, is_pinned ? "pinned" : "active", file->digest, NULL);
     nm_generation_unref(generation);
     return;
   }
-  save_generation(keeper, file, generation);
+  save_generation(keeper, file, generation, NULL);
 }
 
 static void on_verdict(void *data, struct nm_rules_verdict *verdict)
@@ -228,6 +257,92 @@ void nm_rules_keeper_reload(struct nm_rules_keeper *keeper,
   answer_waiters(keeper);
 }
 
+/* ---- rollback ------------------------------------------------------------------------------------------------ */
+
+static void end_rollback(struct rollback *rollback, int rc, const struct nm_error *err,
+                         const struct nm_generation *generation)
+{
+  struct nm_error none = { 0 };
+  json_t *answer = NULL;
+  if (rc && !err) {
+    (void)nm_fail(&none, rc, "%s", nm_code_name(rc));
+    err = &none;
+  }
+  if (!rc)
+    answer = json_pack("{s:s,s:s,s:s}", "tenant", rollback->file->name, "digest",
+                       nm_rules_facts(generation->rules)->digest, "was", rollback->was);
+  if (answer && nm_json_set_id(answer, "generation", generation->id)) json_object_clear(answer);
+  rollback->done(rollback->data, rc, err, answer);
+  json_decref(answer);
+  nm_arena_destroy(rollback->load.request.arena);
+  free(rollback);
+}
+
+/* The one that was asked for, or the latest that served before the active one. */
+static const struct nm_store_generation *find_stored(const struct rollback *rollback,
+                                                     struct nm_error *err)
+{
+  for (size_t i = 0; i < rollback->load.count; i++) {
+    const struct nm_store_generation *stored = &rollback->load.generations[i];
+    if (rollback->wanted ? stored->id == rollback->wanted : !stored->is_active) return stored;
+  }
+  if (rollback->wanted)
+    (void)nm_fail(err, NM_ENOTFOUND, "%s has no generation %lld; see netmove rules list",
+                  rollback->file->name, (long long)rollback->wanted);
+  else
+    (void)nm_fail(err, NM_ENOTFOUND, "%s has no generation before this one", rollback->file->name);
+  return NULL;
+}
+
+static void on_stored_loaded(struct nm_task *task)
+{
+  struct rollback *rollback = (struct rollback *)(void *)task;
+  struct nm_problems problems = { .arena = rollback->load.request.arena };
+  struct nm_rules *rules = NULL;
+  struct nm_error error = rollback->load.request.error;
+  int rc = rollback->load.request.rc;
+  const struct nm_store_generation *stored = rc ? NULL : find_stored(rollback, &error);
+  if (!rc && !stored) rc = error.code;
+  if (!rc && nm_rules_load(&rules, nm_text_from(rollback->file->name), stored->source, &problems))
+    rc = nm_fail(&error, NM_EINVAL, "it does not prove itself any more: %.*s",
+                 NM_TEXT_ARG(problems.first->text));
+  rollback->keeper->saves--;
+  if (rc) {
+    struct nm_rules_keeper *keeper = rollback->keeper;
+    end_rollback(rollback, rc, &error, NULL);
+    if (keeper->is_closing) try_to_close(keeper);
+    return;
+  }
+  struct nm_generation *generation =
+      nm_generation_create(stored->tenant_id, rules, stored->source);
+  nm_require(generation != NULL);
+  save_generation(rollback->keeper, rollback->file, generation, rollback);
+}
+
+void nm_rules_keeper_rollback(struct nm_rules_keeper *keeper, struct nm_text tenant,
+                              int64_t generation,
+                              void (*done)(void *data, int rc, const struct nm_error *err,
+                                           const json_t *answer),
+                              void *data)
+{
+  struct rollback *rollback = calloc(1, sizeof *rollback);
+  struct nm_tenant *found = nm_tenants_by_name(keeper->env.tenants, tenant);
+  nm_require(rollback != NULL);
+  *rollback = (struct rollback){ .keeper = keeper, .file = find_file(keeper, tenant),
+                                 .wanted = generation, .done = done, .data = data };
+  memcpy(rollback->was, rollback->file->digest, sizeof rollback->was);
+  rollback->load = (struct nm_store_generations_load){
+    .request = { .task = { .home = keeper->env.home, .done = on_stored_loaded },
+                 .verb = NM_STORE_GENERATIONS_LOAD,
+                 .arena = nm_arena_create(LOAD_ARENA_MAX_BYTES) },
+    .tenant_id = found ? found->id : 0,
+  };
+  int rc = !found ? NM_ENOTFOUND : nm_store_submit(keeper->env.store, &rollback->load.request);
+  nm_tenant_unref(found);
+  if (rc) end_rollback(rollback, rc, NULL, NULL);
+  else keeper->saves++;
+}
+
 /* ---- start and end ----------------------------------------------------------------------------------------- */
 
 /* Proves a stored generation again and hands it over; a library that no longer takes it is our fault
@@ -256,7 +371,9 @@ static void restore(struct nm_rules_keeper *keeper, const struct nm_store_genera
     if (stored->is_active) {
       struct file *file = find_file(keeper, tenant->name);
       snprintf(file->digest, sizeof file->digest, "%.*s", NM_TEXT_ARG(stored->digest));
-      set_verdict(file, "active", file->digest, NULL);
+      snprintf(file->pinned_over, sizeof file->pinned_over, "%.*s",
+               NM_TEXT_ARG(stored->pinned_over));
+      set_verdict(file, stored->pinned_over.len > 0 ? "pinned" : "active", file->digest, NULL);
     }
     keeper->env.publish(keeper->env.data, generation);
   }

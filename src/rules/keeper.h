@@ -32,9 +32,18 @@ NM_MUST_CHECK int nm_rules_keeper_open(struct nm_rules_keeper **out,
 void nm_rules_keeper_adopt(struct nm_rules_keeper *keeper, struct nm_text tenant);
 
 /* Looks at the folder now; done gets an array of {"file","tenant","verdict","digest","problems":[text]}, verdict
- * "active", "waits for its tenant" or "refused".  Borrowed for the call. */
+ * "active", "pinned", "waits for its tenant" or "refused".  Borrowed for the call. */
 void nm_rules_keeper_reload(struct nm_rules_keeper *keeper,
                             void (*done)(void *data, const json_t *verdicts), void *data);
+
+/* Makes an older generation serve: `generation` 0 = the one that served before this.  It stays until
+ * the file's digest is another than now (semantics.md, Rules and runs).  done once: rc, error, and
+ * {"tenant","generation","digest","was"}, borrowed. */
+void nm_rules_keeper_rollback(struct nm_rules_keeper *keeper, struct nm_text tenant,
+                              int64_t generation,
+                              void (*done)(void *data, int rc, const struct nm_error *err,
+                                           const json_t *answer),
+                              void *data);
 
 void nm_rules_keeper_close(struct nm_rules_keeper *keeper, void (*on_closed)(void *data),
                            void *data);

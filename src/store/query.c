@@ -234,6 +234,19 @@ static int list_runs(struct nm_db *db, const json_t *args, json_t *holder)
                   NM_VALUES(NM_I(range.tenant_id), NM_I(range.before), NM_I(range.limit)));
 }
 
+static int list_generations(struct nm_db *db, const json_t *args, json_t *holder)
+{
+  struct range range = read_range(args);
+  return add_list(db, holder, "rows",
+                  "SELECT id AS \"id:id\", tenant_id AS \"tenant_id:id\", created_at, activation >> 20"
+                  " AS activated_at, is_active AS \"is_active:bool\", digest, pinned_over,"
+                  " length(CAST(source AS BLOB)) AS bytes, (SELECT count(*) FROM runs INDEXED BY"
+                  " runs_open WHERE runs.state IN (0, 1, 2, 4) AND runs.generation_id ="
+                  " generations.id) AS open_runs FROM generations"
+                  " WHERE ?1 = 0 OR tenant_id = ?1 ORDER BY tenant_id, activation DESC LIMIT ?2",
+                  NM_VALUES(NM_I(range.tenant_id), NM_I(range.limit)));
+}
+
 /* ---- one thing ------------------------------------------------------------------------------- */
 
 #define ONE NM_VALUES(NM_I(id))
@@ -393,6 +406,7 @@ static int answer(struct nm_db *db, struct nm_store_query *query, json_t *out)
   switch (query->kind) {
   case NM_QUERY_QUEUE: return list_queue(db, query->args, out);
   case NM_QUERY_RUNS: return list_runs(db, query->args, out);
+  case NM_QUERY_GENERATIONS: return list_generations(db, query->args, out);
   case NM_QUERY_STATUS: return show_status(db, out);
   case NM_QUERY_SHOW:
   case NM_QUERY_RUN:
@@ -423,7 +437,8 @@ int nm_reader_query(struct nm_db *db, struct nm_store_query *query)
       nm_fail(&query->request.error, rc, "no memory for an answer");
     return rc;
   }
-  bool is_list = query->kind == NM_QUERY_QUEUE || query->kind == NM_QUERY_RUNS;
+  bool is_list = query->kind == NM_QUERY_QUEUE || query->kind == NM_QUERY_RUNS ||
+                 query->kind == NM_QUERY_GENERATIONS;
   query->answer = is_list ? json_incref(json_object_get(out, "rows")) : json_incref(out);
   json_decref(out);
   return NM_OK;

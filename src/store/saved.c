@@ -2,6 +2,7 @@
 #include "store/internal.h"
 
 #include "base/clock.h"
+#include "base/limits.h"
 
 /* Room for `count` things, and never for none. */
 static void *allocate(struct nm_store_request *request, int64_t count, size_t size)
@@ -88,9 +89,9 @@ static int drop_old_generations(struct nm_writer *writer, int64_t tenant_id)
 {
   return nm_db_run(&writer->db,
                    "DELETE FROM generations WHERE tenant_id = ?1 AND id NOT IN (SELECT id FROM"
-                   " generations WHERE tenant_id = ?1 ORDER BY activation DESC LIMIT 2)"
+                   " generations WHERE tenant_id = ?1 ORDER BY activation DESC LIMIT ?2)"
                    " AND NOT " OPEN_RUN_USES,
-                   NM_I(tenant_id));
+                   NM_I(tenant_id), NM_I(NM_STORE_GENERATIONS_MAX));
 }
 
 int nm_writer_generation_save(struct nm_writer *writer, struct nm_store_generation_save *save)
@@ -109,11 +110,13 @@ int nm_writer_generation_save(struct nm_writer *writer, struct nm_store_generati
   if (!rc)
     rc = nm_db_run(&writer->db,
                    "INSERT INTO generations (id, tenant_id, created_at, activation, is_active,"
-                   " digest, source) VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6)"
-                   " ON CONFLICT (id) DO UPDATE SET activation = ?4, is_active = 1",
+                   " digest, source, pinned_over) VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?7)"
+                   " ON CONFLICT (id) DO UPDATE SET activation = ?4, is_active = 1,"
+                   " pinned_over = ?7",
                    NM_I(id), NM_I(generation->tenant_id),
                    NM_I(generation->created_at_ms ? generation->created_at_ms : now_ms),
-                   NM_I(activation), NM_T(generation->digest), NM_T(generation->source));
+                   NM_I(activation), NM_T(generation->digest), NM_T(generation->source),
+                   NM_T(generation->pinned_over));
   if (!rc) rc = drop_old_generations(writer, generation->tenant_id);
   if (rc) return rc;
   generation->id = id;
@@ -130,11 +133,13 @@ int nm_reader_generations_load(struct nm_db *db, struct nm_store_generations_loa
   if (rc) return rc;
   load->generations = allocate(&load->request, count, sizeof *load->generations);
   if (!load->generations) return NM_ENOMEM;
-  rc = nm_db_find_values(db, &stmt,
-                         "SELECT id, tenant_id, created_at, is_active, digest, source"
-                         " FROM generations WHERE is_active = 1 OR " OPEN_RUN_USES
-                         " ORDER BY tenant_id, id",
-                         NULL, 0);
+  const char *sql = load->tenant_id
+                        ? "SELECT id, tenant_id, created_at, is_active, digest, source, pinned_over"
+                          " FROM generations WHERE tenant_id = ?1 ORDER BY activation DESC"
+                        : "SELECT id, tenant_id, created_at, is_active, digest, source, pinned_over"
+                          " FROM generations WHERE ?1 = 0 AND (is_active = 1 OR " OPEN_RUN_USES ")"
+                          " ORDER BY tenant_id, id";
+  rc = nm_db_find_values(db, &stmt, sql, NM_VALUES(NM_I(load->tenant_id)));
   if (rc) return rc;
   struct nm_row row = { .stmt = stmt, .arena = load->request.arena };
   while (load->count < (size_t)count && (rc = nm_db_step(db, stmt)) == 1)
@@ -144,7 +149,8 @@ int nm_reader_generations_load(struct nm_db *db, struct nm_store_generations_loa
                                     .created_at_ms = nm_row_i64(&row, 2),
                                     .is_active = nm_row_i64(&row, 3) != 0,
                                     .digest = nm_row_text(&row, 4),
-                                    .source = nm_row_text(&row, 5) };
+                                    .source = nm_row_text(&row, 5),
+                                    .pinned_over = nm_row_text(&row, 6) };
   sqlite3_reset(stmt);
   return rc < 0 ? rc : check_row(&row, &load->request);
 }

@@ -104,7 +104,7 @@ static const char *const step_1[] = {
   "CREATE TABLE generations ("
   " id INTEGER PRIMARY KEY, tenant_id INTEGER NOT NULL, created_at INTEGER NOT NULL,"
   " activation INTEGER NOT NULL, is_active INTEGER NOT NULL, digest TEXT NOT NULL,"
-  " source TEXT NOT NULL, UNIQUE (tenant_id, digest)) STRICT;"
+  " source TEXT NOT NULL, pinned_over TEXT NOT NULL DEFAULT '', UNIQUE (tenant_id, digest)) STRICT;"
   "CREATE TABLE profiles ("
   " tenant_id INTEGER NOT NULL, ext_id TEXT NOT NULL, version INTEGER NOT NULL,"
   " saved_at INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY (tenant_id, ext_id))"

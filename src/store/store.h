@@ -337,18 +337,22 @@ struct nm_store_generation {
   bool is_active;
   struct nm_text digest; /* hex */
   struct nm_text source;
+  struct nm_text pinned_over; /* digest of the file's version that this one stands in for; empty = it
+                               * is not pinned */
 };
 
-/* Makes it the active one; the same digest again gives the first one's id.  Keeps the two latest and
- * each that an open run still uses. */
+/* Makes it the active one; the same digest again gives the first one's id.  Keeps the latest
+ * NM_STORE_GENERATIONS_MAX and each that an open run still uses. */
 struct nm_store_generation_save {
   struct nm_store_request request;
   struct nm_store_generation generation; /* out: id */
 };
 
-/* All that are active or that an open run uses, of every tenant. */
+/* All that are active or that an open run uses, of every tenant; or every one of one tenant, the
+ * latest activated first. */
 struct nm_store_generations_load {
   struct nm_store_request request;
+  int64_t tenant_id; /* 0 = of every tenant */
   struct nm_store_generation *generations;
   size_t count;
 };
@@ -449,6 +453,7 @@ enum nm_store_query_kind {
   NM_QUERY_RUN = 3,    /* args {id}: with holds by reason and messages by state */
   NM_QUERY_STATUS = 4, /* {waiting_events, waiting_messages, oldest_waiting_ms, held, dead, ...} */
   NM_QUERY_EVENT = 5,  /* args {id}: one event with its body, for explain */
+  NM_QUERY_GENERATIONS = 6, /* args {tenant_id?}: the latest activated first, without their source */
 };
 
 /* Lists, for people and the API; ids in the answer are text.  Cut at one second. */

@@ -1,0 +1,91 @@
+/* admin_rules.c - generations of rules: which there are, which serves, and going back to an older one. */
+#include "api/internal.h"
+
+enum { ROLLBACK_MS = 30 * 1000 };
+
+/* ---- looking -------------------------------------------------------------------------------------------- */
+
+void nm_api_rules(struct nm_http_request *request, void *data)
+{
+  nm_api_query_and_answer(data, request, NM_QUERY_GENERATIONS, json_pack("{s:i}", "limit", 1000));
+}
+
+struct showing {
+  struct nm_store_generations_load load; /* first: its task is how this is found again */
+  struct nm_http_request *http;
+  struct nm_text tenant;
+};
+
+static void on_loaded(struct nm_task *task)
+{
+  struct showing *showing = (struct showing *)(void *)task;
+  json_t *items = json_array();
+  if (showing->load.request.rc) {
+    json_decref(items);
+    nm_api_refuse(showing->http, showing->load.request.rc, &showing->load.request.error);
+    return;
+  }
+  for (size_t i = 0; i < showing->load.count; i++) {
+    const struct nm_store_generation *g = &showing->load.generations[i];
+    json_t *item = json_object();
+    int rc = nm_json_set_id(item, "id", g->id);
+    if (!rc) rc = nm_json_set_text(item, "digest", g->digest);
+    if (!rc) rc = nm_json_set_text(item, "pinned_over", g->pinned_over);
+    if (!rc) rc = nm_json_set_text(item, "source", g->source);
+    json_object_set_new(item, "is_active", json_boolean(g->is_active));
+    json_object_set_new(item, "created_at_ms", json_integer(g->created_at_ms));
+    json_array_append_new(items, item);
+    if (rc) break;
+  }
+  json_t *answer = json_pack("{s:s%,s:o}", "tenant", showing->tenant.ptr, showing->tenant.len,
+                             "items", items);
+  nm_api_answer(showing->http, 200, answer);
+}
+
+void nm_api_rules_show(struct nm_http_request *request, void *data)
+{
+  struct nm_api *api = data;
+  struct nm_tenant *tenant = nm_tenants_by_name(api->env.tenants, nm_http_param(request, "tenant"));
+  struct showing *showing = nm_arena_alloc(nm_http_arena(request), sizeof *showing);
+  if (!tenant || !showing) {
+    nm_tenant_unref(tenant);
+    nm_http_refuse(request, 404, "not_found", "there is no tenant of this name", NULL, 0);
+    return;
+  }
+  showing->http = request;
+  showing->tenant = nm_arena_copy(nm_http_arena(request), tenant->name);
+  nm_api_prepare(api, request, &showing->load.request, NM_STORE_GENERATIONS_LOAD, on_loaded);
+  showing->load.tenant_id = tenant->id;
+  nm_tenant_unref(tenant);
+  int rc = nm_store_submit(api->env.store, &showing->load.request);
+  if (rc) nm_api_refuse(request, rc, NULL);
+}
+
+/* ---- rollback -------------------------------------------------------------------------------------------- */
+
+static void on_rolled_back(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
+                           const struct nm_error *err, json_t *answer)
+{
+  (void)api;
+  (void)data;
+  if (rc) {
+    json_decref(answer);
+    nm_api_refuse(request, rc, err);
+    return;
+  }
+  nm_api_answer(request, 200, answer);
+}
+
+void nm_api_rules_rollback(struct nm_http_request *request, void *data)
+{
+  struct nm_text generation = nm_http_query(request, "generation");
+  struct nm_text tenant = nm_http_param(request, "tenant");
+  int64_t id = 0;
+  if (generation.len > 0 && (!nm_text_to_i64(generation, &id) || id <= 0)) {
+    nm_http_refuse(request, 400, "invalid", "generation should be an id", "generation", 0);
+    return;
+  }
+  json_t *args = json_pack("{s:s%,s:I}", "tenant", tenant.ptr, tenant.len, "generation",
+                           (json_int_t)id);
+  nm_api_tell(data, request, NM_CONTROL_ROLLBACK, args, ROLLBACK_MS, on_rolled_back, NULL);
+}

@@ -1,0 +1,140 @@
+/* rules.c - generations of a tenant's rules, and the first file of a new one. */
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "cli/internal.h"
+#include "script/starter.h"
+
+enum { PATH_BYTES = 1024, STARTER_MAX_BYTES = 64 * 1024 };
+
+int nm_cli_rules_list(struct nm_invocation *invocation)
+{
+  static const struct nm_cli_column columns[] = {
+    { "tenant", "TENANT" },     { "id", "GENERATION" }, { "digest", "DIGEST" },
+    { "activated_at_ms", "SERVES SINCE" }, { "state", "STATE" }, { "open_runs", "OPEN RUNS" },
+    { "bytes", "BYTES" },
+  };
+  struct nm_cli_answer answer;
+  size_t i;
+  json_t *row;
+  int code = nm_cli_ask(invocation, "GET", NM_TEXT("/rules"), NULL, &answer);
+  if (code == NM_CLI_DONE && invocation->is_json) {
+    nm_cli_print_json(answer.body);
+  } else if (code == NM_CLI_DONE) {
+    json_array_foreach(json_object_get(answer.body, "items"), i, row)
+    {
+      bool is_active = json_is_true(json_object_get(row, "is_active"));
+      bool is_pinned = is_active && nm_json_string(row, "pinned_over").len > 0;
+      bool is_used = json_integer_value(json_object_get(row, "open_runs")) > 0;
+      struct nm_text digest = nm_json_string(row, "digest");
+      json_object_set_new(row, "digest", json_stringn(digest.ptr, digest.len < 12 ? digest.len : 12));
+      json_object_set_new(row, "state", json_string(is_pinned   ? "active, pinned"
+                                                    : is_active ? "active"
+                                                    : is_used   ? "cooling"
+                                                                : "closed"));
+    }
+    nm_cli_print_table(json_object_get(answer.body, "items"), columns,
+                       sizeof columns / sizeof *columns, "no rules have been proven yet");
+  }
+  json_decref(answer.body);
+  return code;
+}
+
+/* The source of the active one, or of the one whose id or digest begins with --generation. */
+int nm_cli_rules_show(struct nm_invocation *invocation)
+{
+  struct nm_cli_answer answer;
+  struct nm_text wanted = nm_text_from(invocation->options[0] ? invocation->options[0] : "");
+  struct nm_text name = nm_cli_escape(invocation->arena, nm_text_from(invocation->words[0]));
+  struct nm_text path = nm_arena_printf(invocation->arena, "/rules/%.*s", NM_TEXT_ARG(name));
+  size_t i;
+  json_t *item, *found = NULL;
+  int code = nm_cli_ask(invocation, "GET", path, NULL, &answer);
+  json_array_foreach(json_object_get(answer.body, "items"), i, item)
+    if (wanted.len == 0 ? json_is_true(json_object_get(item, "is_active"))
+                        : nm_text_starts_with(nm_json_string(item, "digest"), wanted) ||
+                              nm_text_equal(nm_json_string(item, "id"), wanted))
+      found = item;
+  if (code == NM_CLI_DONE && !found) {
+    fprintf(stderr, "netmove rules show: %s has no such generation; see netmove rules list\n",
+            invocation->words[0]);
+    code = NM_CLI_NOT_RIGHT;
+  } else if (code == NM_CLI_DONE && invocation->is_json) {
+    nm_cli_print_json(found);
+  } else if (code == NM_CLI_DONE) {
+    struct nm_text source = nm_json_string(found, "source");
+    fwrite(source.ptr, 1, source.len, stdout);
+  }
+  json_decref(answer.body);
+  return code;
+}
+
+int nm_cli_rules_rollback(struct nm_invocation *invocation)
+{
+  struct nm_cli_answer answer;
+  struct nm_text name = nm_cli_escape(invocation->arena, nm_text_from(invocation->words[0]));
+  const char *to = invocation->options[0];
+  struct nm_text path =
+      nm_arena_printf(invocation->arena, "/rules/%.*s/rollback%s%s", NM_TEXT_ARG(name),
+                      to ? "?generation=" : "", to ? to : "");
+  int code = nm_cli_ask(invocation, "POST", path, NULL, &answer);
+  if (code == NM_CLI_DONE && invocation->is_json)
+    nm_cli_print_json(answer.body);
+  else if (code == NM_CLI_DONE)
+    printf("%s: generation %.12s serves again, in place of %.12s; it stays until the file changes\n",
+           invocation->words[0], nm_json_string(answer.body, "digest").ptr,
+           nm_json_string(answer.body, "was").ptr);
+  json_decref(answer.body);
+  return code;
+}
+
+/* ---- init ------------------------------------------------------------------------------------------------- */
+
+static bool is_plain_name(struct nm_text name)
+{
+  for (size_t i = 0; i < name.len; i++) {
+    char c = name.ptr[i];
+    bool is_fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                   c == '_' || c == '-';
+    if (!is_fine) return false;
+  }
+  return name.len > 0;
+}
+
+/* Writes rules/TENANT.lua; a file that is there already is left alone. */
+int nm_cli_init(struct nm_invocation *invocation)
+{
+  struct nm_text tenant = nm_text_from(invocation->words[0]);
+  struct nm_text text;
+  struct nm_error error;
+  char path[PATH_BYTES];
+  if (!is_plain_name(tenant)) {
+    fprintf(stderr, "netmove init: a tenant's name is letters, digits, - and _\n");
+    return NM_CLI_WRONG_USAGE;
+  }
+  struct nm_settings *settings = nm_cli_settings(invocation);
+  if (!settings) return NM_CLI_COULD_NOT;
+  int len = snprintf(path, sizeof path, "%.*s/%.*s.lua", NM_TEXT_ARG(settings->rules),
+                     NM_TEXT_ARG(tenant));
+  nm_settings_destroy(settings);
+  if (len >= (int)sizeof path) return NM_CLI_WRONG_USAGE;
+  if (nm_script_starter(tenant, invocation->arena, &text, &error)) {
+    fprintf(stderr, "netmove init: %s\n", error.text);
+    return NM_CLI_COULD_NOT;
+  }
+  int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  if (fd < 0) {
+    fprintf(stderr, "netmove init: %s: %s\n", path,
+            errno == EEXIST ? "is there already; it is left as it is" : strerror(errno));
+    return errno == EEXIST ? NM_CLI_NOT_RIGHT : NM_CLI_COULD_NOT;
+  }
+  ssize_t written = write(fd, text.ptr, text.len);
+  if (close(fd) || written != (ssize_t)text.len) {
+    fprintf(stderr, "netmove init: %s could not be written: %s\n", path, strerror(errno));
+    return NM_CLI_COULD_NOT;
+  }
+  printf("wrote %s\nnext: edit it, netmove check %s, and a tenant of that name: see "
+         "config/tenants/acme.lua\n", path, path);
+  return NM_CLI_DONE;
+}
