@@ -1,0 +1,52 @@
+--- Events in, answered when they are on disk: 64 connections, one core.
+
+local measure = require("spec.benches.measure")
+local netmove_side = require("spec.benches.netmove_side")
+
+local CONNECTIONS = 64
+
+local function load(context, url, event_type, pids, others)
+  local look = measure.watch(pids, others)
+  local answer = measure.wrk(context.here, { url = url, seconds = context.options.seconds,
+    connections = CONNECTIONS, type = event_type, tag = context.fresh("R") .. "-" })
+  local sample = netmove_side.figures(answer, look(), pids)
+  if answer.failed > 0 then error(answer.failed .. " requests failed", 0) end
+  return sample
+end
+
+local function ours(event_type)
+  return function(context)
+    local side = netmove_side.start()
+    local sample = load(context, side.url, event_type, { side.pid }, { side.optimove.process.pid })
+    side.finish()
+    return sample
+  end
+end
+
+local function node(context)
+  local peer = measure.start(measure.test_core, "node",
+    { context.here .. "/peer.mjs", "--file", context.folder .. "/" .. context.fresh("peer") .. ".db" },
+    { is_server = true })
+  local sample = load(context, peer.url, 11, { peer.pid })
+  peer.finish()
+  return sample
+end
+
+return {
+  name = "intake",
+  about = "POST of events, 200 once durable, " .. CONNECTIONS .. " connections; " ..
+    "held = no rule routes it, sent = event 11 through its rules to the loopback",
+  sides = { { name = "netmove, held", play = ours(99) }, { name = "netmove, sent", play = ours(11) },
+            { name = "node+better-sqlite3", play = node } },
+  figures = {
+    { key = "per_s", label = "accepted/s", format = "%.0f" }, { key = "p50_ms", label = "p50 ms" },
+    { key = "p99_ms", label = "p99 ms" }, { key = "cpu_us", label = "cpu us each" },
+    { key = "resident_mb", label = "resident MB", format = "%.0f" },
+  },
+  ratios = {
+    { label = "accepted/s of netmove (held) to node's", of = "netmove, held", to = "node+better-sqlite3",
+      key = "per_s", aim = "2.5" },
+    { label = "accepted/s of netmove (sent) to node's", of = "netmove, sent", to = "node+better-sqlite3",
+      key = "per_s", aim = "2.5" },
+  },
+}

@@ -1,0 +1,143 @@
+/* links: rules
+ * rules.c - what an event costs in its rules, and what tenants' rules cost together.
+ *
+ *   rules run FILE COUNT       COUNT events 11, from their bytes to effects: reading, conversion in and
+ *                              out, limits on; prints {"us":..} of CPU time an event
+ *   rules tenants FILE COUNT   loads and proves FILE for COUNT tenants, then once more as a reload does
+ *                              (the old one goes when the new one is proven); prints times and memory
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "model/event.h"
+#include "rules/rules.h"
+
+enum { TENANTS_MAX = 10000, SOURCE_MAX_BYTES = 256 * 1024 };
+
+static char source[SOURCE_MAX_BYTES];
+
+static _Noreturn void fail(const char *what, const char *why)
+{
+  fprintf(stderr, "rules: %s: %s\n", what, why);
+  exit(3);
+}
+
+static double clock_s(clockid_t clock)
+{
+  struct timespec now;
+  clock_gettime(clock, &now);
+  return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static struct nm_text read_source(const char *path)
+{
+  FILE *file = fopen(path, "rb");
+  if (!file) fail(path, "cannot be read");
+  struct nm_text text = { source, fread(source, 1, sizeof source, file) };
+  fclose(file);
+  return text;
+}
+
+static struct nm_rules *load(struct nm_text text)
+{
+  struct nm_rules *rules = NULL;
+  struct nm_problems problems = { .arena = nm_arena_create(1024 * 1024) };
+  if (nm_rules_load(&rules, NM_TEXT("rules/bench.lua"), text, &problems))
+    fail("does not load", problems.first ? problems.first->text.ptr : "");
+  nm_arena_destroy(problems.arena);
+  return rules;
+}
+
+static size_t one_event(struct nm_rules *rules, struct nm_text body)
+{
+  const struct nm_rules_moment moment = { .now_ms = 1700000000000 };
+  struct nm_arena *arena = nm_arena_create(4 * 1024 * 1024);
+  struct nm_event event = { 0 };
+  struct nm_effects effects = { 0 };
+  struct nm_error err = { 0 };
+  const char *field = NULL;
+  json_t *value = NULL;
+  if (nm_event_read_campaign(arena, body, 0, &event, &field, &err) ||
+      nm_event_for_rules(&event, &value, &err) ||
+      nm_rules_run(rules, value, &moment, arena, &effects, &err))
+    fail("event", err.text);
+  if (effects.count != 1 || effects.items[0].kind != NM_EFFECT_SEND) fail("event", "is not sent");
+  size_t len = effects.items[0].content.len;
+  json_decref(value);
+  nm_arena_destroy(arena);
+  return len;
+}
+
+static void run(struct nm_rules *rules, int64_t count)
+{
+  char body[256];
+  size_t bytes = 0;
+  double began = clock_s(CLOCK_PROCESS_CPUTIME_ID);
+  for (int64_t i = 0; i < count; i++) {
+    int len = snprintf(body, sizeof body,
+                       "{\"EventTypeID\":11,\"CampaignID\":7,\"ChannelID\":459,\"TemplateID\":1201,"
+                       "\"CustomerID\":\"C%" PRId64 "\",\"TimeStamp\":\"2030-01-01 10:00:00\","
+                       "\"attributes\":{\"first_name\":\"Ada\"}}", i);
+    bytes += one_event(rules, (struct nm_text){ body, (size_t)len });
+  }
+  double us = (clock_s(CLOCK_PROCESS_CPUTIME_ID) - began) * 1e6 / (double)count;
+  printf("{\"us\":%.4f,\"bytes\":%zu}\n", us, bytes);
+}
+
+static int64_t resident_bytes(void)
+{
+  long pages = 0;
+  FILE *file = fopen("/proc/self/statm", "r");
+  if (!file || fscanf(file, "%*s %ld", &pages) != 1) fail("/proc/self/statm", "cannot be read");
+  fclose(file);
+  return (int64_t)pages * sysconf(_SC_PAGESIZE);
+}
+
+static void tenants(struct nm_text text, int64_t count)
+{
+  static struct nm_rules *rules[TENANTS_MAX];
+  if (count > TENANTS_MAX) fail("tenants", "too many");
+  nm_rules_destroy(load(text)); /* what all share is paid for */
+  int64_t before = resident_bytes();
+  double began = clock_s(CLOCK_MONOTONIC);
+  for (int64_t i = 0; i < count; i++) rules[i] = load(text);
+  double loaded = clock_s(CLOCK_MONOTONIC);
+  int64_t after = resident_bytes();
+  double longest = 0;
+  double at = clock_s(CLOCK_MONOTONIC), reload = at;
+  for (int64_t i = 0; i < count; i++) {
+    struct nm_rules *fresh = load(text);
+    nm_rules_destroy(rules[i]);
+    rules[i] = fresh;
+    double now = clock_s(CLOCK_MONOTONIC);
+    if (now - at > longest) longest = now - at;
+    at = now;
+  }
+  printf("{\"load_s\":%.4f,\"reload_s\":%.4f,\"longest_ms\":%.3f,\"tenant_kib\":%.1f,"
+         "\"after_reload_kib\":%.1f}\n", loaded - began, at - reload, longest * 1000,
+         (double)(after - before) / 1024 / (double)count,
+         (double)(resident_bytes() - before) / 1024 / (double)count);
+  for (int64_t i = 0; i < count; i++) nm_rules_destroy(rules[i]);
+}
+
+int main(int argc, char **argv)
+{
+  int64_t count = argc == 4 ? strtoll(argv[3], NULL, 10) : 0;
+  if (count <= 0) {
+    fprintf(stderr, "usage: rules run|tenants FILE COUNT\n");
+    return 2;
+  }
+  struct nm_text text = read_source(argv[2]);
+  if (strcmp(argv[1], "tenants") == 0) {
+    tenants(text, count);
+  } else {
+    struct nm_rules *rules = load(text);
+    run(rules, count);
+    nm_rules_destroy(rules);
+  }
+  return 0;
+}
