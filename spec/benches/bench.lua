@@ -57,6 +57,7 @@ end
 
 local context = {
   here = os.getenv("NETMOVE_SOURCE") .. "/spec/benches", source = os.getenv("NETMOVE_SOURCE"),
+  peers = os.getenv("NETMOVE_SOURCE") .. "/build/peers",
   build = os.getenv("BENCH_BUILD"), options = options,
   folder = assert(uv.fs_mkdtemp((os.getenv("TMPDIR") or "/var/tmp") .. "/netmove-bench-XXXXXX")),
 }

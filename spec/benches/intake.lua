@@ -25,7 +25,7 @@ end
 
 local function node(context)
   local peer = measure.start(measure.test_core, "node",
-    { context.here .. "/peer.mjs", "--file", context.folder .. "/" .. context.fresh("peer") .. ".db" },
+    { context.peers .. "/peer.mjs", "--file", context.folder .. "/" .. context.fresh("peer") .. ".db" },
     { is_server = true })
   local sample = load(context, peer.url, 11, { peer.pid })
   peer.finish()

@@ -48,7 +48,7 @@ end
 
 local function node(context, sink)
   local peer = measure.start(measure.test_core, "node",
-    { context.here .. "/peer.mjs", "--file", context.folder .. "/" .. context.fresh("peer") .. ".db",
+    { context.peers .. "/peer.mjs", "--file", context.folder .. "/" .. context.fresh("peer") .. ".db",
       "--sink", sink.url }, { is_server = true })
   local sample = load(context, peer.url, sink, { peer.pid })
   peer.finish()
@@ -68,7 +68,7 @@ local function bullmq(context, sink)
     return is_there
   end)
   local peer = measure.start(measure.test_core, "node",
-    { context.here .. "/peer_bullmq.mjs", "--redis", tostring(redis_port), "--sink", sink.url },
+    { context.peers .. "/peer_bullmq.mjs", "--redis", tostring(redis_port), "--sink", sink.url },
     { is_server = true })
   local sample = load(context, peer.url, sink, { peer.pid, redis.pid })
   peer.kill("sigkill")
