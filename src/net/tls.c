@@ -9,6 +9,7 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "net/internal.h"
 
 enum { FILES = 3, DAY_S = 24 * 3600, SOON_DAYS = 14 };
@@ -159,9 +160,11 @@ static void on_looked(uv_work_t *work, int status)
     nm_tls_tickets_serve(&self->tickets, self->made);
     SSL_CTX_free(self->context); /* connections hold on to it as long as they need */
     self->context = self->made;
+    nm_metric_add(NM_METRIC_TLS_FILES_TAKEN, 1);
     nm_log(NM_LOG_INFO, "net", NULL, "the certificate in %s serves from now on", path);
     warn_of_end(self->context, path);
   } else if (self->error.code) {
+    nm_metric_add(NM_METRIC_TLS_FILES_REFUSED, 1);
     nm_log(NM_LOG_WARN, "net", NULL, "TLS files refused, the old certificate serves on: %s",
            self->error.text);
   }
