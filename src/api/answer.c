@@ -41,18 +41,6 @@ void nm_api_refuse(struct nm_http_request *request, int code, const struct nm_er
   nm_http_refuse(request, 500, "internal", message, NULL, 0);
 }
 
-struct nm_tenant *nm_api_authenticate(struct nm_api *api, struct nm_http_request *request)
-{
-  struct nm_tenant *tenant = nm_tenants_authenticate(
-      api->env.tenants, nm_http_param(request, "appKey"), nm_http_header(request, "X-netmera-api-key"),
-      nm_http_query(request, "k"));
-  if (tenant) return tenant;
-  nm_metric_add(NM_METRIC_EVENTS_REFUSED, 1);
-  nm_http_refuse(request, 401, "unauthorized",
-                 "unknown appKey, or neither X-netmera-api-key nor the URL's secret is right", NULL, 0);
-  return NULL;
-}
-
 static void name_tenant(struct nm_api *api, json_t *object)
 {
   int64_t id;

@@ -45,6 +45,8 @@ static const struct nm_http_route socket_routes[] = {
   { NM_HTTP_POST, "/api/v1/rules/{tenant}/rollback", NULL, 0, nm_api_rules_rollback },
   { NM_HTTP_POST, "/api/v1/reload", NULL, 0, nm_api_reload },
   { NM_HTTP_GET, "/api/v1/status", NULL, 0, nm_api_status },
+  { NM_HTTP_GET, "/api/v1/log", NULL, 0, nm_api_log },
+  { NM_HTTP_PUT, "/api/v1/log", JSON, NM_HTTP_EVENT_BODY_MAX_BYTES, nm_api_log },
   { 0, NULL, NULL, 0, NULL },
 };
 
@@ -90,8 +92,9 @@ int nm_api_create(struct nm_api **out, const struct nm_api_env *env, struct nm_e
   api->loop = env->home->async.loop;
   struct nm_client_options options = { .allow = env->settings->outbound_allow,
                                        .allow_count = env->settings->outbound_allow_count };
-  int rc = nm_client_open(&api->client, api->loop, &options, err);
-  if (rc) {
+  int rc = nm_api_open_door(api, err);
+  if (rc == NM_OK) rc = nm_client_open(&api->client, api->loop, &options, err);
+  if (rc) { /* the process ends */
     free(api);
     return rc;
   }
@@ -109,6 +112,7 @@ static void on_part_closed(void *data)
   if (--api->closing > 0) return;
   void (*on_closed)(void *closed) = api->on_closed;
   void *closed_data = api->closed_data;
+  nm_api_free_door(api);
   free(api);
   on_closed(closed_data);
 }
@@ -128,8 +132,9 @@ void nm_api_close(struct nm_api *api, void (*on_closed)(void *data), void *data)
 {
   api->on_closed = on_closed;
   api->closed_data = data;
-  api->closing = 2;
+  api->closing = 3;
   nm_api_drop_calls(api);
   uv_close((uv_handle_t *)&api->clock, on_clock_closed);
+  uv_close((uv_handle_t *)&api->refusals_clock, on_clock_closed);
   nm_optimove_close(api->optimove, on_optimove_closed, api);
 }

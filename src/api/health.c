@@ -3,6 +3,7 @@
 #include <sys/statvfs.h>
 
 #include "api/internal.h"
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/metrics.h"
 
@@ -48,6 +49,12 @@ static int64_t disk_left(const struct nm_settings *settings)
   return (int64_t)((uint64_t)about.f_bavail * about.f_frsize);
 }
 
+/* null where nobody can say. */
+static json_t *known(int64_t number)
+{
+  return number >= 0 ? json_integer(number) : json_null();
+}
+
 static void on_status(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
                       const struct nm_error *err, json_t *status)
 {
@@ -63,12 +70,14 @@ static void on_status(struct nm_api *api, struct nm_http_request *request, void 
   if (rc == NM_ECLOSED) json_array_append_new(why, json_string("stopping"));
   else if (rc) json_array_append_new(why, json_string("the store does not answer"));
   bool is_ready = json_array_size(why) == 0;
+  int64_t minutes = left >= 0 ? nm_disk_note(&api->disk, nm_clock_mono_ms(), left) : -1;
 
   json_t *oldest = json_object_get(status, "oldest_waiting_ms");
-  json_t *answer = json_pack("{s:s,s:s,s:b,s:O,s:I,s:o,s:o}", "status", is_ready ? "ready" : "not ready",
-                             "durability", "fsync before 2xx", "store_is_sound", is_sound, "oldest_undelivered_ms",
-                             oldest ? oldest : json_null(), "disk_left_bytes", (json_int_t)left, "queue",
-                             status ? status : json_object(), "reasons", why);
+  json_t *answer = json_pack(
+      "{s:s,s:s,s:b,s:O,s:o,s:o,s:o,s:o}", "status", is_ready ? "ready" : "not ready", "durability",
+      is_sound ? "2xx means fsynced" : "nothing is acknowledged any more", "store_is_sound", is_sound,
+      "oldest_undelivered_ms", oldest ? oldest : json_null(), "disk_left_bytes", known(left),
+      "disk_left_minutes", known(minutes), "queue", status ? status : json_object(), "reasons", why);
   nm_api_answer(request, is_ready ? 200 : 503, answer);
 }
 

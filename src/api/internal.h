@@ -4,10 +4,12 @@
 #include <uv.h>
 
 #include "api/api.h"
+#include "api/door.h"
 #include "client/client.h"
 #include "optimove/optimove.h"
 
 struct nm_api_call;
+struct nm_api_refusal;
 
 struct nm_api {
   struct nm_api_env env;
@@ -16,6 +18,13 @@ struct nm_api {
   struct nm_api_call *calls;  /* what was asked of engine or reload and not answered yet */
   struct nm_client *client;   /* for the look at Optimove before a save (key.c) */
   struct nm_optimove *optimove;
+  struct nm_failures *failures;
+  struct nm_api_refusal *refusals; /* 401s that wait, the first to be given first */
+  size_t refusals_count, refusals_bytes;
+  uv_timer_t refusals_clock;
+  struct nm_pace *paces;      /* of tenants with a rate of their own, by tenant */
+  size_t pace_count;
+  struct nm_disk disk;
   int closing;                /* handles that still close */
   void (*on_closed)(void *data);
   void *closed_data;
@@ -31,9 +40,6 @@ void nm_api_refuse(struct nm_http_request *request, int code, const struct nm_er
 
 /* 503 with Retry-After: 1. */
 void nm_api_refuse_busy(struct nm_http_request *request);
-
-/* Who calls a public route; NULL after the 401 was given. */
-struct nm_tenant *nm_api_authenticate(struct nm_api *api, struct nm_http_request *request);
 
 /* Makes an answer of the store's or the engine's ours: "tenant" beside every "tenant_id", times by names that end
  * in _ms. */
@@ -78,6 +84,18 @@ void nm_api_mention(struct nm_api *api, enum nm_control_verb verb);
 void nm_api_on_clock(uv_timer_t *timer);
 void nm_api_drop_calls(struct nm_api *api);
 
+/* ---- login.c ---------------------------------------------------------------------------------------------- */
+
+NM_MUST_CHECK int nm_api_open_door(struct nm_api *api, struct nm_error *err);
+void nm_api_free_door(struct nm_api *api);
+
+/* Who calls a public route; NULL where it is or will be answered 401. */
+struct nm_tenant *nm_api_authenticate(struct nm_api *api, struct nm_http_request *request);
+
+/* Takes so many events of the tenant's own rate; false after the 429 was given. */
+bool nm_api_pace(struct nm_api *api, struct nm_http_request *request,
+                 const struct nm_tenant *tenant, size_t events);
+
 /* ---- key.c ------------------------------------------------------------------------------------------------ */
 
 /* Asks Optimove whether it takes the tenant's key at all.  `then` runs once, never from inside: NM_EDENIED, or
@@ -113,3 +131,4 @@ void nm_api_rules_show(struct nm_http_request *request, void *data);
 void nm_api_rules_rollback(struct nm_http_request *request, void *data);
 void nm_api_reload(struct nm_http_request *request, void *data);
 void nm_api_status(struct nm_http_request *request, void *data);
+void nm_api_log(struct nm_http_request *request, void *data);

@@ -43,14 +43,11 @@ static void accept_event(struct nm_api *api, struct arriving *arriving, int64_t 
     nm_api_refuse_busy(arriving->http);
 }
 
-void nm_api_event(struct nm_http_request *request, void *data)
+/* Reads it and hands it over; refuses where something is wrong. */
+static void take_event(struct nm_api *api, struct nm_http_request *request,
+                       const struct nm_tenant *tenant)
 {
-  struct nm_api *api = data;
-  struct nm_tenant *tenant = nm_api_authenticate(api, request);
-  if (!tenant) return;
-  int64_t tenant_id = tenant->id, type_hint = 0;
-  nm_tenant_unref(tenant);
-
+  int64_t type_hint = 0;
   struct nm_error err = { 0, "" };
   const char *field = NULL;
   struct arriving *arriving = nm_arena_alloc(nm_http_arena(request), sizeof *arriving);
@@ -68,7 +65,17 @@ void nm_api_event(struct nm_http_request *request, void *data)
     return;
   }
   arriving->http = request;
-  accept_event(api, arriving, tenant_id, on_accepted);
+  /* a cancel is never too much: what it stops would go out */
+  if (arriving->arrival.event.type == NM_EVENT_TYPE_CANCEL || nm_api_pace(api, request, tenant, 1))
+    accept_event(api, arriving, tenant->id, on_accepted);
+}
+
+void nm_api_event(struct nm_http_request *request, void *data)
+{
+  struct nm_tenant *tenant = nm_api_authenticate(data, request);
+  if (!tenant) return;
+  take_event(data, request, tenant);
+  nm_tenant_unref(tenant);
 }
 
 /* POST /optimove/callback/{appKey}?k=&b=: what Optimove says of a batch of updates is journaled as it

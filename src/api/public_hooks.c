@@ -227,6 +227,11 @@ void nm_api_hook_events(struct nm_http_request *request, void *data)
     batch->now_ms = nm_clock_wall_ms();
     rc = read_body(batch);
   }
+  if (rc == NM_OK && !nm_api_pace(api, request, tenant, batch->accept.count)) {
+    nm_tenant_unref(tenant);
+    destroy_batch(batch);
+    return;
+  }
   nm_tenant_unref(tenant);
   if (rc == NM_OK) {
     submit(api, batch);

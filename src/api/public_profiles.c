@@ -174,7 +174,10 @@ void nm_api_profile(struct nm_http_request *request, void *data)
   struct nm_tenant *tenant = nm_api_authenticate(api, request);
   if (!tenant) return;
   int64_t tenant_id = tenant->id;
+  size_t events = nm_http_method(request) == NM_HTTP_PUT ? 1 : 0; /* what it changes is an event */
+  bool is_taken = nm_api_pace(api, request, tenant, events);
   nm_tenant_unref(tenant);
+  if (!is_taken) return;
 
   struct nm_text ext_id = nm_http_param(request, "extId");
   json_t *patch = NULL;

@@ -91,6 +91,16 @@ enum {
   NM_API_RETRY_IDS_MAX = 10000,     /* ids in one `queue retry` */
   NM_READY_DISK_MIN_BYTES = 64 * 1024 * 1024, /* less than that is left: not ready */
 
+  /* who may call */
+  NM_LOGIN_PROMPT_REFUSALS_MAX = 3,  /* of one address, given at once; the next ones wait */
+  NM_LOGIN_DELAY_FIRST_MS = 250,     /* doubling */
+  NM_LOGIN_DELAY_MAX_MS = 5 * 1000,
+  NM_LOGIN_FORGET_MS = 10 * 60 * 1000,
+  NM_LOGIN_ADDRESSES_MAX = 4096,     /* whose failures are counted */
+  NM_LOGIN_WAITING_REFUSALS_MAX = 1024,           /* at once; then the first is given early */
+  NM_LOGIN_WAITING_MAX_BYTES = 16 * 1024 * 1024,  /* of their requests' bodies */
+  NM_INBOUND_RETRY_AFTER_MAX_MS = 3600 * 1000,
+
   /* tenants */
   NM_TENANT_NAME_MAX_BYTES = 64, /* names of tenants and providers, which stand in paths and file names */
   NM_TENANT_APP_KEY_MAX_BYTES = 128,

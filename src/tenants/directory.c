@@ -14,8 +14,9 @@ enum order { BY_NAME = 0, BY_APP_KEY = 1, BY_ID = 2 };
 struct entry {
   struct nm_tenant *tenant;
   unsigned char rest_key[DIGEST_BYTES];
+  unsigned char rest_key_previous[DIGEST_BYTES]; /* random where there is none */
   unsigned char url_secret[DIGEST_BYTES];
-  unsigned char url_secret_previous[DIGEST_BYTES]; /* random where there is none */
+  unsigned char url_secret_previous[DIGEST_BYTES]; /* the same */
 };
 
 struct nm_tenants {
@@ -45,6 +46,7 @@ struct nm_tenants *nm_tenants_create(struct nm_keyring *keyring)
   tenants->keyring = keyring;
   randombytes_buf(tenants->digest_key, sizeof tenants->digest_key);
   randombytes_buf(tenants->stranger.rest_key, DIGEST_BYTES);
+  randombytes_buf(tenants->stranger.rest_key_previous, DIGEST_BYTES);
   randombytes_buf(tenants->stranger.url_secret, DIGEST_BYTES);
   randombytes_buf(tenants->stranger.url_secret_previous, DIGEST_BYTES);
   return tenants;
@@ -141,6 +143,9 @@ static struct entry *create_entry(const struct nm_tenants *tenants, struct nm_te
   if (!entry) return NULL;
   entry->tenant = tenant;
   digest(tenants, entry->rest_key, tenant->rest_api_key);
+  randombytes_buf(entry->rest_key_previous, DIGEST_BYTES);
+  if (tenant->rest_api_key_previous.len > 0)
+    digest(tenants, entry->rest_key_previous, tenant->rest_api_key_previous);
   nm_keyring_url_secret(tenants->keyring, tenant->name, tenant->secret_number, secret);
   digest(tenants, entry->url_secret, nm_text_from(secret));
   randombytes_buf(entry->url_secret_previous, DIGEST_BYTES);
@@ -239,10 +244,12 @@ struct nm_tenant *nm_tenants_authenticate(struct nm_tenants *tenants, struct nm_
   const struct entry *against = entry ? entry : &tenants->stranger;
   /* every comparison is made, whatever the one before it said */
   int is_header = sodium_memcmp(header, against->rest_key, DIGEST_BYTES) == 0;
+  int is_replaced = sodium_memcmp(header, against->rest_key_previous, DIGEST_BYTES) == 0;
   int is_secret = sodium_memcmp(secret, against->url_secret, DIGEST_BYTES) == 0;
   int is_previous = sodium_memcmp(secret, against->url_secret_previous, DIGEST_BYTES) == 0;
   struct nm_tenant *tenant =
-      entry && (is_header | is_secret | is_previous) ? nm_tenant_ref(entry->tenant) : NULL;
+      entry && (is_header | is_replaced | is_secret | is_previous) ? nm_tenant_ref(entry->tenant)
+                                                                   : NULL;
   uv_rwlock_rdunlock(&tenants->lock);
   return tenant;
 }

@@ -47,12 +47,26 @@ const json_t *nm_tenant_list(struct nm_tenant_reader *reader, const char *path, 
 struct nm_text nm_tenant_text(struct nm_tenant_reader *reader, const char *path, const json_t *table,
                               const char *key, bool is_required, bool *is_open);
 
+/* The same of a value found already, which is not nothing; `at` names it. */
+struct nm_text nm_tenant_text_of(struct nm_tenant_reader *reader, const char *at,
+                                 const json_t *value, bool *is_open);
+
+/* A number above 0 and at most max; false after a complaint. */
+bool nm_tenant_number(struct nm_tenant_reader *reader, const char *at, const json_t *value,
+                      double max, double *out);
+
 /* The place of the word at a key among the known ones; `fallback` when missing or wrong. */
 size_t nm_tenant_word(struct nm_tenant_reader *reader, const char *path, const json_t *table,
                       const char *key, const char *const *words, size_t count, size_t fallback);
 
 /* "a number", "a table", ... */
 const char *nm_tenant_kind(const json_t *value);
+
+/* ---- parse_door.c: who may call, and how fast -------------------------------------------------- */
+
+/* restApiKey or restApiKeys, allow, inbound. */
+void nm_tenant_read_door(struct nm_tenant_reader *reader, struct nm_tenant *tenant,
+                         const json_t *document);
 
 /* ---- parse_providers.c ---------------------------------------------------------------------------- */
 

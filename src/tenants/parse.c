@@ -9,8 +9,9 @@
 
 enum { ARENA_MAX_BYTES = 4 * 1024 * 1024, SECRET_NUMBER_MAX = 1000000000 };
 
-static const char *const tenant_keys[] = { "name",      "appKey",   "restApiKey", "optimove",
-                                           "providers", "channels", "hooks",      "urlSecret" };
+static const char *const tenant_keys[] = { "name",     "appKey",  "restApiKey", "restApiKeys",
+                                           "allow",    "inbound", "optimove",   "providers",
+                                           "channels", "hooks",   "urlSecret" };
 static const char *const connector_keys[] = { "baseUrl",  "apiKey", "status", "channels",
                                               "timeZone", "params", "repeat", "timeout",
                                               "checkEvery" };
@@ -47,7 +48,7 @@ static void read_identity(struct nm_tenant_reader *reader, struct nm_tenant *ten
   else if (!is_open && tenant->app_key.len > 0 && !is_word(tenant->app_key, "_-.~"))
     nm_tenant_complain(reader, "appKey", "\"%.*s\" stands in URLs: letters, digits, _ - . ~ only",
                        NM_TEXT_ARG(tenant->app_key));
-  tenant->rest_api_key = nm_tenant_text(reader, "", document, "restApiKey", true, NULL);
+  nm_tenant_read_door(reader, tenant, document);
 }
 
 /* The daemon's own note of which `k` its listeners carry; people leave it out. */

@@ -15,29 +15,14 @@ static const char *const unknowns[] = { "retry", "hold" };
 static const char *const orders[] = { "any", "recipient" };
 static const char *const retry_keys[] = { "first_s", "most_s", "give_up_s" };
 
-static bool read_number(struct nm_tenant_reader *reader, const char *path, const json_t *value,
-                        double max, double *out)
-{
-  double number = json_is_number(value) ? json_number_value(value) : 0;
-  if (!json_is_number(value))
-    nm_tenant_complain(reader, path, "expected a number, got %s", nm_tenant_kind(value));
-  else if (!(number > 0) || number > max)
-    nm_tenant_complain(reader, path, "%g is not above 0 and at most %.0f", number, max);
-  else {
-    *out = number;
-    return true;
-  }
-  return false;
-}
-
 static void read_common(struct nm_tenant_reader *reader, struct nm_tenant_provider *provider,
                         const char *path, const json_t *table)
 {
   double ignored = 0;
   const json_t *rate = json_object_get(table, "rate");
   if (rate)
-    (void)read_number(reader, nm_tenant_path(reader, "%s.rate", path), rate, RATE_MAX_PER_S,
-                      &provider->rate_per_s);
+    (void)nm_tenant_number(reader, nm_tenant_path(reader, "%s.rate", path), rate, RATE_MAX_PER_S,
+                           &provider->rate_per_s);
   provider->hold_unknown =
       nm_tenant_word(reader, path, table, "unknown", unknowns, COUNT(unknowns), 0) == 1;
   (void)nm_tenant_word(reader, path, table, "order", orders, COUNT(orders), 0);
@@ -50,8 +35,8 @@ static void read_common(struct nm_tenant_reader *reader, struct nm_tenant_provid
   for (size_t i = 0; i < COUNT(retry_keys); i++) {
     const json_t *number = json_object_get(retry, retry_keys[i]);
     if (number)
-      (void)read_number(reader, nm_tenant_path(reader, "%s.%s", retry_path, retry_keys[i]), number,
-                        RETRY_MAX_S, &ignored);
+      (void)nm_tenant_number(reader, nm_tenant_path(reader, "%s.%s", retry_path, retry_keys[i]),
+                             number, RETRY_MAX_S, &ignored);
   }
 }
 

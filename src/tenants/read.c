@@ -120,15 +120,21 @@ static bool has_controls(struct nm_text text)
 struct nm_text nm_tenant_text(struct nm_tenant_reader *reader, const char *path, const json_t *table,
                               const char *key, bool is_required, bool *is_open)
 {
-  const struct nm_text none = { NULL, 0 };
   const json_t *value = json_object_get(table, key);
   const char *at = path_of(reader, path, key);
 
+  if (value && !json_is_null(value)) return nm_tenant_text_of(reader, at, value, is_open);
   if (is_open) *is_open = false;
-  if (!value || json_is_null(value)) {
-    if (is_required) nm_tenant_complain(reader, at, "is missing");
-    return none;
-  }
+  if (is_required) nm_tenant_complain(reader, at, "is missing");
+  return (struct nm_text){ NULL, 0 };
+}
+
+struct nm_text nm_tenant_text_of(struct nm_tenant_reader *reader, const char *at,
+                                 const json_t *value, bool *is_open)
+{
+  const struct nm_text none = { NULL, 0 };
+
+  if (is_open) *is_open = false;
   if (is_reference(value) && reader->may_lack_secrets) {
     if (is_open) *is_open = true;
     return nm_arena_copy(reader->arena, NM_TEXT("unresolved"));
@@ -141,7 +147,7 @@ struct nm_text nm_tenant_text(struct nm_tenant_reader *reader, const char *path,
     nm_tenant_complain(reader, at, "expected text, got %s", nm_tenant_kind(value));
     return none;
   }
-  struct nm_text text = nm_json_string(table, key);
+  struct nm_text text = { json_string_value(value), json_string_length(value) };
   if (text.len == 0) nm_tenant_complain(reader, at, "is empty");
   else if (text.len > NM_TENANT_TEXT_MAX_BYTES)
     nm_tenant_complain(reader, at, "%zu bytes, at most %d are allowed", text.len,
@@ -176,4 +182,19 @@ size_t nm_tenant_word(struct nm_tenant_reader *reader, const char *path, const j
                        expected, nearest);
   else nm_tenant_complain(reader, at, "\"%s\" is none of %s", shown(word, found), expected);
   return fallback;
+}
+
+bool nm_tenant_number(struct nm_tenant_reader *reader, const char *at, const json_t *value,
+                      double max, double *out)
+{
+  double number = json_is_number(value) ? json_number_value(value) : 0;
+  if (!json_is_number(value))
+    nm_tenant_complain(reader, at, "expected a number, got %s", nm_tenant_kind(value));
+  else if (!(number > 0) || number > max)
+    nm_tenant_complain(reader, at, "%g is not above 0 and at most %.0f", number, max);
+  else {
+    *out = number;
+    return true;
+  }
+  return false;
 }

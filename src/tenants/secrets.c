@@ -6,9 +6,9 @@
 
 #include "tenants/internal.h"
 
-static const char *const names[] = { "restApiKey",     "apiKey",     "password",  "appSecret",
-                                     "serviceAccount", "key",        "privateKey", "authToken",
-                                     "apiSecret",      "clientSecret" };
+static const char *const names[] = { "restApiKey", "restApiKeys",    "apiKey",    "password",
+                                     "appSecret",  "serviceAccount", "key",       "privateKey",
+                                     "authToken",  "apiSecret",      "clientSecret" };
 
 bool nm_tenant_is_secret(const char *key)
 {

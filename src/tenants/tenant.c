@@ -19,13 +19,24 @@ static void wipe(struct nm_text text)
   if (text.ptr) sodium_memzero((char *)text.ptr, text.len);
 }
 
+static void wipe_value(json_t *value)
+{
+  size_t i;
+  json_t *item;
+  const char *key;
+  if (!value || value->refcount != 1) return; /* somebody else reads it still */
+  if (json_is_string(value))
+    sodium_memzero((char *)json_string_value(value), json_string_length(value));
+  json_array_foreach(value, i, item) wipe_value(item);
+  if (json_is_object(value)) json_object_foreach(value, key, item) wipe_value(item);
+}
+
 static int wipe_json(void *data, const struct nm_tenant_place *place, json_t *value, json_t **out)
 {
   (void)data;
   (void)place;
   (void)out;
-  if (json_is_string(value) && value->refcount == 1)
-    sodium_memzero((char *)json_string_value(value), json_string_length(value));
+  wipe_value(value);
   return NM_OK;
 }
 
@@ -41,11 +52,13 @@ void nm_tenant_unref(struct nm_tenant *tenant)
   struct nm_tenant_box *box = (struct nm_tenant_box *)tenant;
   if (!box || atomic_fetch_sub_explicit(&box->references, 1, memory_order_acq_rel) != 1) return;
   wipe(tenant->rest_api_key);
+  wipe(tenant->rest_api_key_previous);
   wipe(tenant->connector.api_key);
   wipe_tree(box->settings);
   wipe_tree(box->document);
   json_decref(box->settings);
   json_decref(box->document);
+  nm_networks_deinit(&tenant->allow);
   nm_arena_destroy(box->arena);
   free(box);
 }

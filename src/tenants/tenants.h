@@ -10,6 +10,7 @@
 #include "base/zone.h"
 #include "json/json.h"
 #include "model/channel.h"
+#include "net/network.h"
 
 struct nm_keyring;
 
@@ -59,6 +60,11 @@ struct nm_tenant {
   int64_t id;              /* 0 until saved */
   int64_t version;
   struct nm_text name, app_key, rest_api_key;
+  struct nm_text rest_api_key_previous; /* restApiKeys: valid too while it is replaced; empty = none */
+  struct nm_networks allow;      /* who may call its public routes; none = everybody */
+  struct {
+    double rate_per_s, burst;    /* events that it may send us; rate 0 = unlimited */
+  } inbound;
   struct nm_tenant_connector connector;
   struct nm_tenant_provider *providers;
   size_t provider_count;
@@ -141,7 +147,8 @@ struct nm_tenant *nm_tenants_by_id(struct nm_tenants *tenants, int64_t id);
 /* All of them, each with a reference, in the arena; sorted by name. */
 struct nm_tenant **nm_tenants_all(struct nm_tenants *tenants, struct nm_arena *arena, size_t *count);
 
-/* Who calls a public route: the tenant of appKey where `header_key` is its restApiKey or `url_secret`
- * one of its valid `k`.  Constant time, the same for an unknown appKey.  Gives a reference or NULL. */
+/* Who calls a public route: the tenant of appKey where `header_key` is one of its restApiKeys or
+ * `url_secret` one of its valid `k`.  Constant time, the same for an unknown appKey.  Gives a
+ * reference or NULL. */
 struct nm_tenant *nm_tenants_authenticate(struct nm_tenants *tenants, struct nm_text app_key,
                                           struct nm_text header_key, struct nm_text url_secret);
