@@ -157,17 +157,29 @@ static void store(struct saving *saving)
   if (rc) refuse(saving, rc, NULL);
 }
 
-static void on_key_tried(void *data, int rc, const char *reason)
+/* Only a refused key refuses the save; every other answer, and none, goes on with it. */
+static void on_key_tried(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
+                         const struct nm_error *err, json_t *answer)
 {
   struct saving *saving = data;
-  if (rc == NM_OK) {
+  (void)api;
+  (void)request;
+  (void)err;
+  json_decref(answer);
+  if (rc != NM_EDENIED) {
     store(saving);
     return;
   }
-  struct nm_text line = nm_arena_printf(nm_http_arena(saving->http), "not saved: Optimove refuses this key: %s",
-                                        reason ? reason : "");
-  warn(saving, line.ptr ? line.ptr : "not saved: Optimove refuses this key");
+  warn(saving, "not saved: Optimove refuses this key (401): it is mistyped, disabled, or of another account "
+               "than baseUrl");
   finish(saving, 200, "refused");
+}
+
+/* The engine asks, within the window of calls that the key has there. */
+static void try_key(struct saving *saving)
+{
+  nm_api_tell_about(saving->api, saving->http, NM_CONTROL_CONNECTOR_TEST, json_pack("{s:b}", "only_key", 1),
+                    saving->fresh, KEY_WAIT_MS, on_key_tried, saving);
 }
 
 /* A key that is in use already is looked at by the engine. */
@@ -231,6 +243,26 @@ static void warn_of_chains(struct saving *saving)
     }
 }
 
+static struct saving *begin(struct nm_api *api, struct nm_http_request *request, struct nm_tenant *old,
+                            struct nm_tenant *fresh)
+{
+  struct saving *saving = nm_arena_alloc(nm_http_arena(request), sizeof *saving);
+  nm_require(saving != NULL); /* the arena of a request holds far more than its body */
+  *saving = (struct saving){ .api = api, .http = request, .old = old, .fresh = fresh,
+                             .deadline_ms = nm_clock_mono_ms() + NM_CONNECTOR_APPLY_MAX_MS };
+  saving->answer = json_pack("{s:s%,s:b,s:o,s:[],s:[],s:[]}", "tenant", fresh->name.ptr, fresh->name.len, "is_new",
+                             old == NULL, "changes", nm_tenant_changes(old, fresh), "done", "todo", "warnings");
+  return saving;
+}
+
+void nm_api_store_tenant(struct nm_api *api, struct nm_http_request *request, struct nm_tenant *old,
+                         struct nm_tenant *fresh)
+{
+  struct saving *saving = begin(api, request, old, fresh);
+  if (saving->answer) store(saving);
+  else refuse(saving, NM_ENOMEM, NULL);
+}
+
 static void save(struct nm_api *api, struct nm_http_request *request)
 {
   struct nm_tenant *old = nm_tenants_by_name(api->env.tenants, nm_http_param(request, "tenant"));
@@ -239,16 +271,11 @@ static void save(struct nm_api *api, struct nm_http_request *request)
     nm_tenant_unref(old);
     return;
   }
-  struct saving *saving = nm_arena_alloc(nm_http_arena(request), sizeof *saving);
-  nm_require(saving != NULL); /* the arena of a request holds far more than its body */
-  *saving = (struct saving){ .api = api, .http = request, .old = old, .fresh = fresh,
-                             .deadline_ms = nm_clock_mono_ms() + NM_CONNECTOR_APPLY_MAX_MS };
-  saving->answer = json_pack("{s:s%,s:b,s:o,s:[],s:[],s:[]}", "tenant", fresh->name.ptr, fresh->name.len, "is_new",
-                             old == NULL, "changes", nm_tenant_changes(old, fresh), "done", "todo", "warnings");
+  struct saving *saving = begin(api, request, old, fresh);
   if (saving->answer) warn_of_chains(saving);
   if (!saving->answer) refuse(saving, NM_ENOMEM, NULL);
   else if (nm_text_equal(nm_http_query(request, "dry_run"), NM_TEXT("1"))) finish(saving, 200, "dry_run");
-  else if (is_key_news(saving)) nm_api_try_key(api, fresh, KEY_WAIT_MS, on_key_tried, saving);
+  else if (is_key_news(saving)) try_key(saving);
   else store(saving);
 }
 
@@ -256,29 +283,4 @@ void nm_api_tenant(struct nm_http_request *request, void *data)
 {
   if (nm_http_method(request) == NM_HTTP_PUT) save(data, request);
   else show(data, request);
-}
-
-/* ---- what the connector would do ---------------------------------------------------------------------------- */
-
-static void on_planned(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
-                       const struct nm_error *err, json_t *answer)
-{
-  (void)api;
-  (void)data;
-  if (rc && !answer) {
-    nm_api_refuse(request, rc, err);
-    return;
-  }
-  if (rc && err) json_object_set_new(answer, "error", json_string(err->text));
-  nm_api_answer(request, 200, answer ? answer : json_object());
-}
-
-void nm_api_connector_plan(struct nm_http_request *request, void *data)
-{
-  struct nm_api *api = data;
-  struct nm_tenant *tenant = named(api, request);
-  if (!tenant) return;
-  json_t *args = json_pack("{s:s%}", "tenant", tenant->name.ptr, tenant->name.len);
-  nm_tenant_unref(tenant);
-  nm_api_tell(api, request, NM_CONTROL_CONNECTOR_PLAN, args, NM_CONNECTOR_APPLY_MAX_MS, on_planned, NULL);
 }

@@ -86,6 +86,7 @@ struct nm_api_call {
   nm_api_told *then;
   void *data;
   int64_t deadline_ms;
+  struct nm_tenant *about;      /* the payload: a reference of our own; NULL = none */
 };
 
 static void unlink_call(struct nm_api_call *call)
@@ -100,6 +101,7 @@ static void destroy_call(struct nm_api_call *call)
 {
   json_decref(call->control.args);
   json_decref(call->control.answer);
+  nm_tenant_unref(call->about);
   free(call);
 }
 
@@ -141,6 +143,13 @@ static int post(struct nm_api *api, struct nm_api_call *call)
 void nm_api_tell(struct nm_api *api, struct nm_http_request *request, enum nm_control_verb verb, json_t *args,
                  int64_t timeout_ms, nm_api_told *then, void *data)
 {
+  nm_api_tell_about(api, request, verb, args, NULL, timeout_ms, then, data);
+}
+
+void nm_api_tell_about(struct nm_api *api, struct nm_http_request *request, enum nm_control_verb verb,
+                       json_t *args, struct nm_tenant *about, int64_t timeout_ms, nm_api_told *then,
+                       void *data)
+{
   struct nm_api_call *call = args ? calloc(1, sizeof *call) : NULL;
   if (!call) {
     json_decref(args);
@@ -148,7 +157,8 @@ void nm_api_tell(struct nm_api *api, struct nm_http_request *request, enum nm_co
     return;
   }
   *call = (struct nm_api_call){ .control = { .task = { .home = api->env.home, .done = on_told },
-                                             .verb = verb, .args = args },
+                                             .verb = verb, .args = args, .payload = about },
+                                .about = about ? nm_tenant_ref(about) : NULL,
                                 .next = api->calls, .api = api, .http = request, .then = then, .data = data,
                                 .deadline_ms = nm_clock_mono_ms() + timeout_ms };
   uv_timer_start(&api->clock, nm_api_on_clock, CLOCK_MS, CLOCK_MS);

@@ -77,6 +77,11 @@ typedef void nm_api_told(struct nm_api *api, struct nm_http_request *request, vo
 void nm_api_tell(struct nm_api *api, struct nm_http_request *request, enum nm_control_verb verb, json_t *args,
                  int64_t timeout_ms, nm_api_told *then, void *data);
 
+/* The same about a tenant that is not saved yet (the verb's payload). */
+void nm_api_tell_about(struct nm_api *api, struct nm_http_request *request, enum nm_control_verb verb,
+                       json_t *args, struct nm_tenant *about, int64_t timeout_ms, nm_api_told *then,
+                       void *data);
+
 /* Tells the engine and waits for nothing. */
 void nm_api_mention(struct nm_api *api, enum nm_control_verb verb);
 
@@ -96,12 +101,12 @@ struct nm_tenant *nm_api_authenticate(struct nm_api *api, struct nm_http_request
 bool nm_api_pace(struct nm_api *api, struct nm_http_request *request,
                  const struct nm_tenant *tenant, size_t events);
 
-/* ---- key.c ------------------------------------------------------------------------------------------------ */
+/* ---- admin_tenants.c -------------------------------------------------------------------------------------- */
 
-/* Asks Optimove whether it takes the tenant's key at all.  `then` runs once, never from inside: NM_EDENIED, or
- * NM_OK for every other answer and for none within timeout_ms. */
-void nm_api_try_key(struct nm_api *api, const struct nm_tenant *tenant, int64_t timeout_ms,
-                    void (*then)(void *data, int rc, const char *reason), void *data);
+/* Stores a tenant that was made of another one, tells the engine and answers, as a PUT does.  Takes both
+ * references. */
+void nm_api_store_tenant(struct nm_api *api, struct nm_http_request *request, struct nm_tenant *old,
+                         struct nm_tenant *fresh);
 
 /* ---- handlers ---------------------------------------------------------------------------------------------- */
 
@@ -118,6 +123,10 @@ void nm_api_no_tokens(struct nm_http_request *request, void *data);
 void nm_api_tenants(struct nm_http_request *request, void *data);
 void nm_api_tenant(struct nm_http_request *request, void *data);
 void nm_api_connector_plan(struct nm_http_request *request, void *data);
+void nm_api_connector_apply(struct nm_http_request *request, void *data);
+void nm_api_connector_status(struct nm_http_request *request, void *data);
+void nm_api_connector_test(struct nm_http_request *request, void *data);
+void nm_api_connector_rotate(struct nm_http_request *request, void *data);
 void nm_api_queue(struct nm_http_request *request, void *data);
 void nm_api_queue_item(struct nm_http_request *request, void *data);
 void nm_api_queue_retry(struct nm_http_request *request, void *data);

@@ -23,6 +23,15 @@ static const struct nm_cli_option apply_options[] = {
   { "dry-run", NULL, "only say what would change" },
   { NULL, NULL, NULL },
 };
+static const struct nm_cli_option connector_apply_options[] = {
+  { "take-over", NULL, "also where somebody else's URL is: theirs is taken away" },
+  { NULL, NULL, NULL },
+};
+static const struct nm_cli_option connector_rotate_options[] = {
+  { "finish", NULL, "only makes the older secret invalid" },
+  { "force", NULL, "also while listeners may still carry the older one: what they send is refused" },
+  { NULL, NULL, NULL },
+};
 static const struct nm_cli_option list_options[] = {
   { "tenant", "T", "only of this tenant" },
   { "limit", "N", "at most so many (100)" },
@@ -62,7 +71,21 @@ static const struct nm_command commands[] = {
   { "tenant list", "", 0, 0, "the tenants", "", NULL, nm_cli_tenant_list },
   { "tenant show", "T", 1, 1, "one tenant, without its secrets", "", NULL, nm_cli_tenant_show },
   { "connector plan", "T", 1, 1, "listeners at Optimove against what is wanted; changes nothing",
-    "Exit 0 if nothing is to do, else 1.\n", NULL, nm_cli_connector_plan },
+    "Missing, stale (an old URL or secret), orphan (ours, but wanted by nobody) and conflict\n"
+    "(somebody else's).  Exit 0 if nothing is to do, else 1.\n", NULL, nm_cli_connector_plan },
+  { "connector apply", "T", 1, 1, "mends what `connector plan` shows",
+    "Exit 0: all as wanted; 1: not yet (it goes on by itself), or a person has to decide.\n",
+    connector_apply_options, nm_cli_connector_apply },
+  { "connector status", "T", 1, 1, "what the last look at Optimove found, and when the next one is",
+    "Exit 0 where all was as wanted, else 1.  Asks nothing of Optimove.\n", NULL,
+    nm_cli_connector_status },
+  { "connector test", "T", 1, 1, "asks Optimove and our own public URL, and says what is wrong",
+    "Reads only; nothing is changed.  Exit 1 where something is wrong.\n", NULL,
+    nm_cli_connector_test },
+  { "connector rotate", "T", 1, 1, "gives our listeners' URLs a new secret",
+    "The one before stays valid until the next rotation, or until --finish.\n\n"
+    "  netmove connector rotate acme && netmove connector rotate acme --finish\n",
+    connector_rotate_options, nm_cli_connector_rotate },
   { "queue list", "", 0, 0, "what is held or dead, newest first, with its reason", "", list_options,
     nm_cli_queue_list },
   { "queue show", "ID", 1, 1, "one of them, whole", "", NULL, nm_cli_queue_show },
@@ -91,10 +114,6 @@ static const struct nm_command commands[] = {
   /* words of the contract that later versions bring */
   { "replay", "", 0, -1, "recorded events through a candidate", "", NULL, NULL },
   { "tenant remove", "T", 0, -1, "", "", NULL, NULL },
-  { "connector apply", "T", 0, -1, "", "", NULL, NULL },
-  { "connector status", "T", 0, -1, "", "", NULL, NULL },
-  { "connector test", "T", 0, -1, "", "", NULL, NULL },
-  { "connector rotate", "T", 0, -1, "", "", NULL, NULL },
   { "queue shape", "", 0, -1, "", "", NULL, NULL },
   { "queue drop", "ID ...", 0, -1, "", "", NULL, NULL },
   { "provider list", "", 0, -1, "", "", NULL, NULL },

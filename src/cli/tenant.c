@@ -104,24 +104,3 @@ int nm_cli_tenant_show(struct nm_invocation *invocation)
   json_decref(answer.body);
   return code;
 }
-
-int nm_cli_connector_plan(struct nm_invocation *invocation)
-{
-  struct nm_cli_answer answer;
-  struct nm_text name = nm_cli_escape(invocation->arena, nm_text_from(invocation->words[0]));
-  struct nm_text path = nm_arena_printf(invocation->arena, "/connector/%.*s/plan", NM_TEXT_ARG(name));
-  int code = nm_cli_ask(invocation, "GET", path, NULL, &answer);
-  if (code == NM_CLI_DONE) {
-    bool is_right = json_array_size(json_object_get(answer.body, "todo")) == 0;
-    if (invocation->is_json) {
-      nm_cli_print_json(answer.body);
-    } else {
-      if (is_right) printf("nothing to do\n");
-      print_lines(answer.body, "todo", "to do: ");
-      print_lines(answer.body, "warnings", "warning: ");
-    }
-    if (!is_right) code = NM_CLI_NOT_RIGHT;
-  }
-  json_decref(answer.body);
-  return code;
-}

@@ -1,0 +1,149 @@
+/* admin_connector.c - what operators ask of a tenant's connector: plan, apply, status, test, rotate. */
+#include <stdlib.h>
+
+#include "api/internal.h"
+#include "base/limits.h"
+
+enum { ARENA_MAX_BYTES = 8 * 1024 * 1024, STATUS_MAX_MS = 5 * 1000 };
+
+/* A reference, or NULL after the 404 was given. */
+static struct nm_tenant *named(struct nm_api *api, struct nm_http_request *request)
+{
+  struct nm_tenant *tenant =
+      nm_tenants_by_name(api->env.tenants, nm_http_param(request, "tenant"));
+  if (!tenant)
+    nm_http_refuse(request, 404, "not_found", "there is no tenant of this name", "tenant", 0);
+  return tenant;
+}
+
+static bool is_asked(struct nm_http_request *request, const char *name)
+{
+  return nm_text_equal(nm_http_query(request, name), NM_TEXT("1"));
+}
+
+/* Asks the engine about the tenant of the path. */
+static void ask(struct nm_api *api, struct nm_http_request *request, enum nm_control_verb verb,
+                nm_api_told *then)
+{
+  struct nm_tenant *tenant = named(api, request);
+  if (!tenant) return;
+  json_t *args = json_pack("{s:s%,s:b}", "tenant", tenant->name.ptr, tenant->name.len, "take_over",
+                           (int)is_asked(request, "take_over"));
+  nm_tenant_unref(tenant);
+  nm_api_tell(api, request, verb, args, NM_CONNECTOR_APPLY_MAX_MS, then, NULL);
+}
+
+/* The engine's answer as it is; a refused key has one too. */
+static void answer_told(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
+                        const struct nm_error *err, json_t *answer)
+{
+  (void)data;
+  if (rc && !answer) {
+    nm_api_refuse(request, rc, err);
+    return;
+  }
+  if (rc && err) json_object_set_new(answer, "error", json_string(err->text));
+  nm_api_polish(api, answer);
+  nm_api_answer(request, 200, answer ? answer : json_object());
+}
+
+void nm_api_connector_plan(struct nm_http_request *request, void *data)
+{
+  ask(data, request, NM_CONTROL_CONNECTOR_PLAN, answer_told);
+}
+
+void nm_api_connector_status(struct nm_http_request *request, void *data)
+{
+  ask(data, request, NM_CONTROL_CONNECTOR_STATUS, answer_told);
+}
+
+void nm_api_connector_test(struct nm_http_request *request, void *data)
+{
+  ask(data, request, NM_CONTROL_CONNECTOR_TEST, answer_told);
+}
+
+static void on_applied(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
+                       const struct nm_error *err, json_t *answer)
+{
+  bool is_settled = !rc && json_is_true(json_object_get(answer, "settled"));
+  if (answer)
+    json_object_set_new(answer, "status", json_string(is_settled ? "applied" : "pending"));
+  answer_told(api, request, data, rc, err, answer);
+}
+
+void nm_api_connector_apply(struct nm_http_request *request, void *data)
+{
+  ask(data, request, NM_CONTROL_CONNECTOR_APPLY, on_applied);
+}
+
+/* ---- rotate ------------------------------------------------------------------------------------ */
+
+/* The tenant with another number of its URL secret; NULL after a refusal. */
+static struct nm_tenant *renumbered(struct nm_http_request *request, const struct nm_tenant *old,
+                                    int number, int previous)
+{
+  struct nm_tenant *fresh = NULL;
+  json_t *document = json_deep_copy(old->document);
+  struct nm_problems problems = { .arena = nm_arena_create(ARENA_MAX_BYTES) };
+  json_t *numbers = json_pack("{s:i,s:i}", "number", number, "previous", previous);
+  int rc = !document || !problems.arena || json_object_set_new(document, "urlSecret", numbers)
+               ? NM_ENOMEM
+               : nm_tenant_parse(&fresh, document, "tenant", false, NULL, &problems);
+  json_decref(document);
+  nm_arena_destroy(problems.arena);
+  if (!rc) return fresh;
+  nm_api_refuse(request, rc, NULL);
+  return NULL;
+}
+
+static void rotate(struct nm_api *api, struct nm_http_request *request, struct nm_tenant *old)
+{
+  bool is_finish = is_asked(request, "finish");
+  struct nm_tenant *fresh =
+      renumbered(request, old, is_finish ? old->secret_number : old->secret_number + 1,
+                 is_finish ? 0 : old->secret_number);
+  if (fresh) nm_api_store_tenant(api, request, old, fresh);
+  else nm_tenant_unref(old);
+}
+
+/* The older of the two secrets is dropped only when no listener carries it any more. */
+static void on_status(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
+                      const struct nm_error *err, json_t *answer)
+{
+  struct nm_tenant *old = data;
+  bool is_settled = json_is_true(json_object_get(answer, "settled"));
+  json_decref(answer);
+  if (rc) {
+    nm_tenant_unref(old);
+    nm_api_refuse(request, rc, err);
+  } else if (!is_settled) {
+    nm_tenant_unref(old);
+    nm_http_refuse(request, 409, "not_settled",
+                   "listeners may still carry the older secret, which this would make invalid: see "
+                   "connector status, or say --force",
+                   "tenant", 0);
+  } else {
+    rotate(api, request, old);
+  }
+}
+
+void nm_api_connector_rotate(struct nm_http_request *request, void *data)
+{
+  struct nm_api *api = data;
+  struct nm_tenant *old = named(api, request);
+  if (!old) return;
+  bool drops_one = old->secret_number_previous > 0;
+  if (!old->connector.is_present) {
+    nm_tenant_unref(old);
+    nm_http_refuse(request, 409, "no_connector", "the tenant has no Optimove connector", "tenant",
+                   0);
+  } else if (!drops_one && is_asked(request, "finish")) {
+    nm_tenant_unref(old);
+    nm_http_refuse(request, 409, "nothing_to_finish", "no rotation is under way", "tenant", 0);
+  } else if (drops_one && !is_asked(request, "force")) {
+    json_t *args = json_pack("{s:s%}", "tenant", old->name.ptr, old->name.len);
+    nm_api_tell(api, request, NM_CONTROL_CONNECTOR_STATUS, args, STATUS_MAX_MS, on_status, old);
+  } else {
+    rotate(api, request, old);
+  }
+}
