@@ -159,7 +159,9 @@ static void close_handles(struct nm_engine *engine)
 
 void nm_engine_check_stop(struct nm_engine *engine)
 {
-  if (engine->phase == NM_ENGINE_DRAINING && engine->sends == 0 && engine->calls_out == 0)
+  /* A look at the listeners goes from call to call: it must not find Optimove's room closed. */
+  if (engine->phase == NM_ENGINE_DRAINING && engine->sends == 0 && engine->calls_out == 0 &&
+      engine->reconciles == 0)
     end_rooms(engine);
   if (engine->phase != NM_ENGINE_ENDING) return;
   if (engine->closings > 0 || engine->outlets || engine->reconciles > 0) return;
