@@ -67,6 +67,18 @@ static inline void handle_big(struct nm_http_request *request, void *data)
                   NM_TEXT(""));
 }
 
+static inline void handle_peer(struct nm_http_request *request, void *data)
+{
+  ((struct world *)data)->handled_count++;
+  nm_http_respond(request, 200, "text/plain", nm_http_peer(request), NM_TEXT(""));
+}
+
+static inline void handle_park(struct nm_http_request *request, void *data)
+{
+  handle_later(request, data);
+  nm_http_park(request);
+}
+
 static inline void handle_refuse(struct nm_http_request *request, void *data)
 {
   ((struct world *)data)->handled_count++;
@@ -84,6 +96,8 @@ static const struct nm_http_route WORLD_ROUTES[] = {
   { NM_HTTP_POST, "/batch", "application/json", 8 * 1024 * 1024, handle_echo },
   { NM_HTTP_GET, "/big", NULL, 0, handle_big },
   { NM_HTTP_GET, "/refuse", NULL, 0, handle_refuse },
+  { NM_HTTP_GET, "/peer", NULL, 0, handle_peer },
+  { NM_HTTP_POST, "/park", NULL, 1024, handle_park },
   { 0, NULL, NULL, 0, NULL },
 };
 
@@ -96,16 +110,23 @@ static inline void world_answer(struct world *world)
 
 /* ---- the server -------------------------------------------------------------------------------- */
 
-static inline void world_open(struct world *world, const char *address,
-                              struct nm_http_limits limits)
+static inline void world_open_with(struct world *world, const char *address,
+                                   struct nm_http_options options)
 {
   struct nm_error err = { 0 };
-  struct nm_http_options options = { .routes = WORLD_ROUTES, .data = world, .limits = limits };
+  options.routes = WORLD_ROUTES;
+  options.data = world;
   *world = (struct world){ 0 };
   alarm(60);
   assert_int_equal(uv_loop_init(&world->loop), 0);
   if (nm_http_listen(&world->server, &world->loop, nm_text_from(address), &options, &err))
     fail_msg("%s", err.text);
+}
+
+static inline void world_open(struct world *world, const char *address,
+                              struct nm_http_limits limits)
+{
+  world_open_with(world, address, (struct nm_http_options){ .limits = limits });
 }
 
 static inline void on_world_stopped(void *data)

@@ -101,7 +101,8 @@ static struct nm_http_connection *slowest_in(struct nm_http_server *server,
 }
 
 /* There is no room: first those go who take up a place and say nothing whole, then whoever has been
- * idle longest, then those who send or read too slowly. */
+ * idle longest (but not who asked a moment ago and may ask again: that request would be lost), then
+ * those who send or read too slowly. */
 static void on_full(void *data)
 {
   struct nm_http_server *server = data;
@@ -110,7 +111,7 @@ static void on_full(void *data)
     uint64_t patience_ms;
   } ORDER[] = {
     { NM_HTTP_PHASE_DRAIN, NM_HTTP_FULL_HEAD_MS }, { NM_HTTP_PHASE_HANDSHAKE, NM_HTTP_FULL_HEAD_MS },
-    { NM_HTTP_PHASE_HEAD, NM_HTTP_FULL_HEAD_MS },  { NM_HTTP_PHASE_IDLE, 0 },
+    { NM_HTTP_PHASE_HEAD, NM_HTTP_FULL_HEAD_MS },  { NM_HTTP_PHASE_IDLE, NM_HTTP_FULL_HEAD_MS },
     { NM_HTTP_PHASE_BODY, NM_HTTP_FULL_BODY_MS },  { NM_HTTP_PHASE_WRITE, NM_HTTP_FULL_BODY_MS },
   };
   for (unsigned i = 0; i < sizeof ORDER / sizeof *ORDER; i++) {

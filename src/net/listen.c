@@ -1,6 +1,7 @@
 #include "net/listen.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -103,11 +104,17 @@ static void take_in(struct nm_listener *self, int fd, const struct sockaddr *pee
   self->options.on_stream(self->options.data, covered);
 }
 
+static bool somebody_knocks(const struct nm_listener *self)
+{
+  struct pollfd door = { .fd = self->bound.fd, .events = POLLIN };
+  return poll(&door, 1, 0) > 0;
+}
+
 /* Accepts one; false when there is none or no more can be taken now. */
 static bool accept_one(struct nm_listener *self)
 {
   if (self->streams >= self->options.connections_max) {
-    rest(self);
+    if (somebody_knocks(self)) rest(self); /* else nobody need make room yet */
     return false;
   }
   union {
