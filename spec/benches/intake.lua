@@ -17,7 +17,10 @@ end
 local function ours(event_type)
   return function(context)
     local side = netmove_side.start()
+    local commits, accepted = side.metric("netmove_store_commits_total"), side.metric("netmove_events_total")
     local sample = load(context, side.url, event_type, { side.pid }, { side.optimove.process.pid })
+    sample.per_commit = (side.metric("netmove_events_total") - accepted) /
+      (side.metric("netmove_store_commits_total") - commits)
     side.finish()
     return sample
   end
@@ -41,6 +44,7 @@ return {
   figures = {
     { key = "per_s", label = "accepted/s", format = "%.0f" }, { key = "p50_ms", label = "p50 ms" },
     { key = "p99_ms", label = "p99 ms" }, { key = "cpu_us", label = "cpu us each" },
+    { key = "per_commit", label = "events a commit" },
     { key = "resident_mb", label = "resident MB", format = "%.0f" },
   },
   ratios = {
