@@ -94,16 +94,11 @@ int nm_api_create(struct nm_api **out, const struct nm_api_env *env, struct nm_e
   if (!api) return nm_fail(err, NM_ENOMEM, "out of memory");
   api->env = *env;
   api->loop = env->home->async.loop;
-  struct nm_client_options options = { .allow = env->settings->outbound_allow,
-                                       .allow_count = env->settings->outbound_allow_count };
   int rc = nm_api_open_door(api, err);
-  if (rc == NM_OK) rc = nm_client_open(&api->client, api->loop, &options, err);
   if (rc) { /* the process ends */
     free(api);
     return rc;
   }
-  rc = nm_optimove_open(&api->optimove, api->loop, api->client);
-  nm_require(rc == NM_OK); /* at start only: there is nothing to serve yet */
   nm_require(uv_timer_init(api->loop, &api->clock) == 0);
   api->clock.data = api;
   *out = api;
@@ -126,19 +121,12 @@ static void on_clock_closed(uv_handle_t *handle)
   on_part_closed(handle->data);
 }
 
-static void on_optimove_closed(void *data)
-{
-  struct nm_api *api = data;
-  nm_client_close(api->client, on_part_closed, api);
-}
-
 void nm_api_close(struct nm_api *api, void (*on_closed)(void *data), void *data)
 {
   api->on_closed = on_closed;
   api->closed_data = data;
-  api->closing = 3;
+  api->closing = 2;
   nm_api_drop_calls(api);
   uv_close((uv_handle_t *)&api->clock, on_clock_closed);
   uv_close((uv_handle_t *)&api->refusals_clock, on_clock_closed);
-  nm_optimove_close(api->optimove, on_optimove_closed, api);
 }

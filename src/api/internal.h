@@ -5,8 +5,6 @@
 
 #include "api/api.h"
 #include "api/door.h"
-#include "client/client.h"
-#include "optimove/optimove.h"
 
 struct nm_api_call;
 struct nm_api_refusal;
@@ -16,8 +14,6 @@ struct nm_api {
   uv_loop_t *loop;
   uv_timer_t clock;           /* looks at the deadlines of calls; runs while there are any */
   struct nm_api_call *calls;  /* what was asked of engine or reload and not answered yet */
-  struct nm_client *client;   /* for the look at Optimove before a save (key.c) */
-  struct nm_optimove *optimove;
   struct nm_failures *failures;
   struct nm_api_refusal *refusals; /* 401s that wait, the first to be given first */
   size_t refusals_count, refusals_bytes;
