@@ -63,8 +63,12 @@ static void print_made(const json_t *made)
   json_array_foreach(json_object_get(made, "trace"), i, step)
   {
     const char *name = nm_json_string(step, "step").ptr;
-    printf("  step %zu  %-24s %s\n", i + 1, name ? name : "?",
+    const json_t *share = json_object_get(step, "share"), *line = json_object_get(step, "line");
+    printf("  step %zu  %-24s %s", i + 1, name ? name : "?",
            json_is_true(json_object_get(step, "answered")) ? "answered" : "passed it on");
+    if (json_is_integer(share)) printf(", share %" JSON_INTEGER_FORMAT, json_integer_value(share));
+    if (json_is_integer(line)) printf(" (line %" JSON_INTEGER_FORMAT ")", json_integer_value(line));
+    putchar('\n');
   }
   json_array_foreach(json_object_get(made, "effects"), i, effect)
   {

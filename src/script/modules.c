@@ -9,7 +9,7 @@
 #include "script/embedded.h"
 #include "script/internal.h"
 
-enum { CODE_MAX_BYTES = 1024 * 1024 };
+enum { CODE_MAX_BYTES = 1024 * 1024, STRIPPED = 1 }; /* lines of ours mean nothing to authors */
 
 static const char loaded_key; /* its address names the table of modules that were required */
 
@@ -44,7 +44,7 @@ static void keep_compiled(lua_State *L, size_t row)
   while (nm_embedded_lua[count].module) count++;
   nm_buffer_init(&code, CODE_MAX_BYTES);
   /* Allocates nothing of Lua's, so it cannot throw. */
-  bool is_whole = lua_dump(L, append_code, &code, 0) == 0;
+  bool is_whole = lua_dump(L, append_code, &code, STRIPPED) == 0;
   pthread_mutex_lock(&compiled_lock);
   if (!compiled) compiled = calloc(count, sizeof *compiled);
   if (is_whole && compiled && !compiled[row].bytes) {

@@ -29,6 +29,21 @@ static int known_zone(lua_State *L)
   return 1;
 }
 
+/* zone_date(zone, ms): the day that a clock of the zone shows then. */
+static int zone_date(lua_State *L)
+{
+  const struct nm_zone *zone;
+  struct nm_local local;
+  struct nm_text name;
+  name.ptr = luaL_checklstring(L, 1, &name.len);
+  lua_Integer ms = luaL_checkinteger(L, 2);
+  if (nm_zone_find(&zone, name)) return 0;
+  nm_zone_local(zone, ms, &local);
+  lua_pushfstring(L, "%d-%s%d-%s%d", local.year, local.month < 10 ? "0" : "", local.month,
+                  local.day < 10 ? "0" : "", local.day);
+  return 1;
+}
+
 /* Gives each problem at `problems` its line for people. */
 static void format_problems(lua_State *L, int library, int problems, struct nm_text file)
 {
@@ -53,9 +68,11 @@ static int load_protected(lua_State *L)
   lua_getfield(L, 2, "load");
   lua_pushlstring(L, call->source.ptr ? call->source.ptr : "", call->source.len);
   lua_pushlstring(L, call->file.ptr, call->file.len);
-  lua_createtable(L, 0, 1);
+  lua_createtable(L, 0, 2);
   lua_pushcfunction(L, known_zone);
   lua_setfield(L, -2, "known_zone");
+  lua_pushcfunction(L, zone_date);
+  lua_setfield(L, -2, "zone_date");
   lua_call(L, 3, 2); /* stack: call, library, rules, problems */
   call->is_proven = lua_istable(L, 3);
   if (!call->is_proven) {
