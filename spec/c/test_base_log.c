@@ -114,6 +114,36 @@ static void writes_one_line_that_no_value_can_forge(void **state)
   assert_int_equal(count("\n"), 1);
 }
 
+static void leaves_out_of_a_reason_what_may_be_a_persons(void **state)
+{
+  (void)state;
+  static const char *const cases[][2] = {
+    { "", "" },
+    { "event type 99 is not routed", "event type 99 is not routed" },
+    { "template 123456 is not mapped", "template 123456 is not mapped" },
+    { "TOTAL: \"Ada Lovelace\" is not a number", "TOTAL: \"...\" is not a number" },
+    { "\"a \\\" b\"", "\"...\"" },
+    { "\"not closed", "\"...\"" },
+    { "x\"1\"y", "x\"...\"y" },
+    { "no user ada@example.com here", "no user ... here" },
+    { "no user a@b", "no user ..." },
+    { "400/2101 +4915112345678 unknown, +49", "400/2101 ... unknown, +49" },
+    { "200 of 2026-11-23, 10.0.0.12:80 C-1002 u8", "200 of 2026-11-23, 10.0.0.12:80 C-1002 u8" },
+    { "RegisterEventListener: 500 key a1b2c3d4e5", "RegisterEventListener: 500 key ..." },
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    char out[NM_ERROR_TEXT_MAX_BYTES];
+    assert_text(nm_log_discreet(out, nm_text_from(cases[i][0])), cases[i][1]);
+  }
+  static char words[2 * NM_ERROR_TEXT_MAX_BYTES];
+  char out[NM_ERROR_TEXT_MAX_BYTES];
+  memset(words, 'x', sizeof words);
+  for (size_t i = 5; i < sizeof words; i += 6) words[i] = ' ';
+  struct nm_text cut = nm_log_discreet(out, (struct nm_text){ words, sizeof words });
+  assert_in_range(cut.len, NM_ERROR_TEXT_MAX_BYTES - 6, NM_ERROR_TEXT_MAX_BYTES);
+  assert_memory_equal(cut.ptr, words, cut.len);
+}
+
 static void cuts_a_long_line_between_two_characters(void **state)
 {
   (void)state;
@@ -390,6 +420,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(writes_one_line_that_no_value_can_forge, begin, end),
+    cmocka_unit_test(leaves_out_of_a_reason_what_may_be_a_persons),
     cmocka_unit_test_setup_teardown(cuts_a_long_line_between_two_characters, begin, end),
     cmocka_unit_test_setup_teardown(works_before_its_thread_with_it_and_after_it, begin, end),
     cmocka_unit_test_setup_teardown(gives_a_room_a_level_of_its_own, begin, end),

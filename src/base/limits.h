@@ -43,6 +43,7 @@ enum {
   NM_LOG_BUFFER_KEPT_BYTES = 128 * 1024,  /* of it for warnings and errors alone */
   NM_LOG_REPEATED_LINES_MAX = 50,         /* of one place and level in a window; then counted */
   NM_LOG_REPEATED_WINDOW_MS = 10 * 1000,
+  NM_LOG_PERSONAL_MIN_BYTES = 7,          /* with a digit: an id, a telephone number */
   NM_LOG_FLUSH_MAX_MS = 2 * 1000,         /* at the end; then whoever reads stderr is too slow */
 
   /* events */

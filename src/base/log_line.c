@@ -86,6 +86,53 @@ void nm_log_line_begin(struct nm_log_line *line, enum nm_log_level level, const 
   put_id(line, "message_id", ids->message);
 }
 
+/* ---- what may be a person's ----------------------------------------------------------------- */
+
+static bool may_be_personal(const char *word, size_t len)
+{
+  size_t row = 0;
+  bool has_digit = false;
+  for (size_t i = 0; i < len; i++) {
+    char c = word[i];
+    bool is_digit = c >= '0' && c <= '9';
+    bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (c & 0x80);
+    if (c == '@') return true;
+    row = is_digit || is_letter ? row + 1 : 0;
+    has_digit = row > 0 && (has_digit || is_digit);
+    if (has_digit && row >= NM_LOG_PERSONAL_MIN_BYTES) return true;
+  }
+  return false;
+}
+
+/* Bytes up to the quote that ends it, that one included; all of them where there is none. */
+static size_t quoted_length(const char *bytes, size_t len)
+{
+  size_t at = 1;
+  while (at < len && bytes[at] != '"') at += bytes[at] == '\\' ? 2 : 1;
+  return at < len ? at + 1 : len;
+}
+
+struct nm_text nm_log_discreet(char out[NM_ERROR_TEXT_MAX_BYTES], struct nm_text reason)
+{
+  size_t used = 0, len;
+  for (size_t i = 0; i < reason.len; i += len) {
+    const char *at = reason.ptr + i;
+    struct nm_text part;
+    len = 1;
+    if (*at == '"') {
+      len = quoted_length(at, reason.len - i);
+      part = NM_TEXT("\"...\"");
+    } else {
+      while (*at != ' ' && i + len < reason.len && at[len] != ' ' && at[len] != '"') len++;
+      part = may_be_personal(at, len) ? NM_TEXT("...") : (struct nm_text){ at, len };
+    }
+    if (part.len > NM_ERROR_TEXT_MAX_BYTES - used) break;
+    memcpy(out + used, part.ptr, part.len);
+    used += part.len;
+  }
+  return (struct nm_text){ out, used };
+}
+
 void nm_log_line_end(struct nm_log_line *line, struct nm_text message)
 {
   put(line, ",\"message\":\"", 12);

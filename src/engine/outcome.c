@@ -68,9 +68,11 @@ static void log_end(const struct nm_lane *lane, const struct nm_message *message
                                 ? NM_LOG_INFO
                                 : NM_LOG_DEBUG;
   if (end->state == NM_MESSAGE_DEAD) nm_metric_add(NM_METRIC_MESSAGES_DEAD, 1);
+  char why[NM_ERROR_TEXT_MAX_BYTES];
+  struct nm_text reason = nm_log_discreet(why, end->reason);
   nm_log(level, "engine", &ids, "%s by %.*s: %s%s%.*s", nm_outcome_name(end->outcome),
-         NM_TEXT_ARG(lane->name), nm_message_state_name(end->state),
-         end->reason.len > 0 ? ", " : "", NM_TEXT_ARG(end->reason));
+         NM_TEXT_ARG(lane->name), nm_message_state_name(end->state), reason.len > 0 ? ", " : "",
+         NM_TEXT_ARG(reason));
 }
 
 void nm_dispatch_outcome(struct nm_dispatch *dispatch, struct nm_item *item,

@@ -120,9 +120,11 @@ static void note_plan(struct slot *slot, const struct nm_plan *plan)
 {
   struct nm_log_ids ids = slot_ids(slot);
   struct nm_lane *lane = NULL;
+  char why[NM_ERROR_TEXT_MAX_BYTES];
+  struct nm_text reason = nm_log_discreet(why, plan->reason);
   nm_log(NM_LOG_INFO, "engine", &ids, "event is %s: %zu messages, %zu updates%s%.*s",
          state_names[plan->state], plan->message_count, plan->update_count,
-         plan->reason.len > 0 ? ", " : "", NM_TEXT_ARG(plan->reason));
+         reason.len > 0 ? ", " : "", NM_TEXT_ARG(reason));
   if (plan->state == NM_EVENT_HELD) nm_metric_add(NM_METRIC_EVENTS_HELD, 1);
   if (plan->state == NM_EVENT_DELAYED)
     nm_alarm_due(&slot->book->engine->planner->alarm, plan->due_at_ms);

@@ -94,6 +94,8 @@ static void note(struct batch *batch, enum nm_batch_state state, int64_t wait_ms
 {
   struct nm_updates *updates = batch->updates;
   struct nm_log_ids ids = nm_book_ids(updates->book);
+  char why[NM_ERROR_TEXT_MAX_BYTES]; /* Optimove may name whom it refuses */
+  struct nm_text told = nm_log_discreet(why, nm_text_from(reason));
   struct nm_call *call =
       nm_call_create(updates->book->engine, NM_STORE_BATCH_FINISH, 4096, on_noted, updates);
   struct nm_store_batch_finish *finish = &call->u.batch_finish;
@@ -104,11 +106,11 @@ static void note(struct batch *batch, enum nm_batch_state state, int64_t wait_ms
   finish->reason = nm_arena_copy(call->u.head.arena, nm_text_from(reason));
   if (state == NM_BATCH_DEAD) {
     nm_metric_add(NM_METRIC_UPDATES_DEAD, (int64_t)batch->take->u.batch_take.count);
-    nm_log(NM_LOG_WARN, "engine", &ids, "update batch %lld is dead: %s",
-           (long long)finish->batch_id, reason);
+    nm_log(NM_LOG_WARN, "engine", &ids, "update batch %lld is dead: %.*s",
+           (long long)finish->batch_id, NM_TEXT_ARG(told));
   } else if (state == NM_BATCH_RETRY) {
-    nm_log(NM_LOG_WARN, "engine", &ids, "update batch %lld goes again in %lld ms: %s",
-           (long long)finish->batch_id, (long long)wait_ms, reason);
+    nm_log(NM_LOG_WARN, "engine", &ids, "update batch %lld goes again in %lld ms: %.*s",
+           (long long)finish->batch_id, (long long)wait_ms, NM_TEXT_ARG(told));
   }
   free_batch(batch);
   nm_call_submit(call);

@@ -19,6 +19,7 @@ enum {
   PAUSE_MAX_MS = 60 * 1000,
   REFUSALS_FOR_PACE_MAX = 6, /* then the caller is told LATER */
   CALLS_UNDER_WAY_MAX = 8,
+  KEY_PART_MIN_BYTES = 4,
 };
 
 struct nm_optimove_account {
@@ -255,6 +256,17 @@ static bool wait_out_refusal(struct nm_optimove_call *call, const struct nm_opti
   return true;
 }
 
+/* Some say back the key that they refuse; the answer may be cut in the middle of it. */
+static void hide_key(const struct nm_optimove_account *account, char *reason)
+{
+  size_t len = strlen(account->api_key);
+  for (char *at = reason; *at; at++) {
+    size_t same = 0;
+    while (same < len && at[same] && at[same] == account->api_key[same]) same++;
+    if (same == len || (same >= KEY_PART_MIN_BYTES && !at[same])) memset(at, '*', same);
+  }
+}
+
 static void on_answer(void *data, const struct nm_client_answer *from)
 {
   struct nm_optimove_call *call = data;
@@ -265,6 +277,7 @@ static void on_answer(void *data, const struct nm_client_answer *from)
 
   note_end(account);
   nm_optimove_classify(call, from, &answer, &parsed, reason);
+  hide_key(account, reason);
   if (answer.status != 429) account->pause_ms = 0;
   if (answer.status != 429 || !wait_out_refusal(call, &answer)) finish_call(call, &answer);
   json_decref(parsed);
