@@ -7,12 +7,13 @@ local uv = require("luv")
 
 local works = { "intake", "path", "campaign", "rules", "memory" }
 local usage = [[
-spec/bench [WORK ...] [--rounds N] [--seconds S] [--recipients N] [--json]
+spec/bench [WORK ...] [--rounds N] [--seconds S] [--recipients N] [--spread] [--json]
 
 Works: ]] .. table.concat(works, ", ") .. [[; without one, all of them.
   --rounds N       each side so many times, taking turns (3)
   --seconds S      each load for so long (5)
   --recipients N   of the campaign (200000)
+  --spread         programs under test on all cores, not on one
   --json           the table as JSON on stdout, progress on stderr]]
 
 local function give_up(code, text)
@@ -26,7 +27,7 @@ local function read_options(words)
   while at <= #words do
     local word = words[at]
     local name = word:match("^%-%-(%a+)$")
-    if name == "json" then options.json = true
+    if name == "json" or name == "spread" then options[name] = true
     elseif name == "help" or word == "-h" then
       print(usage)
       os.exit(0)
@@ -48,6 +49,10 @@ local function read_options(words)
 end
 
 local options = read_options(arg)
+if options.spread then
+  measure.test_core = "0-" .. measure.cores - 1
+  uv.os_setenv("BENCH_CORE", measure.test_core)
+end
 local to = options.json and io.stderr or io.stdout
 
 local function say(text)
@@ -140,7 +145,7 @@ local function print_table(work, samples)
   local ratios = {}
   for _, rule in ipairs(work.ratios or {}) do
     local middle, least, most = ratio(rule, samples)
-    say(("  %s: %.2f [%.2f..%.2f], aim %s"):format(rule.label, middle, least, most, rule.aim))
+    say(("  %s: %.2f [%.2f..%.2f]%s"):format(rule.label, middle, least, most, rule.aim and ", aim " .. rule.aim or ""))
     ratios[#ratios + 1] = { label = rule.label, median = middle, min = least, max = most, aim = rule.aim }
   end
   say("")
@@ -149,7 +154,7 @@ end
 
 local function main()
   local all = {}
-  say(("%d cores; under test on core %d, everything else on core %d; %d rounds"):format(
+  say(("%d cores; under test on core %s, everything else on core %d; %d rounds"):format(
     measure.cores, measure.test_core, measure.other_core, options.rounds))
   if measure.cores < 2 then say("one core only: load and program share it, ratios mean little") end
   for _, name in ipairs(options.works) do

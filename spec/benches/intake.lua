@@ -52,5 +52,7 @@ return {
       key = "per_s", aim = "2.5" },
     { label = "accepted/s of netmove (sent) to node's", of = "netmove, sent", to = "node+better-sqlite3",
       key = "per_s", aim = "2.5" },
+    { label = "cpu an event of netmove (held) to node's", of = "netmove, held", to = "node+better-sqlite3",
+      key = "cpu_us" },
   },
 }

@@ -105,8 +105,8 @@ local function ended_children_s()
 end
 
 --- Looks at the clock, the machine and the processes; calling what it gives tells the differences:
--- { seconds, cpu_s = of the pids, foreign = cores that strangers used }.  `others` are ours too, but not under
--- test; so is whatever ends meanwhile.
+-- { seconds, cpu_s = of the pids, ended_s = of programs run to their end, foreign = cores that strangers
+-- used }.  `others` are ours too, but not under test; so is whatever ends meanwhile.
 function measure.watch(pids, others)
   local function sum(list)
     local total = 0
@@ -114,12 +114,14 @@ function measure.watch(pids, others)
     return total
   end
   local function rest() return sum(others) + measure.cpu_s(uv.os_getpid()) + ended_children_s() end
+  local ended = ended_children_s()
   local began, cpu, ours, busy = uv.hrtime(), sum(pids), rest(), machine_busy_s()
   return function()
     local seconds = (uv.hrtime() - began) / 1e9
     local cpu_s = sum(pids) - cpu
     local foreign = machine_busy_s() - busy - cpu_s - (rest() - ours)
-    return { seconds = seconds, cpu_s = cpu_s, foreign = math.max(0, foreign) / seconds }
+    return { seconds = seconds, cpu_s = cpu_s, ended_s = ended_children_s() - ended,
+             foreign = math.max(0, foreign) / seconds }
   end
 end
 

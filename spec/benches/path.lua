@@ -95,5 +95,6 @@ return {
       aim = "2" },
     { label = "delivered/s of netmove to BullMQ's", of = "netmove", to = "node+bullmq+redis", key = "per_s",
       aim = "5" },
+    { label = "cpu a message of netmove to node's", of = "netmove", to = "node+sqlite+undici", key = "cpu_us" },
   },
 }
