@@ -118,8 +118,9 @@ static int open_tls(struct front *front, const struct nm_settings *settings)
   int rc = nm_networks_init(&front->behind, settings->behind, settings->behind_count,
                             &front->error);
   if (rc || !nm_settings_has_tls(settings)) return rc;
-  rc = nm_tls_open(&front->tls, &front->loop, &options, &front->error);
-  return rc ? nm_fail(&front->error, rc, "public.tls: %s", front->error.text) : NM_OK;
+  struct nm_error error = { 0 };
+  rc = nm_tls_open(&front->tls, &front->loop, &options, &error);
+  return rc ? nm_fail(&front->error, rc, "public.tls: %s", error.text) : NM_OK;
 }
 
 static int count_connections(const struct nm_settings *settings)

@@ -28,7 +28,7 @@ end
 
 local settings = [[
 return {
-  public = { listen = %q },
+  public = { listen = %q%s },
   admin = { listen = %q, socket = "netmove.sock" },
   store = "sqlite:netmove.db",
   rules = "rules",
@@ -52,7 +52,8 @@ return {
 ]]
 
 --- Makes a folder with settings and rules (acme's own, unless `rules` gives another text); starts nothing.
----@param options? { rules?: string|false }
+--- `public` is the text of more settings under public, `files` how many files the daemon may open.
+---@param options? { rules?: string|false, public?: string, files?: integer }
 function daemon.folder(options)
   options = options or {}
   local self = { path = assert(uv.fs_mkdtemp((os.getenv("TMPDIR") or "/tmp") .. "/netmove-spec-XXXXXX")),
@@ -66,7 +67,9 @@ function daemon.folder(options)
   function self.write(name, text) write(self.path .. "/" .. name, text) end
   function self.read(name) return read(self.path .. "/" .. name) end
 
-  local function configure() write(self.path .. "/netmove.lua", settings:format(self.listen, self.admin)) end
+  local function configure()
+    write(self.path .. "/netmove.lua", settings:format(self.listen, options.public and ", " .. options.public or "", self.admin))
+  end
   configure()
 
   --- Runs a command; gives { code, out, err }.
@@ -92,8 +95,11 @@ function daemon.folder(options)
   --- Starts `serve` and waits until it is ready.
   function self.start(env)
     configure()
-    self.process = process.start({ command = program, args = { "serve", "--config", "netmove.lua" },
-                                   cwd = self.path, env = env })
+    local command, args = program, { "serve", "--config", "netmove.lua" }
+    if options.files then
+      command, args = "sh", { "-c", 'ulimit -n "$0"; exec "$@"', tostring(options.files), program, table.unpack(args) }
+    end
+    self.process = process.start({ command = command, args = args, cwd = self.path, env = env })
     loop.await("netmove to be ready", function()
       return find_line('"message":"(ready)"') or self.process.exit_code
     end, 30000)
@@ -102,7 +108,7 @@ function daemon.folder(options)
     end
     self.listen = assert(find_line('"message":"public on ([%d.:]+)"'), "no public address in the log")
     self.admin = assert(find_line('"message":"admin on ([%d.:]+)"'), "no admin address in the log")
-    self.url = "http://" .. self.listen
+    self.url = ((options.public or ""):find("tls = ", 1, true) and "https://" or "http://") .. self.listen
     self.admin_url = "http://" .. self.admin
     return self
   end
