@@ -54,7 +54,9 @@ struct daemon {
   struct nm_store *store;
   struct nm_tenants *tenants;
   struct nm_rules_keeper *keeper;
-  _Atomic(struct nm_engine *) engine;
+  struct nm_engine *engine;
+  uv_mutex_t wake_lock;   /* the store's writer wakes the engine under it */
+  struct nm_engine *to_wake; /* the engine, until it is asked to stop */
   struct front front;
   uv_signal_t signals[3];
   uv_timer_t deadline;
@@ -246,7 +248,7 @@ static void roll_back(struct daemon *daemon, struct nm_control *control)
 
 static void pass_to_engine(struct daemon *daemon, struct nm_control *control)
 {
-  struct nm_engine *engine = atomic_load(&daemon->engine);
+  struct nm_engine *engine = daemon->engine;
   int rc = engine ? nm_port_post(nm_engine_port(engine), &control->task) : NM_ECLOSED;
   if (!rc) return;
   control->rc = nm_fail(&control->error, rc, "the engine takes no requests now: %s",
@@ -323,11 +325,21 @@ static void close_everything(struct daemon *daemon)
   nm_port_close(&daemon->home, NULL);
 }
 
+/* Afterwards nobody is inside nm_engine_wake() of the one before. */
+static void set_to_wake(struct daemon *daemon, struct nm_engine *engine)
+{
+  uv_mutex_lock(&daemon->wake_lock);
+  daemon->to_wake = engine;
+  uv_mutex_unlock(&daemon->wake_lock);
+}
+
 static void on_engine_stopped(struct nm_task *task)
 {
   struct daemon *daemon = task->home->data;
-  nm_engine_join(atomic_exchange(&daemon->engine, NULL));
+  struct nm_engine *engine = daemon->engine;
+  daemon->engine = NULL;
   nm_store_close(daemon->store);
+  nm_engine_join(engine);
   atomic_store(&daemon->front.is_last_call, true);
   uv_async_send(&daemon->front.stop);
   uv_thread_join(&daemon->front.thread);
@@ -341,6 +353,7 @@ static void on_keeper_closed(void *data)
   daemon->stop = (struct nm_control){
     .task = { .home = &daemon->home, .done = on_engine_stopped }, .verb = NM_CONTROL_STOP
   };
+  set_to_wake(daemon, NULL);
   int rc = nm_port_post(nm_engine_port(daemon->engine), &daemon->stop.task);
   nm_require(rc == NM_OK);
 }
@@ -393,8 +406,9 @@ static void on_signal(uv_signal_t *signal, int number)
 static void on_work(void *data, unsigned work)
 {
   struct daemon *daemon = data;
-  struct nm_engine *engine = atomic_load(&daemon->engine);
-  if (engine) nm_engine_wake(engine, work);
+  uv_mutex_lock(&daemon->wake_lock);
+  if (daemon->to_wake) nm_engine_wake(daemon->to_wake, work);
+  uv_mutex_unlock(&daemon->wake_lock);
 }
 
 static void on_tenants_loaded(struct nm_task *task)
@@ -478,7 +492,8 @@ static int start_engine(struct daemon *daemon, struct nm_error *err)
                                      .keyring = daemon->keyring, .settings = daemon->settings,
                                      .public_url = nm_text_from(daemon->public_url) };
   int rc = nm_engine_start(&engine, &env, err);
-  if (!rc) atomic_store(&daemon->engine, engine);
+  daemon->engine = engine;
+  set_to_wake(daemon, engine);
   return rc;
 }
 
@@ -534,6 +549,7 @@ static int serve(const struct nm_settings *settings)
     nm_log(NM_LOG_WARN, "main", NULL, "no thread for the log: its lines are written by who logs");
   daemon.settings = settings;
   nm_require(uv_loop_init(&daemon.loop) == 0);
+  nm_require(uv_mutex_init(&daemon.wake_lock) == 0);
   nm_require(nm_port_open(&daemon.home, &daemon.loop, SIZE_MAX, NULL, &daemon) == NM_OK);
   nm_require(nm_port_open(&daemon.control, &daemon.loop, NM_CONTROL_MAILBOX_MAX, on_control,
                           &daemon) == NM_OK);

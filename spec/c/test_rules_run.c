@@ -48,6 +48,7 @@ static const char tenant[] =
     "    PURCHASE = update_customer { CustomerID = from(\"extId\"), T = true, F = false, I = 3, W "
     "= 3.0, R = 59.9,\n"
     "      S = from(\"attributes.store\"):default(\"online\"), BIG = 9007199254740993 },\n"
+    "    DATED = update_customer { CustomerID = from(\"extId\"), DAY = from(\"time\"):as(\"date\") },\n"
     "    CUT = function(event) return send(\"hello\", event) end,\n"
     "  },\n"
     "}\n";
@@ -158,6 +159,14 @@ static void an_update_is_text_as_optimove_takes_it(void **state)
     assert_string_equal(e.attributes[i].field.ptr, wanted[i][0]);
     assert_string_equal(e.attributes[i].value.ptr, wanted[i][1]);
   }
+}
+
+static void a_date_is_the_day_of_the_tenants_clock(void **state)
+{
+  (void)state;
+  struct nm_effect e = only("{\"type\":\"EVENT\",\"name\":\"DATED\",\"extId\":\"42\","
+                            "\"time\":\"2024-04-30T22:30:00Z\",\"attributes\":{}}");
+  assert_string_equal(e.attributes[0].value.ptr, "2024-05-01"); /* 01:30 in Istanbul */
 }
 
 static void quiet_hours_are_those_of_the_tenants_clock(void **state)
@@ -323,6 +332,7 @@ int main(void)
     cmocka_unit_test(a_messages_own_address_is_told_from_the_customer),
     cmocka_unit_test(a_campaign_expands_and_a_stop_cancels),
     cmocka_unit_test(an_update_is_text_as_optimove_takes_it),
+    cmocka_unit_test(a_date_is_the_day_of_the_tenants_clock),
     cmocka_unit_test(quiet_hours_are_those_of_the_tenants_clock),
     cmocka_unit_test(holds_say_why_and_the_trace_who_answered),
     cmocka_unit_test(rules_are_told_time_and_place),

@@ -16,7 +16,6 @@ void nm_mailbox_deinit(struct nm_mailbox *box)
 int nm_mailbox_post(struct nm_mailbox *box, struct nm_mail *mail)
 {
   int rc = NM_OK;
-  bool was_empty = false;
 
   uv_mutex_lock(&box->lock);
   if (box->is_closed) {
@@ -24,16 +23,17 @@ int nm_mailbox_post(struct nm_mailbox *box, struct nm_mail *mail)
   } else if (box->count >= box->max) {
     rc = NM_EFULL;
   } else {
-    was_empty = box->count == 0;
+    bool was_empty = box->count == 0;
     mail->next = NULL;
     if (box->last) box->last->next = mail;
     else box->first = mail;
     box->last = mail;
     box->count++;
     if (was_empty) uv_cond_signal(&box->filled);
+    /* Under the lock: after close() nobody is woken any more. */
+    if (was_empty && box->wake) box->wake(box->wake_data);
   }
   uv_mutex_unlock(&box->lock);
-  if (was_empty && box->wake) box->wake(box->wake_data);
   return rc;
 }
 
@@ -75,9 +75,9 @@ void nm_mailbox_close(struct nm_mailbox *box)
 {
   uv_mutex_lock(&box->lock);
   box->is_closed = true;
+  box->wake = NULL;
   uv_cond_broadcast(&box->filled);
   uv_mutex_unlock(&box->lock);
-  if (box->wake) box->wake(box->wake_data);
 }
 
 bool nm_mailbox_is_closed(struct nm_mailbox *box)

@@ -19,7 +19,7 @@ struct nm_mailbox {
   struct nm_mail *first, *last;
   size_t count, max;
   bool is_closed;
-  void (*wake)(void *data); /* called after a post into an empty mailbox; may be NULL */
+  void (*wake)(void *data); /* called by a post into an empty mailbox, under its lock; may be NULL */
   void *wake_data;
 };
 
@@ -36,7 +36,7 @@ struct nm_mail *nm_mailbox_take(struct nm_mailbox *box, size_t max_mails);
 /* As take, but waits until there is something (then true), the time is up, or it was closed. */
 bool nm_mailbox_wait(struct nm_mailbox *box, int64_t timeout_ms);
 
-/* No more posts; what is in it can still be taken.  Wakes who waits. */
+/* No more posts; what is in it can still be taken.  Ends every wait; `wake` is called no more. */
 void nm_mailbox_close(struct nm_mailbox *box);
 
 bool nm_mailbox_is_closed(struct nm_mailbox *box);

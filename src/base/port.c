@@ -57,9 +57,8 @@ static void on_async_closed(uv_handle_t *handle)
 void nm_port_close(struct nm_port *port, void (*on_closed)(void *data))
 {
   port->on_closed = on_closed;
-  nm_mailbox_take(&port->box, SIZE_MAX);
-  port->box.wake = NULL;
   nm_mailbox_close(&port->box);
+  nm_mailbox_take(&port->box, SIZE_MAX);
   uv_close((uv_handle_t *)&port->async, on_async_closed);
 }
 
