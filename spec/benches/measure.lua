@@ -77,6 +77,9 @@ local function status_kib(pid, name)
   return tonumber((read("/proc/" .. pid .. "/status") or ""):match(name .. ":%s+(%d+)")) or 0
 end
 
+--- Memory that is its own, without pages of files that others may share (libraries).
+function measure.private_mb(pid) return status_kib(pid, "RssAnon") / 1024 end
+
 --- Resident memory in MB, and the most since `forget_peak`.
 function measure.resident_mb(pid) return status_kib(pid, "VmRSS") / 1024 end
 function measure.peak_mb(pid) return status_kib(pid, "VmHWM") / 1024 end
