@@ -198,7 +198,8 @@ static int end_message(struct nm_writer *writer, const struct nm_finish *item,
   return nm_db_run(&writer->db,
                    "UPDATE messages SET state = ?2, attempts = ?3, ended_at = ?5,"
                    " reason = CASE WHEN ?4 <> '' OR ?2 = 1 THEN ?4 ELSE reason END,"
-                   " content = CASE WHEN ?2 IN (1, 3, 5) THEN '' ELSE content END"
+                   /* not IN (1, 3, 5): SQLite makes a table of it for every row */
+                   " content = CASE WHEN ?2 = 1 OR ?2 = 3 OR ?2 = 5 THEN '' ELSE content END"
                    " WHERE id = ?1 AND state = 0",
                    NM_I(item->message_id), NM_I(state), NM_I(item->attempts), NM_T(reason),
                    NM_I(nm_clock_wall_ms()));
