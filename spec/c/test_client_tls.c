@@ -15,21 +15,33 @@ static struct {
   SSL_CTX *context;
   int listener, port;
   uv_thread_t thread;
-  int answered;
+  unsigned wrongs;
+  int asked, answered;
 } server;
 
 static char ca_file[] = "/tmp/nm_test_ca_XXXXXX";
 static uv_loop_t loop;
 static struct nm_error err;
 
-static X509 *make_certificate(EVP_PKEY *key, const char *name)
+/* How a server is wrong, but for its certificate's name. */
+enum {
+  EXPIRED = 1,
+  NOT_YET = 2,
+  OLD_TLS = 4,       /* 1.1 at most */
+  WEAK_KEY = 8,      /* RSA of 1024 bits */
+  ANSWERS_NOT = 16,  /* shakes hands, reads, and closes */
+  CUTS = 32,         /* breaks off in the middle of an answer */
+  SHAKES_OFF = 64,   /* closes right after the handshake */
+};
+
+static X509 *make_certificate(EVP_PKEY *key, const char *name, unsigned wrongs)
 {
   X509 *cert = X509_new();
   X509V3_CTX context;
   ASN1_INTEGER_set(X509_get_serialNumber(cert), 1);
   X509_set_version(cert, 2);
-  X509_gmtime_adj(X509_getm_notBefore(cert), -3600);
-  X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
+  X509_gmtime_adj(X509_getm_notBefore(cert), wrongs & NOT_YET ? 3600 : -7200);
+  X509_gmtime_adj(X509_getm_notAfter(cert), wrongs & EXPIRED ? -3600 : 7200);
   X509_set_pubkey(cert, key);
   X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_ASC,
                              (const unsigned char *)"peer", -1, -1, 0);
@@ -57,34 +69,47 @@ static bool read_request(SSL *ssl)
   return true;
 }
 
+static void answer(SSL *ssl)
+{
+  static const char whole[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
+  static const char half[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n";
+  server.asked++;
+  if (server.wrongs & ANSWERS_NOT) return;
+  if (server.wrongs & CUTS) {
+    SSL_write(ssl, half, sizeof half - 1);
+    return;
+  }
+  SSL_write(ssl, whole, sizeof whole - 1);
+  server.answered++;
+  SSL_shutdown(ssl);
+}
+
 static void serve(void *data)
 {
-  static const char answer[] =
-      "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
   (void)data;
   for (;;) {
     int fd = accept(server.listener, NULL, NULL);
     if (fd < 0) return;
     SSL *ssl = SSL_new(server.context);
     SSL_set_fd(ssl, fd);
-    if (SSL_accept(ssl) == 1 && read_request(ssl)) {
-      SSL_write(ssl, answer, sizeof answer - 1);
-      server.answered++;
-      SSL_shutdown(ssl);
-    }
+    if (SSL_accept(ssl) == 1 && !(server.wrongs & SHAKES_OFF) && read_request(ssl)) answer(ssl);
     SSL_free(ssl);
     close(fd);
   }
 }
 
-static void open_server(const char *name)
+static void open_wrong_server(const char *name, unsigned wrongs)
 {
   struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
   socklen_t len = sizeof address;
-  EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
-  X509 *cert = make_certificate(key, name);
-  server.answered = 0;
+  EVP_PKEY *key = wrongs & WEAK_KEY ? EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)1024)
+                                    : EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
+  X509 *cert = make_certificate(key, name, wrongs);
+  server.asked = server.answered = 0;
+  server.wrongs = wrongs;
   server.context = SSL_CTX_new(TLS_server_method());
+  SSL_CTX_set_security_level(server.context, 0);
+  if (wrongs & OLD_TLS) SSL_CTX_set_max_proto_version(server.context, TLS1_1_VERSION);
   assert_int_equal(SSL_CTX_use_certificate(server.context, cert), 1);
   assert_int_equal(SSL_CTX_use_PrivateKey(server.context, key), 1);
   FILE *file = fopen(ca_file, "w");
@@ -99,6 +124,11 @@ static void open_server(const char *name)
   assert_int_equal(getsockname(server.listener, (struct sockaddr *)&address, &len), 0);
   server.port = ntohs(address.sin_port);
   assert_int_equal(uv_thread_create(&server.thread, serve, NULL), 0);
+}
+
+static void open_server(const char *name)
+{
+  open_wrong_server(name, 0);
 }
 
 static void close_server(void)
@@ -130,13 +160,28 @@ static void on_closed(void *data)
   uv_stop(&loop);
 }
 
-static struct result call(const char *trusted)
+static struct nm_client *open_client(const char *trusted)
 {
   static const struct nm_text allow = { "127.0.0.1", 9 };
   struct nm_client_options options = { .allow = &allow, .allow_count = 1, .ca_file = trusted };
   struct nm_client *client;
-  struct result result = { .is_done = false };
+  assert_int_equal(uv_loop_init(&loop), 0);
+  assert_int_equal(nm_client_open(&client, &loop, &options, &err), NM_OK);
+  return client;
+}
+
+static void close_client(struct nm_client *client)
+{
   bool is_closed = false;
+  nm_client_close(client, on_closed, &is_closed);
+  peer_run_until(&loop, &is_closed);
+  peer_run_out(&loop);
+  assert_int_equal(uv_loop_close(&loop), 0);
+}
+
+static struct result call_by(struct nm_client *client)
+{
+  struct result result = { .is_done = false };
   char url[64];
   snprintf(url, sizeof url, "https://127.0.0.1:%d/", server.port);
   struct nm_client_call wanted = { .method = "POST",
@@ -144,14 +189,16 @@ static struct result call(const char *trusted)
                                    .body = NM_TEXT("secret"),
                                    .done = on_done,
                                    .data = &result };
-  assert_int_equal(uv_loop_init(&loop), 0);
-  assert_int_equal(nm_client_open(&client, &loop, &options, &err), NM_OK);
   assert_int_equal(nm_client_start(client, &wanted, &err), NM_OK);
   peer_run_until(&loop, &result.is_done);
-  nm_client_close(client, on_closed, &is_closed);
-  peer_run_until(&loop, &is_closed);
-  peer_run_out(&loop);
-  assert_int_equal(uv_loop_close(&loop), 0);
+  return result;
+}
+
+static struct result call(const char *trusted)
+{
+  struct nm_client *client = open_client(trusted);
+  struct result result = call_by(client);
+  close_client(client);
   return result;
 }
 
@@ -196,6 +243,58 @@ static void a_missing_file_of_certificates_is_unreachable(void **state)
   assert_int_equal(server.answered, 0);
 }
 
+static void a_server_that_cannot_be_trusted_is_unreachable(void **state)
+{
+  (void)state;
+  static const struct {
+    unsigned wrongs;
+    const char *word;
+  } cases[] = { { EXPIRED, "expired" },
+                { NOT_YET, "not yet valid" },
+                { OLD_TLS, "no connection" },
+                { WEAK_KEY, "key too weak" } };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    open_wrong_server("IP:127.0.0.1", cases[i].wrongs);
+    struct result result = call(ca_file);
+    close_server();
+    if (result.end != NM_CLIENT_UNREACHABLE || !strstr(result.reason, cases[i].word))
+      fail_msg("case %zu: end %d, %s", i, (int)result.end, result.reason);
+    assert_int_equal(server.asked, 0); /* the body never left */
+  }
+}
+
+static void an_answer_that_is_broken_off_is_unknown(void **state)
+{
+  (void)state;
+  static const unsigned cases[] = { ANSWERS_NOT, CUTS, SHAKES_OFF };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    open_wrong_server("IP:127.0.0.1", cases[i]);
+    struct result result = call(ca_file);
+    close_server();
+    if (result.end != NM_CLIENT_UNKNOWN)
+      fail_msg("case %zu: end %d, %s", i, (int)result.end, result.reason);
+    assert_int_equal(server.asked, cases[i] == SHAKES_OFF ? 0 : 1);
+  }
+}
+
+/* Reading the system's takes tens of milliseconds, in which the loop stands still. */
+static void trusted_certificates_are_read_once_and_not_for_every_connection(void **state)
+{
+  (void)state;
+  open_server("IP:127.0.0.1");
+  struct nm_client *client = open_client(ca_file);
+  for (int i = 0; i < 3; i++) {
+    struct result result = call_by(client); /* the server closes each connection */
+    if (result.end != NM_CLIENT_ANSWERED) fail_msg("call %d: %s", i, result.reason);
+    FILE *file = fopen(ca_file, "w");
+    assert_non_null(file);
+    fclose(file);
+  }
+  close_client(client);
+  close_server();
+  assert_int_equal(server.answered, 3);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -203,6 +302,9 @@ int main(void)
     cmocka_unit_test(a_certificate_that_nobody_vouches_for_is_unreachable),
     cmocka_unit_test(a_certificate_of_another_name_is_unreachable),
     cmocka_unit_test(a_missing_file_of_certificates_is_unreachable),
+    cmocka_unit_test(a_server_that_cannot_be_trusted_is_unreachable),
+    cmocka_unit_test(an_answer_that_is_broken_off_is_unknown),
+    cmocka_unit_test(trusted_certificates_are_read_once_and_not_for_every_connection),
   };
   int fd = mkstemp(ca_file);
   if (fd < 0) return 1;

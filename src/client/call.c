@@ -192,6 +192,19 @@ static int set_method(struct call *call, const struct nm_client_call *wanted, st
   return NM_OK;
 }
 
+/* With a folder of certificates libcurl reads its whole file again for every connection, and the
+ * loop stands still meanwhile; it would also trust the folder beside a file of our own. */
+static void set_trust(struct call *call)
+{
+  const char *file = call->client->ca_file;
+  if (file) curl_easy_setopt(call->easy, CURLOPT_CAINFO, file);
+  if (file || curl_version_info(CURLVERSION_NOW)->cainfo)
+    curl_easy_setopt(call->easy, CURLOPT_CAPATH, NULL);
+  curl_easy_setopt(call->easy, CURLOPT_SSL_VERIFYPEER, 1L);
+  curl_easy_setopt(call->easy, CURLOPT_SSL_VERIFYHOST, 2L);
+  curl_easy_setopt(call->easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+}
+
 static void set_limits(struct call *call)
 {
   CURL *easy = call->easy;
@@ -207,10 +220,7 @@ static void set_limits(struct call *call)
   curl_easy_setopt(easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
   curl_easy_setopt(easy, CURLOPT_PROXY, "");
   curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-  curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
-  curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
-  curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-  if (call->client->ca_file) curl_easy_setopt(easy, CURLOPT_CAINFO, call->client->ca_file);
+  set_trust(call);
   curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)CONNECTION_IDLE_MAX_S);
   curl_easy_setopt(easy, CURLOPT_MAXLIFETIME_CONN, (long)CONNECTION_AGE_MAX_S);
   curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
@@ -316,12 +326,23 @@ static const char *unsent_word(struct call *call, CURLcode code)
 
 static const char *lost_word(struct call *call, CURLcode code)
 {
+  /* curl has several codes for a callback that takes no more. */
+  if (call->head_bytes > NM_CLIENT_HEAD_MAX_BYTES) return "the answer's head is too large";
+  if (call->is_too_large) {
+    snprintf(call->reason, sizeof call->reason, "the answer is larger than %zu bytes",
+             call->answer.max_bytes);
+    return call->reason;
+  }
   switch (code) {
   case CURLE_OK:
   case CURLE_PARTIAL_FILE: return "the answer was cut off";
+  case CURLE_RECV_ERROR:
+    if (strstr(call->why, "chunked")) break; /* so it calls chunks that are none, too */
+    return "the connection closed before the answer came";
+  case CURLE_OUT_OF_MEMORY: /* or 100 KiB without a line's end */
+    return call->is_head_whole ? "memory is used up" : "a line of the answer's head is too long";
   case CURLE_GOT_NOTHING:
   case CURLE_SEND_ERROR:
-  case CURLE_RECV_ERROR:
   case CURLE_SEND_FAIL_REWIND: return "the connection closed before the answer came";
   case CURLE_ABORTED_BY_CALLBACK:
     return call->requests > 1 ? "the connection closed before the answer came"
@@ -329,11 +350,6 @@ static const char *lost_word(struct call *call, CURLcode code)
   case CURLE_OPERATION_TIMEDOUT:
     snprintf(call->reason, sizeof call->reason, "no answer within %lld ms",
              (long long)call->timeout_ms);
-    return call->reason;
-  case CURLE_WRITE_ERROR:
-    if (!call->is_too_large) break;
-    snprintf(call->reason, sizeof call->reason, "the answer is larger than %zu bytes",
-             call->answer.max_bytes);
     return call->reason;
   default: break;
   }
