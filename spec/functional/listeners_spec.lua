@@ -1,7 +1,7 @@
 -- The failure matrix of listeners: each step of a reconciliation fails in each way, with the daemon
 -- killed and not; in the end Optimove holds exactly what is wanted, and our journal says the same.
 --
--- Every 7th combination runs always, all of them with NETMOVE_LONG=1.
+-- Every 11th combination runs always, all of them with NETMOVE_LONG=1.
 
 local daemon = require("spec.support.daemon")
 local json = require("spec.support.json")
@@ -179,7 +179,7 @@ describe("listeners after", function()
       for _, failure in ipairs(failures) do
         for _, is_killed in ipairs({ false, true }) do
           number = number + 1
-          if is_long or number % 7 == 0 then
+          if is_long or number % 11 == 0 then
             it(("%s whose %s %d meets %s%s"):format(scenario.name, step[1]:gsub("^/", ""), step[2],
                                                     failure.name, is_killed and ", killed" or ""),
                function() run(scenario, step, failure, is_killed) end)

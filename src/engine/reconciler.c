@@ -34,6 +34,7 @@ static void answer_all(struct nm_reconciler *reconciler, struct nm_control **lis
                        const json_t *report, bool is_settled)
 {
   struct nm_control *control = *list;
+  json_t *carried = list == &reconciler->waiting ? reconciler->carried : NULL;
   *list = NULL;
   while (control) {
     struct nm_control *next = (struct nm_control *)(void *)control->task.mail.next;
@@ -41,12 +42,20 @@ static void answer_all(struct nm_reconciler *reconciler, struct nm_control **lis
     const char *const keys[] = { "done", "todo", "warnings", "findings" };
     for (size_t i = 0; i < 4; i++)
       if (!json_object_get(answer, keys[i])) json_object_set_new(answer, keys[i], json_array());
+    if (carried) { /* earlier rounds first */
+      json_t *done = json_deep_copy(carried);
+      json_array_extend(done, json_object_get(answer, "done"));
+      json_object_set_new(answer, "done", done);
+    }
     nm_book_compare(reconciler->book, json_object_get(answer, "warnings"), false);
     json_object_set_new(answer, "settled", json_boolean(is_settled));
     if (rc == NM_EDENIED) nm_fail(&control->error, rc, "Optimove refuses this key");
     nm_control_answer(control, rc == NM_EDENIED ? rc : NM_OK, answer);
     control = next;
   }
+  if (!carried) return;
+  json_decref(carried);
+  reconciler->carried = NULL;
 }
 
 static json_t *report_of(const char *key, const char *line)
@@ -108,6 +117,12 @@ static int64_t schedule_ms(const struct nm_reconciler *reconciler)
   return every_ms - every_ms / 10 + (int64_t)(random % (uint64_t)(every_ms / 5 + 1));
 }
 
+static void carry(struct nm_reconciler *reconciler, const json_t *report)
+{
+  if (!reconciler->carried) reconciler->carried = json_array();
+  json_array_extend(reconciler->carried, json_object_get(report, "done"));
+}
+
 static void on_reconciled(void *data, int rc, const json_t *report)
 {
   struct nm_reconciler *reconciler = data;
@@ -116,8 +131,11 @@ static void on_reconciled(void *data, int rc, const json_t *report)
   reconciler->is_running = false;
   if (nm_engine_is_running(engine)) log_report(reconciler, rc, report);
   remember(reconciler, rc, report);
-  answer_all(reconciler, &reconciler->waiting, rc, report, rc == NM_OK);
-  if (!reconciler->next_waiting) nm_alarm_clear(&reconciler->patience);
+  /* Something changed meanwhile (a new tenant's rules came in): the next round's end is told too. */
+  if (reconciler->waiting && reconciler->is_wanted && rc != NM_EDENIED)
+    carry(reconciler, report);
+  else answer_all(reconciler, &reconciler->waiting, rc, report, rc == NM_OK);
+  if (!reconciler->waiting && !reconciler->next_waiting) nm_alarm_clear(&reconciler->patience);
   if (reconciler->is_wanted) {
     start(reconciler);
   } else if (!rc || rc == NM_ECONFLICT) { /* a conflict is a person's: we only look whether it is over */
@@ -158,16 +176,61 @@ static bool read_routed(struct nm_reconciler *reconciler)
   return is_changed;
 }
 
+static uint64_t mix(uint64_t hash, const void *bytes, size_t len)
+{
+  const unsigned char *at = bytes;
+  for (size_t i = 0; i < len; i++) hash = (hash ^ at[i]) * 0x100000001b3u;
+  return hash;
+}
+
+static void add_template(struct nm_reconciler *reconciler, int64_t channel_id, int64_t template_id,
+                         struct nm_text name)
+{
+  uint64_t hash = reconciler->templates_hash;
+  hash = mix(hash, &channel_id, sizeof channel_id);
+  hash = mix(hash, &template_id, sizeof template_id);
+  reconciler->templates_hash = mix(hash, name.ptr, name.len);
+  reconciler->templates[reconciler->template_count++] =
+      (struct nm_wanted_template){ channel_id, template_id, name };
+}
+
+/* What the rules name, on each channel of its kind that the tenant has too.  True where it is another list than
+ * before. */
+static bool read_templates(struct nm_reconciler *reconciler)
+{
+  const struct nm_book *book = reconciler->book;
+  const struct nm_rules_facts *facts = book->active ? nm_rules_facts(book->active->rules) : NULL;
+  uint64_t before = reconciler->templates_hash;
+  size_t max = facts ? facts->template_count * facts->channel_count : 0;
+  free(reconciler->templates);
+  reconciler->templates = calloc(max + 1, sizeof *reconciler->templates);
+  nm_require(reconciler->templates != NULL);
+  reconciler->template_count = 0;
+  reconciler->templates_hash = facts ? 0xcbf29ce484222325u : 0;
+  for (size_t i = 0; facts && i < facts->channel_count; i++) {
+    if (!nm_tenant_find_channel(book->tenant, facts->channel_ids[i])) continue;
+    for (size_t t = 0; t < facts->template_count; t++)
+      if (facts->template_kinds[t] == facts->channel_kinds[i])
+        add_template(reconciler, facts->channel_ids[i], facts->template_ids[t],
+                     facts->template_names[t]);
+  }
+  return before != reconciler->templates_hash;
+}
+
 struct nm_reconcile nm_reconciler_describe(struct nm_reconciler *reconciler)
 {
   struct nm_book *book = reconciler->book;
   struct nm_engine *engine = book->engine;
   read_routed(reconciler);
+  read_templates(reconciler);
   return (struct nm_reconcile){
     .account = book->account, .tenant = book->tenant, .keyring = engine->env.keyring,
     .store = engine->env.store, .home = &engine->answers,
     .public_url = nm_text_from(engine->public_url), .routed_types = reconciler->routed,
     .routed_count = reconciler->routed_count,
+    .knows_templates = book->active != NULL, .templates = reconciler->templates,
+    .template_count = reconciler->template_count,
+    .checks_channels = !reconciler->is_by_schedule,
   };
 }
 
@@ -234,7 +297,9 @@ void nm_reconciler_want(struct nm_reconciler *reconciler, struct nm_control *con
 
 void nm_reconciler_rules_changed(struct nm_reconciler *reconciler)
 {
-  if (read_routed(reconciler) && nm_engine_is_running(reconciler->book->engine))
+  bool is_changed = read_routed(reconciler);
+  is_changed = read_templates(reconciler) || is_changed;
+  if (is_changed && nm_engine_is_running(reconciler->book->engine))
     nm_reconciler_want(reconciler, NULL);
 }
 
@@ -251,5 +316,7 @@ void nm_reconciler_stop(struct nm_reconciler *reconciler)
 void nm_reconciler_deinit(struct nm_reconciler *reconciler)
 {
   json_decref(reconciler->last_report);
+  json_decref(reconciler->carried);
+  free(reconciler->templates);
   free(reconciler->routed);
 }

@@ -16,6 +16,10 @@ struct nm_reconciler {
   struct nm_control *next_waiting; /* of the round after the one that is running */
   int64_t *routed;             /* EventTypeIDs beyond 11, 13 and 4 */
   size_t routed_count;
+  struct nm_wanted_template *templates; /* names borrow from the active rules */
+  size_t template_count;
+  uint64_t templates_hash;
+  json_t *carried;             /* what earlier rounds did that those who wait were not told yet */
   json_t *last_report;         /* of the last round that ended; NULL = none yet */
   int last_rc;
   int64_t last_ended_at_ms;    /* wall clock */

@@ -8,6 +8,7 @@
 
 enum {
   PATH_MAX_BYTES = 8 * 1024,
+  PATH_OF_CHANNEL_MAX_BYTES = 96,
   BODY_MAX_BYTES = 8 * 1024 * 1024,
   PAGE_MAX_BYTES = 64 * 1024 * 1024,
   LIST_MAX_BYTES = 4 * 1024 * 1024,
@@ -259,4 +260,64 @@ int nm_optimove_unregister(struct nm_optimove_account *account, int64_t event_ty
   return submit_json(account, "UnregisterEventListener",
                      NM_TEXT("/General/UnregisterEventListener"),
                      pair_object(event_type, channel_id), NM_URGENT, done, data);
+}
+
+/* ---- channels and templates ---------------------------------------------------------------------- */
+
+int nm_optimove_channels(struct nm_optimove_account *account, nm_optimove_done *done, void *data)
+{
+  return submit_list(account, "GetExecutionChannels", NM_TEXT("/Actions/GetExecutionChannels"), 0,
+                     LIST_MAX_BYTES, done, data);
+}
+
+/* The path of a function about one channel, in a buffer of the caller. */
+static struct nm_text channel_path(char out[PATH_OF_CHANNEL_MAX_BYTES], const char *function,
+                                   int64_t channel_id)
+{
+  int len = snprintf(out, PATH_OF_CHANNEL_MAX_BYTES, "/Integrations/%s?ChannelID=%" PRId64,
+                     function, channel_id);
+  return (struct nm_text){ out, (size_t)len };
+}
+
+int nm_optimove_templates(struct nm_optimove_account *account, int64_t channel_id,
+                          nm_optimove_done *done, void *data)
+{
+  char path[PATH_OF_CHANNEL_MAX_BYTES];
+  return submit_list(account, "GetChannelTemplates",
+                     channel_path(path, "GetChannelTemplates", channel_id), 0, LIST_MAX_BYTES, done,
+                     data);
+}
+
+static json_t *template_list(const struct nm_store_template *templates, size_t count, bool is_delete)
+{
+  json_t *list = json_array();
+  for (size_t i = 0; i < count; i++) {
+    json_t *item = json_pack("{s:I}", "TemplateID", (json_int_t)templates[i].template_id);
+    int rc = is_delete ? json_object_set_new(item, "ChannelID", json_integer(templates[i].channel_id))
+                       : nm_json_set_text(item, "TemplateName", templates[i].name);
+    if (json_array_append_new(list, item) || rc) {
+      json_decref(list);
+      return NULL;
+    }
+  }
+  return list;
+}
+
+int nm_optimove_add_templates(struct nm_optimove_account *account, int64_t channel_id,
+                              const struct nm_store_template *templates, size_t count,
+                              nm_optimove_done *done, void *data)
+{
+  char path[PATH_OF_CHANNEL_MAX_BYTES];
+  return submit_json(account, "AddChannelTemplates",
+                     channel_path(path, "AddChannelTemplates", channel_id),
+                     template_list(templates, count, false), NM_PATIENT, done, data);
+}
+
+int nm_optimove_delete_templates(struct nm_optimove_account *account,
+                                 const struct nm_store_template *templates, size_t count,
+                                 nm_optimove_done *done, void *data)
+{
+  return submit_json(account, "DeleteChannelTemplates",
+                     NM_TEXT("/Integrations/DeleteChannelTemplates"),
+                     template_list(templates, count, true), NM_PATIENT, done, data);
 }

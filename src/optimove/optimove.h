@@ -66,6 +66,18 @@ NM_MUST_CHECK int nm_optimove_register(struct nm_optimove_account *account, int6
 NM_MUST_CHECK int nm_optimove_unregister(struct nm_optimove_account *account, int64_t event_type,
                                          int64_t channel_id, nm_optimove_done *done, void *data);
 
+/* GetExecutionChannels; GetChannelTemplates, AddChannelTemplates, DeleteChannelTemplates: 100 a call. */
+NM_MUST_CHECK int nm_optimove_channels(struct nm_optimove_account *account, nm_optimove_done *done,
+                                       void *data);
+NM_MUST_CHECK int nm_optimove_templates(struct nm_optimove_account *account, int64_t channel_id,
+                                        nm_optimove_done *done, void *data);
+NM_MUST_CHECK int nm_optimove_add_templates(struct nm_optimove_account *account, int64_t channel_id,
+                                            const struct nm_store_template *templates, size_t count,
+                                            nm_optimove_done *done, void *data);
+NM_MUST_CHECK int nm_optimove_delete_templates(struct nm_optimove_account *account,
+                                               const struct nm_store_template *templates,
+                                               size_t count, nm_optimove_done *done, void *data);
+
 /* ---- reading what came back ------------------------------------------------------------------------ */
 
 /* One row of a page. */
@@ -90,6 +102,11 @@ int64_t nm_optimove_page_due(const json_t *rows, const struct nm_tenant *tenant)
 
 /* ---- listeners: wanted against what is there --------------------------------------------------------- */
 
+struct nm_wanted_template {
+  int64_t channel_id, template_id;
+  struct nm_text name;
+};
+
 struct nm_reconcile {
   struct nm_optimove_account *account;
   struct nm_tenant *tenant;             /* borrowed until done */
@@ -99,6 +116,10 @@ struct nm_reconcile {
   struct nm_text public_url;
   const int64_t *routed_types;          /* EventTypeIDs that the rules route beyond 11, 13 and 4 */
   size_t routed_count;
+  bool knows_templates;                 /* false: there are no rules yet, templates stay as they are */
+  const struct nm_wanted_template *templates; /* what the rules name, on each channel of its kind */
+  size_t template_count;
+  bool checks_channels;                 /* also asks whether Optimove knows the tenant's channels */
   bool only_plan;                       /* look, change nothing */
   bool take_over;                       /* also pairs where somebody else's URL is */
   /* Called once.  rc: 0 all as wanted; NM_EDENIED the key is refused; NM_EIO not yet as wanted;

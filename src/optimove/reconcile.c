@@ -1,6 +1,6 @@
 /* reconcile.c - brings the listeners at Optimove to what is wanted.
  *
- * journal -> (list -> compare -> steps)* -> the journal learns what is there -> report.
+ * journal -> (list -> compare -> steps)* -> the journal learns what is there -> sync.c -> report.
  * Each round lists anew, so whatever a lost answer or a failed call left open is seen and mended by the
  * next one; rounds end when nothing is left to do.  Where the key may not list, our journal says what
  * is there: what stands half done in it is taken away and registered anew.
@@ -49,7 +49,7 @@ struct nm_text nm_work_pair_name(struct nm_work *work, const struct nm_listener 
 void nm_work_finish(struct nm_work *work, int rc)
 {
   size_t todo = json_array_size(work->todo);
-  if (!rc && todo > 0) rc = work->has_conflict && todo == 1 ? NM_ECONFLICT : NM_EIO;
+  if (!rc && todo > 0) rc = work->conflicts == todo ? NM_ECONFLICT : NM_EIO;
   work->what.done(work->what.data, rc, work->report);
   json_decref(work->report);
   nm_tenant_unref(work->what.tenant);
@@ -97,7 +97,7 @@ static void tell_finding(struct nm_work *work, const struct nm_listener_finding 
   if (row && finding->listener.channel_id)
     json_object_set_new(row, "channel_id", json_integer(finding->listener.channel_id));
   json_array_append_new(work->findings, row);
-  if (finding->verdict == NM_LISTENER_CONFLICT) work->has_conflict = true;
+  if (finding->verdict == NM_LISTENER_CONFLICT) work->conflicts++;
 }
 
 /* ---- steps out of findings --------------------------------------------------------------------- */
@@ -220,11 +220,6 @@ static struct nm_listener_list journaled(struct nm_work *work)
 
 /* ---- comparing --------------------------------------------------------------------------------- */
 
-static void finish_listeners(struct nm_work *work)
-{
-  nm_work_finish(work, NM_OK);
-}
-
 static void on_round_over(struct nm_work *work)
 {
   work->round++;
@@ -265,10 +260,11 @@ static void compare(struct nm_work *work, struct nm_listener_list there)
   }
   json_array_clear(work->todo); /* of the round before: what it could not do is found again */
   json_array_clear(work->findings);
+  work->conflicts = 0;
   for (size_t i = 0; i < count; i++) plan_finding(work, &findings[i]);
   work->after_steps = on_round_over;
   if (work->step_count == 0) {
-    work->after_steps = finish_listeners;
+    work->after_steps = nm_work_sync;
     if (work->is_list_known && !work->what.only_plan) plan_notes(work, there, findings, count);
   }
   nm_work_take_step(work);
@@ -361,6 +357,21 @@ static void on_journal(struct nm_task *task)
   look(work);
 }
 
+static int keep_templates(struct nm_work *work)
+{
+  struct nm_reconcile *what = &work->what;
+  struct nm_wanted_template *templates =
+      nm_arena_alloc(work->arena, (what->template_count + 1) * sizeof *templates);
+  if (!templates) return NM_ENOMEM;
+  for (size_t i = 0; i < what->template_count; i++) {
+    templates[i] = what->templates[i];
+    templates[i].name = nm_arena_copy(work->arena, templates[i].name);
+    if (!templates[i].name.ptr) return NM_ENOMEM;
+  }
+  what->templates = templates;
+  return NM_OK;
+}
+
 static int keep_borrowed(struct nm_work *work)
 {
   struct nm_reconcile *what = &work->what;
@@ -370,7 +381,7 @@ static int keep_borrowed(struct nm_work *work)
   if (what->routed_count > 0)
     memcpy(types, what->routed_types, what->routed_count * sizeof *types);
   what->routed_types = types;
-  return NM_OK;
+  return keep_templates(work);
 }
 
 int nm_optimove_reconcile(const struct nm_reconcile *what)

@@ -40,7 +40,7 @@ struct nm_work {
   int troubles_in_a_row;   /* 5xx and lost answers */
   bool is_list_known;      /* else our journal says what is there */
   bool is_cut_short;       /* Optimove is away: the rest is for another time */
-  bool has_conflict;
+  size_t conflicts;        /* of the todos: what only a person can decide */
 
   union {
     struct nm_store_listeners_load load;
@@ -65,6 +65,9 @@ struct nm_store_listener *nm_work_journal_row(struct nm_work *work,
 
 /* Takes work->steps from work->step_at on, each noted before and after, then calls after_steps. */
 void nm_work_take_step(struct nm_work *work);
+
+/* After the listeners: channels and templates, then the end. */
+void nm_work_sync(struct nm_work *work);
 
 const struct nm_given_up *nm_work_is_given_up(const struct nm_work *work,
                                               const struct nm_listener *listener);

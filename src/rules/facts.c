@@ -46,6 +46,33 @@ static int read_channels(struct nm_rules *rules, const struct nm_value *found, s
   return NM_OK;
 }
 
+static int read_templates(struct nm_rules *rules, const struct nm_value *found,
+                          struct nm_error *err)
+{
+  const struct nm_value *from = table(found, "templates"), *messages = table(found, "messages");
+  size_t count = from->table.count;
+  int64_t *ids = integers(rules->arena, from, true);
+  struct nm_text *names = nm_arena_alloc(rules->arena, (count ? count : 1) * sizeof *names);
+  enum nm_channel *kinds = nm_arena_alloc(rules->arena, (count ? count : 1) * sizeof *kinds);
+  if (!ids || !names || !kinds) return misfit(err, "templates");
+  for (size_t i = 0; i < count; i++) {
+    const struct nm_value *name = &from->table.entries[i].value;
+    if (name->kind != NM_VALUE_TEXT) return misfit(err, "templates");
+    names[i] = name->text;
+    for (size_t m = 0; m < messages->table.count; m++) {
+      const struct nm_entry *entry = &messages->table.entries[m];
+      if (entry->key.kind == NM_VALUE_TEXT && nm_text_equal(entry->key.text, names[i]) &&
+          entry->value.kind == NM_VALUE_TEXT)
+        kinds[i] = nm_channel_from(entry->value.text);
+    }
+  }
+  rules->facts.template_ids = ids;
+  rules->facts.template_names = names;
+  rules->facts.template_kinds = kinds;
+  rules->facts.template_count = count;
+  return NM_OK;
+}
+
 static int read_hooks(struct nm_rules *rules, const struct nm_value *found, struct nm_error *err)
 {
   const struct nm_value *from = table(found, "hooks_named");
@@ -66,20 +93,17 @@ int nm_rules_read_facts(struct nm_rules *rules, const struct nm_value *found, st
 {
   struct nm_rules_facts *facts = &rules->facts;
   struct nm_text zone = nm_value_text(found, "time_zone");
-  const struct nm_value *templates = table(found, "templates");
   const struct nm_value *types = table(found, "event_types");
   facts->name = nm_value_text(found, "name");
   if (facts->name.len == 0) return misfit(err, "name");
   if (nm_zone_find(&facts->zone, zone.len > 0 ? zone : NM_TEXT("UTC")) != NM_OK)
     return misfit(err, "time_zone");
 
-  facts->template_ids = integers(rules->arena, templates, true);
-  facts->template_count = templates->table.count;
   facts->event_types = integers(rules->arena, types, false);
   facts->event_type_count = types->table.count;
-  if (!facts->template_ids) return misfit(err, "templates");
   if (!facts->event_types) return misfit(err, "events");
   int rc = read_channels(rules, found, err);
+  if (rc == NM_OK) rc = read_templates(rules, found, err);
   if (rc == NM_OK) rc = read_hooks(rules, found, err);
   return rc;
 }

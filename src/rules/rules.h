@@ -37,6 +37,8 @@ struct nm_rules_facts {
   const enum nm_channel *channel_kinds;
   size_t channel_count;
   const int64_t *template_ids;
+  const struct nm_text *template_names;     /* the message that each stands for */
+  const enum nm_channel *template_kinds;    /* and that message's channel */
   size_t template_count;
   const struct nm_text *hooks;      /* names with a rule */
   size_t hook_count;

@@ -215,6 +215,7 @@ int nm_writer_tenant_save(struct nm_writer *writer, struct nm_store_tenant_save 
 int nm_writer_generation_save(struct nm_writer *writer, struct nm_store_generation_save *save);
 int nm_writer_profile_save(struct nm_writer *writer, struct nm_store_profile_save *save);
 int nm_writer_listener_save(struct nm_writer *writer, struct nm_store_listener_save *save);
+int nm_writer_templates_save(struct nm_writer *writer, struct nm_store_templates_save *save);
 int nm_writer_retry(struct nm_writer *writer, struct nm_store_retry *retry);
 int nm_writer_retain(struct nm_writer *writer, struct nm_store_retain *retain);
 
@@ -241,6 +242,7 @@ int nm_reader_tenants_load(struct nm_db *db, struct nm_store_tenants_load *load)
 int nm_reader_generations_load(struct nm_db *db, struct nm_store_generations_load *load);
 int nm_reader_profiles_load(struct nm_db *db, struct nm_store_profiles_load *load);
 int nm_reader_listeners_load(struct nm_db *db, struct nm_store_listeners_load *load);
+int nm_reader_templates_load(struct nm_db *db, struct nm_store_templates_load *load);
 int nm_reader_query(struct nm_db *db, struct nm_store_query *query);
 
 /* ---- rows ------------------------------------------------------------------------------------ */

@@ -117,7 +117,16 @@ static const char *const step_1[] = {
   NULL,
 };
 
-static const char *const *const steps[] = { step_1 };
+/* Templates at Optimove that are ours. */
+static const char *const step_2[] = {
+  "CREATE TABLE IF NOT EXISTS templates ("
+  " tenant_id INTEGER NOT NULL, channel_id INTEGER NOT NULL, template_id INTEGER NOT NULL,"
+  " name TEXT NOT NULL, state INTEGER NOT NULL, saved_at INTEGER NOT NULL,"
+  " PRIMARY KEY (tenant_id, channel_id, template_id)) STRICT, WITHOUT ROWID",
+  NULL,
+};
+
+static const char *const *const steps[] = { step_1, step_2 };
 
 enum { SCHEMA_VERSION = sizeof steps / sizeof steps[0] };
 

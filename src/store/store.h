@@ -40,6 +40,7 @@ enum nm_store_verb {
   NM_STORE_GENERATION_SAVE,
   NM_STORE_PROFILE_SAVE,
   NM_STORE_LISTENER_SAVE,
+  NM_STORE_TEMPLATES_SAVE,
   NM_STORE_RETRY,
   NM_STORE_RETAIN,
   /* reader */
@@ -49,6 +50,7 @@ enum nm_store_verb {
   NM_STORE_GENERATIONS_LOAD,
   NM_STORE_PROFILES_LOAD,
   NM_STORE_LISTENERS_LOAD,
+  NM_STORE_TEMPLATES_LOAD,
   NM_STORE_QUERY,
 };
 
@@ -405,6 +407,34 @@ struct nm_store_listeners_load {
   struct nm_store_request request;
   int64_t tenant_id;
   struct nm_store_listener *listeners; /* all but those gone */
+  size_t count;
+};
+
+/* Templates that we put under Optimove's channels; nobody else's stand here. */
+enum nm_template_state {
+  NM_TEMPLATE_ADDING = 0, /* journaled before the call */
+  NM_TEMPLATE_ADDED = 1,
+  NM_TEMPLATE_DELETING = 2,
+  NM_TEMPLATE_GONE = 3,   /* saving this forgets it */
+};
+
+struct nm_store_template {
+  int64_t channel_id, template_id; /* Optimove's numbers */
+  struct nm_text name;
+  enum nm_template_state state;
+};
+
+struct nm_store_templates_save {
+  struct nm_store_request request;
+  int64_t tenant_id;
+  const struct nm_store_template *templates;
+  size_t count;
+};
+
+struct nm_store_templates_load {
+  struct nm_store_request request;
+  int64_t tenant_id;
+  struct nm_store_template *templates; /* by channel and number */
   size_t count;
 };
 
