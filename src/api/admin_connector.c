@@ -1,4 +1,5 @@
-/* admin_connector.c - what operators ask of a tenant's connector: plan, apply, status, test, rotate. */
+/* admin_connector.c - what operators ask of a tenant's connector: plan, apply, status, test,
+ * rotate. */
 #include <stdlib.h>
 
 #include "api/internal.h"
@@ -76,7 +77,7 @@ void nm_api_connector_apply(struct nm_http_request *request, void *data)
   ask(data, request, NM_CONTROL_CONNECTOR_APPLY, on_applied);
 }
 
-/* ---- rotate ------------------------------------------------------------------------------------ */
+/* ---- rotate ---------------------------------------------------------------------------------- */
 
 /* The tenant with another number of its URL secret; NULL after a refusal. */
 static struct nm_tenant *renumbered(struct nm_http_request *request, const struct nm_tenant *old,

@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "engine/book.h"
 
-/* ---- plan: only looks -------------------------------------------------------------------------- */
+/* ---- plan: only looks ------------------------------------------------------------------------ */
 
 struct looking {
   struct nm_book *book;
@@ -42,7 +42,7 @@ static void plan(struct nm_book *book, struct nm_control *control)
   nm_control_answer(control, rc, NULL);
 }
 
-/* ---- apply ------------------------------------------------------------------------------------- */
+/* ---- apply ----------------------------------------------------------------------------------- */
 
 static void apply(struct nm_book *book, struct nm_control *control)
 {
@@ -57,7 +57,7 @@ static void apply(struct nm_book *book, struct nm_control *control)
   nm_reconciler_want(&book->reconciler, control);
 }
 
-/* ---- status ------------------------------------------------------------------------------------ */
+/* ---- status ---------------------------------------------------------------------------------- */
 
 static void status(struct nm_book *book, struct nm_control *control)
 {
@@ -86,7 +86,7 @@ static void status(struct nm_book *book, struct nm_control *control)
   nm_control_answer(control, NM_OK, answer);
 }
 
-/* ---- test -------------------------------------------------------------------------------------- */
+/* ---- test ------------------------------------------------------------------------------------ */
 
 struct testing {
   struct nm_engine *engine;
@@ -129,7 +129,7 @@ void nm_connector_try(struct nm_engine *engine, struct nm_control *control)
   test(engine, control->payload, control);
 }
 
-/* ---- dispatch ---------------------------------------------------------------------------------- */
+/* ---- dispatch -------------------------------------------------------------------------------- */
 
 void nm_connector_control(struct nm_book *book, struct nm_control *control)
 {

@@ -131,14 +131,16 @@ static void on_reconciled(void *data, int rc, const json_t *report)
   reconciler->is_running = false;
   if (nm_engine_is_running(engine)) log_report(reconciler, rc, report);
   remember(reconciler, rc, report);
-  /* Something changed meanwhile (a new tenant's rules came in): the next round's end is told too. */
+  /* Something changed meanwhile (a new tenant's rules came in): the next round's end is told too.
+   */
   if (reconciler->waiting && reconciler->is_wanted && rc != NM_EDENIED)
     carry(reconciler, report);
   else answer_all(reconciler, &reconciler->waiting, rc, report, rc == NM_OK);
   if (!reconciler->waiting && !reconciler->next_waiting) nm_alarm_clear(&reconciler->patience);
   if (reconciler->is_wanted) {
     start(reconciler);
-  } else if (!rc || rc == NM_ECONFLICT) { /* a conflict is a person's: we only look whether it is over */
+  } else if (!rc ||
+             rc == NM_ECONFLICT) { /* a conflict is a person's: we only look whether it is over */
     reconciler->failures = 0;
     reconciler->is_by_schedule = true;
     look_again_within(reconciler, schedule_ms(reconciler));
@@ -194,8 +196,8 @@ static void add_template(struct nm_reconciler *reconciler, int64_t channel_id, i
       (struct nm_wanted_template){ channel_id, template_id, name };
 }
 
-/* What the rules name, on each channel of its kind that the tenant has too.  True where it is another list than
- * before. */
+/* What the rules name, on each channel of its kind that the tenant has too.  True where it is
+ * another list than before. */
 static bool read_templates(struct nm_reconciler *reconciler)
 {
   const struct nm_book *book = reconciler->book;

@@ -1,8 +1,8 @@
 /* account.c - the sliding window of one key, and the calls that wait for it.
  *
- * Optimove counts a call when it arrives there, which we cannot see.  A slot is therefore taken when a
- * call starts and free again ten seconds after its answer came: then no window of theirs can hold
- * more than its share, however long a call was on its way.
+ * Optimove counts a call when it arrives there, which we cannot see.  A slot is therefore taken
+ * when a call starts and free again ten seconds after its answer came: then no window of theirs can
+ * hold more than its share, however long a call was on its way.
  */
 #include <sodium.h>
 #include <stdio.h>
@@ -59,7 +59,7 @@ int nm_optimove_open(struct nm_optimove **out, uv_loop_t *loop, struct nm_client
   return NM_OK;
 }
 
-/* ---- accounts ------------------------------------------------------------------------------------ */
+/* ---- accounts -------------------------------------------------------------------------------- */
 
 static void on_timer(uv_timer_t *timer)
 {
@@ -133,7 +133,7 @@ static void on_timer_closed(uv_handle_t *handle)
   on_closed(data);
 }
 
-/* ---- calls ---------------------------------------------------------------------------------------- */
+/* ---- calls ----------------------------------------------------------------------------------- */
 
 struct nm_optimove_call *nm_optimove_call_create(struct nm_optimove_account *account,
                                                  const char *function, const char *method,
@@ -151,9 +151,14 @@ struct nm_optimove_call *nm_optimove_call_create(struct nm_optimove_account *acc
   memcpy(url, account->base_url, base_len);
   memcpy(url + base_len, path.ptr, path.len);
   url[base_len + path.len] = '\0';
-  *call = (struct nm_optimove_call){ .account = account, .function = function, .method = method,
-                                     .url = { url, base_len + path.len }, .timeout_ms = account->timeout_ms,
-                                     .answer_max_bytes = 1024 * 1024, .done = done, .data = data };
+  *call = (struct nm_optimove_call){ .account = account,
+                                     .function = function,
+                                     .method = method,
+                                     .url = { url, base_len + path.len },
+                                     .timeout_ms = account->timeout_ms,
+                                     .answer_max_bytes = 1024 * 1024,
+                                     .done = done,
+                                     .data = data };
   return call;
 }
 
@@ -208,7 +213,7 @@ void nm_optimove_submit(struct nm_optimove_call *call)
   uv_timer_start(&call->account->timer, on_timer, 0, 0);
 }
 
-/* ---- the window -------------------------------------------------------------------------------------- */
+/* ---- the window ------------------------------------------------------------------------------ */
 
 static void forget_old_ends(struct nm_optimove_account *account, int64_t now_ms)
 {

@@ -15,7 +15,7 @@ enum {
   PAGE_TIMEOUT_MS = 300 * 1000, /* clients in the field wait 300 s and more for large pages (1.5) */
 };
 
-/* ---- answers ------------------------------------------------------------------------------------ */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 /* What Optimove wrote, cut to a line: its errors are plain text or quoted strings (1.4). */
 static void describe(const struct nm_optimove_call *call, const struct nm_client_answer *from,
@@ -98,11 +98,12 @@ struct nm_text nm_optimove_id_text(const json_t *value, struct nm_arena *arena)
 {
   if (json_is_string(value))
     return (struct nm_text){ json_string_value(value), json_string_length(value) };
-  if (json_is_integer(value)) return nm_arena_printf(arena, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+  if (json_is_integer(value))
+    return nm_arena_printf(arena, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
   return (struct nm_text){ NULL, 0 };
 }
 
-/* ---- making calls --------------------------------------------------------------------------------- */
+/* ---- making calls ---------------------------------------------------------------------------- */
 
 static int append_escaped(struct nm_buffer *out, struct nm_text text)
 {
@@ -230,7 +231,8 @@ int nm_optimove_update_attributes(struct nm_optimove_account *account,
 int nm_optimove_listeners(struct nm_optimove_account *account, nm_optimove_done *done, void *data)
 {
   return submit_list(account, "GetRegisteredEventListeners",
-                     NM_TEXT("/General/GetRegisteredEventListeners"), 0, LIST_MAX_BYTES, done, data);
+                     NM_TEXT("/General/GetRegisteredEventListeners"), 0, LIST_MAX_BYTES, done,
+                     data);
 }
 
 static json_t *pair_object(int64_t event_type, int64_t channel_id)
@@ -262,7 +264,7 @@ int nm_optimove_unregister(struct nm_optimove_account *account, int64_t event_ty
                      pair_object(event_type, channel_id), NM_URGENT, done, data);
 }
 
-/* ---- channels and templates ---------------------------------------------------------------------- */
+/* ---- channels and templates ------------------------------------------------------------------ */
 
 int nm_optimove_channels(struct nm_optimove_account *account, nm_optimove_done *done, void *data)
 {
@@ -288,13 +290,15 @@ int nm_optimove_templates(struct nm_optimove_account *account, int64_t channel_i
                      data);
 }
 
-static json_t *template_list(const struct nm_store_template *templates, size_t count, bool is_delete)
+static json_t *template_list(const struct nm_store_template *templates, size_t count,
+                             bool is_delete)
 {
   json_t *list = json_array();
   for (size_t i = 0; i < count; i++) {
     json_t *item = json_pack("{s:I}", "TemplateID", (json_int_t)templates[i].template_id);
-    int rc = is_delete ? json_object_set_new(item, "ChannelID", json_integer(templates[i].channel_id))
-                       : nm_json_set_text(item, "TemplateName", templates[i].name);
+    int rc = is_delete
+                 ? json_object_set_new(item, "ChannelID", json_integer(templates[i].channel_id))
+                 : nm_json_set_text(item, "TemplateName", templates[i].name);
     if (json_array_append_new(list, item) || rc) {
       json_decref(list);
       return NULL;

@@ -37,8 +37,8 @@ NM_MUST_CHECK int nm_optimove_ask(struct nm_optimove_account *account, const cha
 void nm_optimove_submit(struct nm_optimove_call *call);
 void nm_optimove_call_destroy(struct nm_optimove_call *call);
 
-/* Turns what the client says into what it means for this call; *parsed is the tree that answer->body
- * borrows from, to be freed by the caller.  reason must hold 256 bytes. */
+/* Turns what the client says into what it means for this call; *parsed is the tree that
+ * answer->body borrows from, to be freed by the caller.  reason must hold 256 bytes. */
 void nm_optimove_classify(const struct nm_optimove_call *call, const struct nm_client_answer *from,
                           struct nm_optimove_answer *out, json_t **parsed, char *reason);
 

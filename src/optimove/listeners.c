@@ -71,7 +71,7 @@ struct nm_listener_list nm_listeners_there(const json_t *rows, struct nm_arena *
   return list;
 }
 
-/* ---- whose is it ------------------------------------------------------------------------------- */
+/* ---- whose is it ----------------------------------------------------------------------------- */
 
 /* What `k` of the query is; empty where there is none. */
 static struct nm_text secret_of(struct nm_text url)
@@ -103,7 +103,7 @@ static bool is_same_pair(const struct nm_listener *a, const struct nm_listener *
   return a->event_type == b->event_type && a->channel_id == b->channel_id;
 }
 
-/* ---- comparing --------------------------------------------------------------------------------- */
+/* ---- comparing ------------------------------------------------------------------------------- */
 
 /* What stands on one pair. */
 struct count {

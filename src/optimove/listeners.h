@@ -42,7 +42,8 @@ struct nm_listener_own {
 
 /* Wanted: 11 and 13 for each channel; 4 once without; every other routed type once without
  * (semantics.md, Listeners).  URLs carry `k` and `t`.  In the arena; items NULL = no memory. */
-struct nm_listener_list nm_listeners_wanted(const struct nm_reconcile *what, struct nm_arena *arena);
+struct nm_listener_list nm_listeners_wanted(const struct nm_reconcile *what,
+                                            struct nm_arena *arena);
 
 /* What Optimove listed, read loosely; rows that are none are passed over. */
 struct nm_listener_list nm_listeners_there(const json_t *rows, struct nm_arena *arena);
@@ -52,7 +53,8 @@ struct nm_text nm_listeners_own_prefix(const struct nm_reconcile *what, struct n
 
 bool nm_listener_is_ours(struct nm_text url, const struct nm_listener_own *own);
 
-/* Orphans come first, so that what is taken away goes before what is put there.  NULL = no memory. */
+/* Orphans come first, so that what is taken away goes before what is put there.  NULL = no memory.
+ */
 struct nm_listener_finding *nm_listeners_compare(struct nm_listener_list wanted,
                                                  struct nm_listener_list there,
                                                  const struct nm_listener_own *own,

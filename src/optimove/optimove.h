@@ -27,9 +27,11 @@ struct nm_optimove_account *nm_optimove_account(struct nm_optimove *optimove,
 
 enum nm_optimove_end {
   NM_OPTIMOVE_OK = 0,
-  NM_OPTIMOVE_LATER = 1,   /* unreachable, 429, 5xx: nothing was done; again after retry_after_ms or a backoff */
+  NM_OPTIMOVE_LATER = 1,   /* unreachable, 429, 5xx: again after retry_after_ms or a backoff; only
+                            * unreachable and 429 prove that nothing was done */
   NM_OPTIMOVE_DENIED = 2,  /* 401 or 403: this key may not call this function */
-  NM_OPTIMOVE_REFUSED = 3, /* another 4xx, or a quoted string where a list belongs: a person should look */
+  NM_OPTIMOVE_REFUSED = 3, /* another 4xx, or a quoted string where a list belongs: a person should
+                            * look */
   NM_OPTIMOVE_UNKNOWN = 4, /* the answer was lost: it may or may not have been done */
 };
 
@@ -39,7 +41,7 @@ struct nm_optimove_answer {
   const json_t *body;     /* parsed where it is JSON; NULL otherwise; borrowed for the call */
   struct nm_text raw;     /* the bytes of the body */
   int64_t retry_after_ms; /* -1 = none */
-  const char *reason;     /* for people, names the function: "GetRegisteredEventListeners: 401 \"Unauthorized\"" */
+  const char *reason;     /* for people, names the function: "GetX: 401 \"Unauthorized\"" */
 };
 
 typedef void nm_optimove_done(void *data, const struct nm_optimove_answer *answer);
@@ -57,7 +59,8 @@ NM_MUST_CHECK int nm_optimove_update_attributes(struct nm_optimove_account *acco
                                                 struct nm_text callback_url,
                                                 nm_optimove_done *done, void *data);
 
-/* GetRegisteredEventListeners, RegisterEventListener, UnregisterEventListener; channel_id 0 = without. */
+/* GetRegisteredEventListeners, RegisterEventListener, UnregisterEventListener; channel_id 0 =
+ * without. */
 NM_MUST_CHECK int nm_optimove_listeners(struct nm_optimove_account *account, nm_optimove_done *done,
                                         void *data);
 NM_MUST_CHECK int nm_optimove_register(struct nm_optimove_account *account, int64_t event_type,
@@ -66,7 +69,8 @@ NM_MUST_CHECK int nm_optimove_register(struct nm_optimove_account *account, int6
 NM_MUST_CHECK int nm_optimove_unregister(struct nm_optimove_account *account, int64_t event_type,
                                          int64_t channel_id, nm_optimove_done *done, void *data);
 
-/* GetExecutionChannels; GetChannelTemplates, AddChannelTemplates, DeleteChannelTemplates: 100 a call. */
+/* GetExecutionChannels; GetChannelTemplates, AddChannelTemplates, DeleteChannelTemplates: 100 a
+ * call. */
 NM_MUST_CHECK int nm_optimove_channels(struct nm_optimove_account *account, nm_optimove_done *done,
                                        void *data);
 NM_MUST_CHECK int nm_optimove_templates(struct nm_optimove_account *account, int64_t channel_id,
@@ -78,7 +82,7 @@ NM_MUST_CHECK int nm_optimove_delete_templates(struct nm_optimove_account *accou
                                                const struct nm_store_template *templates,
                                                size_t count, nm_optimove_done *done, void *data);
 
-/* ---- reading what came back ------------------------------------------------------------------------ */
+/* ---- reading what came back ------------------------------------------------------------------ */
 
 /* One row of a page. */
 struct nm_recipient {
@@ -86,12 +90,12 @@ struct nm_recipient {
   int64_t template_id;         /* 0 = none */
   int64_t due_at_ms;           /* ScheduleTime or ScheduledTime in the connector's zone; 0 = now */
   bool is_control_group;       /* ActionID 1: never messaged (optimove-api 4.7) */
-  json_t *event;               /* as nm_event_for_rules() makes them: EventTypeID 13, CampaignID, ChannelID, the
-                                * row's keys in Optimove's spelling, attributes by the params' names; gives */
+  json_t *event; /* as nm_event_for_rules() makes them: EventTypeID 13, CampaignID, ChannelID, the
+                  * row's keys in Optimove's spelling, attributes by the params' names; gives */
 };
 
-/* Reads one row.  NM_EINVAL with a reason for rows that cannot be used (no CustomerID, attributes that do not match what
- * was asked for).  Texts borrow from the row or the arena. */
+/* Reads one row.  NM_EINVAL with a reason for rows that cannot be used (no CustomerID, attributes
+ * that do not match what was asked for).  Texts borrow from the row or the arena. */
 NM_MUST_CHECK int nm_optimove_read_row(const json_t *row, const struct nm_tenant *tenant,
                                        struct nm_text campaign, int64_t channel_id,
                                        struct nm_arena *arena, struct nm_recipient *out,
@@ -100,7 +104,7 @@ NM_MUST_CHECK int nm_optimove_read_row(const json_t *row, const struct nm_tenant
 /* The earliest ScheduleTime of a page's rows; 0 where any row is due now. */
 int64_t nm_optimove_page_due(const json_t *rows, const struct nm_tenant *tenant);
 
-/* ---- listeners: wanted against what is there --------------------------------------------------------- */
+/* ---- listeners: wanted against what is there ------------------------------------------------- */
 
 struct nm_wanted_template {
   int64_t channel_id, template_id;
@@ -116,7 +120,7 @@ struct nm_reconcile {
   struct nm_text public_url;
   const int64_t *routed_types;          /* EventTypeIDs that the rules route beyond 11, 13 and 4 */
   size_t routed_count;
-  bool knows_templates;                 /* false: there are no rules yet, templates stay as they are */
+  bool knows_templates; /* false: there are no rules yet, templates stay as they are */
   const struct nm_wanted_template *templates; /* what the rules name, on each channel of its kind */
   size_t template_count;
   bool checks_channels;                 /* also asks whether Optimove knows the tenant's channels */
@@ -132,7 +136,7 @@ struct nm_reconcile {
 /* Starts; copies *what.  done is not called when it fails. */
 NM_MUST_CHECK int nm_optimove_reconcile(const struct nm_reconcile *what);
 
-/* ---- connector test: what is wrong, in plain words ----------------------------------------------------- */
+/* ---- connector test: what is wrong, in plain words ------------------------------------------- */
 
 struct nm_probe {
   struct nm_optimove_account *account;

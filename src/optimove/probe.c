@@ -47,7 +47,7 @@ struct probing {
 
 static void next(struct probing *probing);
 
-/* ---- what is said ------------------------------------------------------------------------------ */
+/* ---- what is said ---------------------------------------------------------------------------- */
 
 NM_PRINTF(3, 4)
 static void say(struct probing *probing, const char *result, const char *format, ...)
@@ -87,8 +87,10 @@ static void say_unreached(struct probing *probing, const char *result, struct nm
 {
   struct nm_text host = host_of(url);
   if (end == NM_OPTIMOVE_REFUSED)
-    say(probing, result, "%.*s may not be called from here: %s; outbound.allow in the settings names "
-                         "private ranges that may", NM_TEXT_ARG(host), reason);
+    say(probing, result,
+        "%.*s may not be called from here: %s; outbound.allow in the settings names "
+        "private ranges that may",
+        NM_TEXT_ARG(host), reason);
   else if (mentions(reason, "cannot be resolved"))
     say(probing, result, "the name %.*s is not found: is %s right, and does DNS work on this "
                          "machine?", NM_TEXT_ARG(host), key);
@@ -108,13 +110,15 @@ static void say_refused(struct probing *probing, const struct nm_optimove_answer
   bool is_key = probing->at == CHECK_KEY;
   if (answer->status == 401 && is_key) {
     probing->is_key_refused = true;
-    say(probing, "wrong", "Optimove refuses this key (401): it is mistyped, disabled, or of another "
-                          "account than baseUrl; nothing works without it");
+    say(probing, "wrong",
+        "Optimove refuses this key (401): it is mistyped, disabled, or of another "
+        "account than baseUrl; nothing works without it");
   } else if (answer->end == NM_OPTIMOVE_DENIED) {
     say(probing, "warning", "this kind of key may not call %s (%d): %s", function, answer->status,
         needed_for);
   } else if (answer->status == 429) {
-    say(probing, is_key ? "wrong" : "warning", "Optimove says that this key has made too many calls "
+    say(probing, is_key ? "wrong" : "warning",
+        "Optimove says that this key has made too many calls "
         "(429): somebody else uses it too, or wait a minute and ask again");
   } else if (answer->status == 404 || answer->status == 405) {
     say(probing, is_key ? "wrong" : "warning", "there is no %s at baseUrl (%d): is it Optimove's "
@@ -131,7 +135,7 @@ static void say_refused(struct probing *probing, const struct nm_optimove_answer
   }
 }
 
-/* ---- what answers tell ------------------------------------------------------------------------- */
+/* ---- what answers tell ----------------------------------------------------------------------- */
 
 static bool lists_channel(const json_t *rows, int64_t id)
 {
@@ -142,7 +146,8 @@ static bool lists_channel(const json_t *rows, int64_t id)
     const json_t *value = nm_optimove_get(row, "ChannelID");
     int64_t found = 0;
     if (json_is_integer(value)) found = json_integer_value(value);
-    else if (json_is_string(value) && !nm_text_to_i64(nm_text_from(json_string_value(value)), &found))
+    else if (json_is_string(value) &&
+             !nm_text_to_i64(nm_text_from(json_string_value(value)), &found))
       continue;
     if (found == id) return true;
   }
@@ -156,11 +161,13 @@ static void judge_channels(struct probing *probing, const json_t *rows)
   for (size_t i = 0; i < connector->channel_count; i++) {
     if (lists_channel(rows, connector->channels[i].id)) continue;
     unknown++;
-    say(probing, "warning", "Optimove does not know channel %" PRId64 " (%.*s): ids are assigned by "
-        "Optimove, look them up there", connector->channels[i].id,
-        NM_TEXT_ARG(connector->channels[i].name));
+    say(probing, "warning",
+        "Optimove does not know channel %" PRId64 " (%.*s): ids are assigned by "
+        "Optimove, look them up there",
+        connector->channels[i].id, NM_TEXT_ARG(connector->channels[i].name));
   }
-  if (unknown == 0) say(probing, "fine", "Optimove knows all %zu channels", connector->channel_count);
+  if (unknown == 0)
+    say(probing, "fine", "Optimove knows all %zu channels", connector->channel_count);
 }
 
 static bool lists_field(const json_t *rows, struct nm_text field)
@@ -211,7 +218,7 @@ static void on_asked(void *data, const struct nm_optimove_answer *answer)
   next(probing);
 }
 
-/* ---- our own URL ------------------------------------------------------------------------------- */
+/* ---- our own URL ----------------------------------------------------------------------------- */
 
 static void finish(struct probing *probing)
 {
@@ -228,10 +235,12 @@ static void on_own_url(void *data, const struct nm_client_answer *answer)
   struct probing *probing = data;
   struct nm_text url = probing->what.public_url;
   if (answer->end == NM_CLIENT_ANSWERED && answer->status == 200)
-    say(probing, "fine", "our own URL answers from this machine; whether it does from outside, only "
-                         "a call from there can tell");
+    say(probing, "fine",
+        "our own URL answers from this machine; whether it does from outside, only "
+        "a call from there can tell");
   else if (answer->end == NM_CLIENT_ANSWERED)
-    say(probing, "warning", "something else than netmove answers at %.*s (%d): is public.url right?",
+    say(probing, "warning",
+        "something else than netmove answers at %.*s (%d): is public.url right?",
         NM_TEXT_ARG(host_of(url)), answer->status);
   else
     say_unreached(probing, "warning", url, "public.url",
@@ -269,7 +278,7 @@ static void call_own_url(struct probing *probing)
   finish(probing);
 }
 
-/* ---- one after the other ----------------------------------------------------------------------- */
+/* ---- one after the other --------------------------------------------------------------------- */
 
 static struct nm_text path_of(struct probing *probing)
 {

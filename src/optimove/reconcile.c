@@ -1,9 +1,9 @@
 /* reconcile.c - brings the listeners at Optimove to what is wanted.
  *
  * journal -> (list -> compare -> steps)* -> the journal learns what is there -> sync.c -> report.
- * Each round lists anew, so whatever a lost answer or a failed call left open is seen and mended by the
- * next one; rounds end when nothing is left to do.  Where the key may not list, our journal says what
- * is there: what stands half done in it is taken away and registered anew.
+ * Each round lists anew, so whatever a lost answer or a failed call left open is seen and mended by
+ * the next one; rounds end when nothing is left to do.  Where the key may not list, our journal
+ * says what is there: what stands half done in it is taken away and registered anew.
  *
  * An old URL is replaced by registering over it, without a gap; only where Optimove then holds both
  * are they taken away and the fresh one registered again.
@@ -21,7 +21,7 @@ enum { SECRETS_MAX = 64 }; /* so many rotations back a URL is known by its `k` *
 
 static void look(struct nm_work *work);
 
-/* ---- the report -------------------------------------------------------------------------------- */
+/* ---- the report ------------------------------------------------------------------------------ */
 
 void nm_work_tell(json_t *list, const char *format, ...)
 {
@@ -100,7 +100,7 @@ static void tell_finding(struct nm_work *work, const struct nm_listener_finding 
   if (finding->verdict == NM_LISTENER_CONFLICT) work->conflicts++;
 }
 
-/* ---- steps out of findings --------------------------------------------------------------------- */
+/* ---- steps out of findings ------------------------------------------------------------------- */
 
 static void add_step(struct nm_work *work, enum nm_act act, const struct nm_listener *listener,
                      const char *why)
@@ -140,7 +140,7 @@ static void plan_finding(struct nm_work *work, const struct nm_listener_finding 
   }
 }
 
-/* ---- what the journal learns ------------------------------------------------------------------- */
+/* ---- what the journal learns ----------------------------------------------------------------- */
 
 static const struct nm_store_listener *find_row(const struct nm_work *work,
                                                 const struct nm_listener *pair)
@@ -218,7 +218,7 @@ static struct nm_listener_list journaled(struct nm_work *work)
   return list;
 }
 
-/* ---- comparing --------------------------------------------------------------------------------- */
+/* ---- comparing ------------------------------------------------------------------------------- */
 
 static void on_round_over(struct nm_work *work)
 {
@@ -270,7 +270,7 @@ static void compare(struct nm_work *work, struct nm_listener_list there)
   nm_work_take_step(work);
 }
 
-/* ---- looking ----------------------------------------------------------------------------------- */
+/* ---- looking --------------------------------------------------------------------------------- */
 
 /* Keys of third parties may not be given the list, and its name has changed before. */
 static bool is_list_barred(const struct nm_optimove_answer *answer)
@@ -314,7 +314,7 @@ static void look(struct nm_work *work)
   }
 }
 
-/* ---- the start --------------------------------------------------------------------------------- */
+/* ---- the start ------------------------------------------------------------------------------- */
 
 /* The `k` of the latest rotations. */
 static bool derive_secrets(struct nm_work *work)
@@ -335,7 +335,8 @@ static bool derive_secrets(struct nm_work *work)
 
 static void on_journal(struct nm_task *task)
 {
-  struct nm_work *work = (struct nm_work *)(void *)((char *)task - offsetof(struct nm_work, request));
+  struct nm_work *work =
+      (struct nm_work *)(void *)((char *)task - offsetof(struct nm_work, request));
   const struct nm_store_listeners_load *load = &work->request.load;
   if (load->request.rc) {
     nm_work_tell(work->todo, "the journal cannot be read (%s)", load->request.error.text);

@@ -1,4 +1,5 @@
-/* rows.c - a recipient as Optimove sends it into the event that rules see (optimove-api 4.1, 4.4). */
+/* rows.c - a recipient as Optimove sends it into the event that rules see (optimove-api 4.1, 4.4).
+ */
 #include <stdlib.h>
 
 #include "optimove/internal.h"
@@ -28,7 +29,8 @@ static bool read_id(const json_t *value, int64_t *out)
     return true;
   }
   return json_is_string(value) &&
-         nm_text_to_i64((struct nm_text){ json_string_value(value), json_string_length(value) }, out);
+         nm_text_to_i64((struct nm_text){ json_string_value(value), json_string_length(value) },
+                        out);
 }
 
 /* "B1, B2" into ["B1","B2"]. */
@@ -47,7 +49,7 @@ static json_t *promo_codes(const json_t *value)
   return codes;
 }
 
-/* ---- attributes ------------------------------------------------------------------------------------ */
+/* ---- attributes ------------------------------------------------------------------------------ */
 
 /* Null, and historically the text NULL, mean that there is no value. */
 static bool is_absent(const json_t *value)
@@ -108,7 +110,7 @@ static int read_attributes(json_t *into, const json_t *value,
   return nm_fail(err, NM_EINVAL, "has attributes that are no list");
 }
 
-/* ---- rows -------------------------------------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
 static int64_t read_due(const json_t *row, const struct nm_tenant *tenant)
 {
@@ -117,7 +119,8 @@ static int64_t read_due(const json_t *row, const struct nm_tenant *tenant)
   if (!value) value = nm_optimove_get(row, "ScheduledTime");
   if (json_is_string(value) &&
       nm_zone_read(tenant->connector.zone,
-                   (struct nm_text){ json_string_value(value), json_string_length(value) }, &due_ms))
+                   (struct nm_text){ json_string_value(value), json_string_length(value) },
+                   &due_ms))
     return due_ms;
   return 0;
 }
@@ -132,7 +135,8 @@ static int copy_row(json_t *event, json_t *attributes, const json_t *row,
   {
     const char *name = spelling(key);
     if (is_attribute_list(key)) rc = read_attributes(attributes, value, connector, err);
-    else if (strcmp(name, "PromoCode") == 0) rc = json_object_set_new(event, name, promo_codes(value));
+    else if (strcmp(name, "PromoCode") == 0)
+      rc = json_object_set_new(event, name, promo_codes(value));
     else if (!json_is_null(value)) rc = json_object_set(event, name, value);
     if (rc) break;
   }

@@ -1,7 +1,7 @@
 /* steps.c - one journaled step after the other: note, call, note.
  *
- * A step is written down before its call and after it.  What a lost answer leaves open stays open in
- * the journal; the next look settles it.
+ * A step is written down before its call and after it.  What a lost answer leaves open stays open
+ * in the journal; the next look settles it.
  */
 #include <inttypes.h>
 #include <stddef.h>
@@ -57,7 +57,7 @@ static struct nm_work *work_of(struct nm_task *task)
   return (struct nm_work *)(void *)((char *)task - offsetof(struct nm_work, request));
 }
 
-/* ---- notes ------------------------------------------------------------------------------------- */
+/* ---- notes ----------------------------------------------------------------------------------- */
 
 /* Writes a step's state down, then goes on with `next`. */
 static void note(struct nm_work *work, enum nm_listener_state state,
@@ -101,7 +101,7 @@ static void on_step_noted(struct nm_task *task)
   nm_work_take_step(work);
 }
 
-/* ---- calls ------------------------------------------------------------------------------------- */
+/* ---- calls ----------------------------------------------------------------------------------- */
 
 static bool is_same_pair(const struct nm_listener *a, const struct nm_listener *b)
 {

@@ -1,7 +1,8 @@
 /* sync.c - after the listeners: are the channels known, and are the templates there?
  *
- * What the rules name is put under each channel of its kind; only templates that we added are renamed
- * or deleted.  One channel after the other: list -> compare -> (note, call, note)* -> list again.
+ * What the rules name is put under each channel of its kind; only templates that we added are
+ * renamed or deleted.  One channel after the other: list -> compare -> (note, call, note)* -> list
+ * again.
  */
 #include <inttypes.h>
 #include <stddef.h>
@@ -52,7 +53,7 @@ static void cannot(struct sync *sync, const char *what, const char *why)
   nm_work_finish(sync->work, NM_EIO);
 }
 
-/* ---- the journal ------------------------------------------------------------------------------- */
+/* ---- the journal ----------------------------------------------------------------------------- */
 
 static struct nm_store_template *journal_row(struct sync *sync, int64_t channel_id,
                                              int64_t template_id)
@@ -104,7 +105,7 @@ static void save_batch(struct sync *sync, enum nm_template_state state,
   save(sync, sync->batch, sync->batch_count, then);
 }
 
-/* ---- steps ------------------------------------------------------------------------------------- */
+/* ---- steps ----------------------------------------------------------------------------------- */
 
 static struct nm_text channel_name(struct nm_work *work, int64_t id)
 {
@@ -183,7 +184,7 @@ static void take_batch(struct sync *sync)
   }
 }
 
-/* ---- comparing --------------------------------------------------------------------------------- */
+/* ---- comparing ------------------------------------------------------------------------------- */
 
 static const struct row *find(const struct row *rows, size_t count, int64_t template_id)
 {
@@ -288,7 +289,7 @@ static void compare(struct sync *sync, const struct row *rows, size_t count)
   take_batch(sync);
 }
 
-/* ---- looking ----------------------------------------------------------------------------------- */
+/* ---- looking --------------------------------------------------------------------------------- */
 
 /* What the journal says is there: what stands half done in it is done anew. */
 static void compare_journal(struct sync *sync)
@@ -368,7 +369,7 @@ static void next_channel(struct sync *sync)
   else look(sync);
 }
 
-/* ---- the start --------------------------------------------------------------------------------- */
+/* ---- the start ------------------------------------------------------------------------------- */
 
 static void add_channel(struct sync *sync, int64_t id)
 {
@@ -394,7 +395,8 @@ static void on_loaded(struct nm_task *task)
     cannot(sync, "templates could not be compared", nm_code_name(NM_ENOMEM));
     return;
   }
-  for (size_t i = 0; i < what->template_count; i++) add_channel(sync, what->templates[i].channel_id);
+  for (size_t i = 0; i < what->template_count; i++)
+    add_channel(sync, what->templates[i].channel_id);
   for (size_t i = 0; i < load->count; i++) add_channel(sync, load->templates[i].channel_id);
   next_channel(sync);
 }
@@ -420,7 +422,7 @@ static void sync_templates(struct nm_work *work)
   if (rc) cannot(sync, "the journal of templates cannot be read", nm_code_name(rc));
 }
 
-/* ---- channels ---------------------------------------------------------------------------------- */
+/* ---- channels -------------------------------------------------------------------------------- */
 
 static bool lists_channel(const json_t *rows, int64_t id)
 {

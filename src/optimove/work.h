@@ -56,7 +56,8 @@ void nm_work_tell(json_t *list, const char *format, ...);
 /* "13 for channel 459 (Push)", "4 for all channels". */
 struct nm_text nm_work_pair_name(struct nm_work *work, const struct nm_listener *listener);
 
-/* Tells who asked, and frees.  A todo makes of 0 NM_EIO, or NM_ECONFLICT where only a person can help. */
+/* Tells who asked, and frees.  A todo makes of 0 NM_EIO, or NM_ECONFLICT where only a person can
+ * help. */
 void nm_work_finish(struct nm_work *work, int rc);
 
 /* The journal's row of a pair; a new one, gone, where there is none. */
