@@ -150,7 +150,7 @@ function netmove.load(source, chunkname, host)
   if #book.list > 0 or not rules then return nil, problems.all(book) end
   book.open = false
   rules.evaluate = evaluator(state, room)
-  examples.run(book, rules.evaluate, list)
+  rules.warnings = examples.run(book, rules.evaluate, list, host or {})
   if #book.list > 0 then return nil, problems.all(book) end
   return rules
 end

@@ -11,7 +11,7 @@ local examples = {}
 local getmetatable, ipairs, pairs, tonumber, type = getmetatable, ipairs, pairs, tonumber, type
 local lower = string.lower
 local mtype, tointeger = math.type, math.tointeger
-local concat = table.concat
+local concat, format = table.concat, string.format
 
 -- Without `at` and `on` it is noon on a Monday.
 local NOON, MONDAY = 12 * 60, "2024-01-15"
@@ -277,13 +277,33 @@ function examples.compare(got, expected)
   end
 end
 
+-- Says so where one example used over half of what an event may use.
+local function costly(host, instructions, microseconds)
+  if instructions * 2 > host.instructions_max then
+    return format("used %d of the %d instructions that one event may use", instructions,
+      host.instructions_max)
+  elseif microseconds * 2 > host.microseconds_max then
+    return format("used %.1f of the %.1f ms of CPU time that one event may use",
+      microseconds / 1000, host.microseconds_max / 1000)
+  end
+end
+
 --- Runs the examples; what differs or throws goes into the book.
 ---@param book netmove.book
 ---@param evaluate fun(event: table, ctx: table): table?, table
 ---@param list table[]
-function examples.run(book, evaluate, list)
+---@param host table  what measures: spent(), instructions_max, microseconds_max; may have none
+---@return string[] warnings  of those that used over half of what one event may use
+function examples.run(book, evaluate, list, host)
+  local warnings = {}
+  local spent = host.spent
   for _, example in ipairs(list) do
+    if spent then spent() end
     local got, failure = evaluate(copy(example.given), copy(example.ctx))
+    if spent then
+      local text = costly(host, spent())
+      if text then warnings[#warnings + 1] = book.chunk .. ": " .. example.label .. ": " .. text end
+    end
     if got then
       local difference = examples.compare(got, example.gives)
       if difference then problems.add(book, example.label, difference) end
@@ -293,6 +313,7 @@ function examples.run(book, evaluate, list)
       problems.add(book, example.label, message, p.line)
     end
   end
+  return warnings
 end
 
 return examples

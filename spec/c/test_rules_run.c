@@ -306,6 +306,27 @@ static void the_same_event_gives_the_same_bytes(void **state)
   for (int i = 0; i < 100; i++) assert_true(nm_text_equal(only(event).content, first));
 }
 
+static void what_rules_take_is_counted_for_them(void **state)
+{
+  (void)state;
+  struct nm_effects effects;
+  struct nm_error err;
+  struct nm_rules_cost before = *nm_rules_cost(rules);
+  (void)only("{\"EventTypeID\":4,\"CampaignID\":\"7\"}");
+  struct nm_rules_cost one = *nm_rules_cost(rules);
+  assert_int_equal(one.calls, before.calls + 1);
+  assert_true(one.cpu_ns > before.cpu_ns);
+  assert_true(one.bytes_max > 100 * 1024 && one.bytes_max <= 8 << 20);
+  assert_int_equal(one.overruns, before.overruns);
+
+  assert_int_equal(run("{\"EventTypeID\":50}", &effects, &err), NM_ELIMIT);
+  struct nm_rules_cost two = *nm_rules_cost(rules);
+  assert_int_equal(two.overruns, before.overruns + 1);
+  assert_true(two.instructions - one.instructions > 10000);
+  assert_true(two.instructions_max >= two.instructions - one.instructions);
+  assert_true(two.cpu_max_ns > 1000 * 1000);
+}
+
 static int open_rules(void **state)
 {
   (void)state;
@@ -345,6 +366,7 @@ int main(void)
     cmocka_unit_test(an_arena_too_small_is_a_limit),
     cmocka_unit_test(text_that_is_not_utf8_does_not_leave),
     cmocka_unit_test(the_same_event_gives_the_same_bytes),
+    cmocka_unit_test(what_rules_take_is_counted_for_them),
   };
   return cmocka_run_group_tests(tests, open_rules, close_rules);
 }

@@ -1,6 +1,7 @@
 -- A rules file is edited while the daemon runs.
 
 local daemon = require("spec.support.daemon")
+local http = require("spec.support.http")
 local loop = require("spec.support.loop")
 
 describe("a rules file", function()
@@ -71,6 +72,18 @@ describe("a rules file", function()
     story.daemon.kill()
     story.daemon.start()
     assert.equal("306", send())
+  end)
+
+  it("has its cost in the list, of one generation and of everything", function()
+    send()
+    local cost = story.daemon.ask("rules", "list").items[1].cost
+    assert.is_true(cost.calls >= 1 and cost.cpu_us_max >= 1 and cost.bytes_max > 100000)
+    assert.equal(0, cost.overruns)
+    assert.same(cost, story.daemon.ask("rules", "show", "acme").cost)
+    local metrics = http.request({ url = story.daemon.admin_url .. "/metrics" }).body
+    assert.matches("netmove_rules_calls_total " .. cost.calls .. "\n", metrics)
+    assert.matches("netmove_rules_cpu_nanoseconds_total %d%d%d%d", metrics)
+    assert.matches("CPU, MEAN AND MOST", story.daemon.cli("rules", "list").out)
   end)
 
   it("that never ends on an event is stopped, and the event is held with the reason", function()

@@ -1,17 +1,62 @@
 /* admin_rules.c - generations of rules: which there are, which serves, and going back to an older one. */
 #include "api/internal.h"
 
-enum { ROLLBACK_MS = 30 * 1000 };
+enum { ROLLBACK_MS = 30 * 1000, STATUS_MS = 1000 };
 
 /* ---- looking -------------------------------------------------------------------------------------------- */
 
+/* The engine's view of the generations that serve, put beside what the store knows of them.  Where the
+ * engine does not answer, the list goes out without. */
+static void on_engine_status(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
+                             const struct nm_error *err, json_t *engine)
+{
+  json_t *answer = data, *item, *row;
+  size_t i, j;
+  (void)api;
+  (void)err;
+  (void)rc;
+  json_array_foreach(json_object_get(answer, "items"), i, item)
+  {
+    if (!json_is_true(json_object_get(item, "is_active"))) continue;
+    struct nm_text id = nm_json_string(item, "id");
+    json_array_foreach(json_object_get(engine, "generations"), j, row)
+    {
+      json_t *cost = json_object_get(row, "cost"), *why = json_object_get(row, "suspended");
+      if (!cost || !nm_text_equal(nm_json_string(row, "id"), id)) continue;
+      json_object_set(item, "cost", cost);
+      if (why) json_object_set(item, "suspended", why);
+    }
+  }
+  json_decref(engine);
+  nm_api_answer(request, 200, answer);
+}
+
+static void answer_with_costs(struct nm_api *api, struct nm_http_request *request, json_t *answer)
+{
+  nm_api_tell(api, request, NM_CONTROL_STATUS, json_object(), STATUS_MS, on_engine_status, answer);
+}
+
+static void on_listed(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
+                      const struct nm_error *err, json_t *answer)
+{
+  (void)data;
+  if (rc || !answer) {
+    json_decref(answer);
+    nm_api_refuse(request, rc ? rc : NM_EINTERNAL, err);
+    return;
+  }
+  if (json_is_array(answer)) answer = json_pack("{s:o}", "items", answer);
+  answer_with_costs(api, request, answer);
+}
+
 void nm_api_rules(struct nm_http_request *request, void *data)
 {
-  nm_api_query_and_answer(data, request, NM_QUERY_GENERATIONS, json_pack("{s:i}", "limit", 1000));
+  nm_api_query(data, request, NM_QUERY_GENERATIONS, json_pack("{s:i}", "limit", 1000), on_listed, NULL);
 }
 
 struct showing {
   struct nm_store_generations_load load; /* first: its task is how this is found again */
+  struct nm_api *api;
   struct nm_http_request *http;
   struct nm_text tenant;
 };
@@ -39,7 +84,7 @@ static void on_loaded(struct nm_task *task)
   }
   json_t *answer = json_pack("{s:s%,s:o}", "tenant", showing->tenant.ptr, showing->tenant.len,
                              "items", items);
-  nm_api_answer(showing->http, 200, answer);
+  answer_with_costs(showing->api, showing->http, answer);
 }
 
 void nm_api_rules_show(struct nm_http_request *request, void *data)
@@ -52,6 +97,7 @@ void nm_api_rules_show(struct nm_http_request *request, void *data)
     nm_http_refuse(request, 404, "not_found", "there is no tenant of this name", NULL, 0);
     return;
   }
+  showing->api = api;
   showing->http = request;
   showing->tenant = nm_arena_copy(nm_http_arena(request), tenant->name);
   nm_api_prepare(api, request, &showing->load.request, NM_STORE_GENERATIONS_LOAD, on_loaded);

@@ -62,7 +62,11 @@ static int check_provider(struct nm_text adapter, const json_t *settings, struct
 static void check_rules(const char *path, struct nm_text source, struct nm_problems *problems)
 {
   struct nm_rules *rules = NULL;
-  if (!nm_rules_load(&rules, nm_text_from(path), source, problems)) nm_rules_destroy(rules);
+  if (nm_rules_load(&rules, nm_text_from(path), source, problems)) return;
+  const struct nm_rules_facts *facts = nm_rules_facts(rules);
+  for (size_t i = 0; i < facts->warning_count; i++)
+    fprintf(stderr, "%.*s (a warning)\n", NM_TEXT_ARG(facts->warnings[i]));
+  nm_rules_destroy(rules);
 }
 
 static void check_tenant(const char *path, struct nm_problems *problems)

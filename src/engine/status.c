@@ -57,6 +57,16 @@ static json_t *run_status(const struct nm_running *run)
   return out;
 }
 
+static json_t *cost_of(const struct nm_rules_cost *cost)
+{
+  return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "calls", (json_int_t)cost->calls, "overruns",
+                   (json_int_t)cost->overruns, "instructions", (json_int_t)cost->instructions,
+                   "instructions_max", (json_int_t)cost->instructions_max, "cpu_us",
+                   (json_int_t)(cost->cpu_ns / 1000), "cpu_us_max",
+                   (json_int_t)(cost->cpu_max_ns / 1000), "bytes_max",
+                   (json_int_t)cost->bytes_max);
+}
+
 static json_t *rules_status(const struct nm_book *book)
 {
   json_t *out = json_object();
@@ -65,6 +75,7 @@ static json_t *rules_status(const struct nm_book *book)
   int rc = nm_json_set_id(out, "id", book->active->id);
   nm_expect(rc == NM_OK);
   json_object_set_new(out, "digest", json_string(nm_rules_facts(book->active->rules)->digest));
+  json_object_set_new(out, "cost", cost_of(nm_rules_cost(book->active->rules)));
   return out;
 }
 

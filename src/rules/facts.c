@@ -89,6 +89,18 @@ static int read_hooks(struct nm_rules *rules, const struct nm_value *found, stru
   return NM_OK;
 }
 
+static int read_warnings(struct nm_rules *rules, const struct nm_value *found, struct nm_error *err)
+{
+  const struct nm_value *from = table(found, "warnings");
+  size_t count = from->table.count;
+  struct nm_text *lines = nm_arena_alloc(rules->arena, (count ? count : 1) * sizeof *lines);
+  for (size_t i = 0; lines && i < count; i++) lines[i] = from->table.entries[i].value.text;
+  if (!lines) return misfit(err, "warnings");
+  rules->facts.warnings = lines;
+  rules->facts.warning_count = count;
+  return NM_OK;
+}
+
 int nm_rules_read_facts(struct nm_rules *rules, const struct nm_value *found, struct nm_error *err)
 {
   struct nm_rules_facts *facts = &rules->facts;
@@ -105,5 +117,6 @@ int nm_rules_read_facts(struct nm_rules *rules, const struct nm_value *found, st
   int rc = read_channels(rules, found, err);
   if (rc == NM_OK) rc = read_templates(rules, found, err);
   if (rc == NM_OK) rc = read_hooks(rules, found, err);
+  if (rc == NM_OK) rc = read_warnings(rules, found, err);
   return rc;
 }

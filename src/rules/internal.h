@@ -8,6 +8,7 @@ struct nm_rules {
   struct nm_script *script;
   struct nm_arena *arena; /* holds the facts */
   struct nm_rules_facts facts;
+  struct nm_rules_cost cost;
 };
 
 /* facts.c: what the file says of itself, out of what loading found. */

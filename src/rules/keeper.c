@@ -197,6 +197,14 @@ static void refuse(struct file *file, const struct nm_rules_verdict *verdict)
   set_verdict(file, "refused", file->digest, verdict->problems);
 }
 
+static void tell_warnings(const struct file *file, const struct nm_rules *rules)
+{
+  const struct nm_rules_facts *facts = nm_rules_facts(rules);
+  struct nm_log_ids ids = { .tenant = nm_text_from(file->name) };
+  for (size_t i = 0; i < facts->warning_count; i++)
+    nm_log(NM_LOG_WARN, "rules", &ids, "%.*s", NM_TEXT_ARG(facts->warnings[i]));
+}
+
 /* Takes generation. */
 static void take_up(struct nm_rules_keeper *keeper, struct file *file,
                     struct nm_generation *generation)
@@ -221,6 +229,7 @@ static void take_up(struct nm_rules_keeper *keeper, struct file *file,
     nm_generation_unref(generation);
     return;
   }
+  tell_warnings(file, generation->rules);
   save_generation(keeper, file, generation, NULL);
 }
 

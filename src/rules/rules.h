@@ -44,6 +44,8 @@ struct nm_rules_facts {
   size_t hook_count;
   const int64_t *event_types;       /* EventTypeIDs that are routed */
   size_t event_type_count;
+  const struct nm_text *warnings;   /* lines about examples that use over half of a limit */
+  size_t warning_count;
 };
 const struct nm_rules_facts *nm_rules_facts(const struct nm_rules *rules);
 
@@ -59,6 +61,17 @@ struct nm_rules_moment {
 NM_MUST_CHECK int nm_rules_run(struct nm_rules *rules, const json_t *event,
                                const struct nm_rules_moment *moment, struct nm_arena *arena,
                                struct nm_effects *out, struct nm_error *err);
+
+/* What these rules took so far, over all events; read on the thread that runs them.  Instructions
+ * are counted in hundreds. */
+struct nm_rules_cost {
+  int64_t calls;
+  int64_t overruns; /* calls that ended in NM_ELIMIT */
+  int64_t instructions, instructions_max;
+  int64_t cpu_ns, cpu_max_ns;
+  size_t bytes_max; /* the most that their state had in use */
+};
+const struct nm_rules_cost *nm_rules_cost(const struct nm_rules *rules);
 
 /* ---- generations ----------------------------------------------------------------------------- */
 

@@ -68,12 +68,20 @@ void nm_budget_arm(struct nm_state *state, const struct nm_budget *budget)
 {
   state->budget = *budget;
   state->instructions = 0;
+  state->peak_bytes = state->used_bytes;
   state->started_mono_ns = state->looked_mono_ns = nm_clock_mono_ns();
   state->cpu_began_ns = -1;
   state->overrun = NM_OVERRUN_NONE;
   state->is_starved = false;
   state->where[0] = '\0';
   lua_sethook(state->L, on_count, LUA_MASKCOUNT, STEP_INSTRUCTIONS);
+}
+
+int64_t nm_budget_cpu_ns(const struct nm_state *state)
+{
+  /* A short call was hardly ever interrupted, so its wall time will do and costs no system call. */
+  if (state->cpu_began_ns < 0) return nm_clock_mono_ns() - state->started_mono_ns;
+  return nm_clock_thread_cpu_ns() - state->cpu_began_ns;
 }
 
 void nm_budget_disarm(struct nm_state *state)

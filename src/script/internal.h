@@ -32,6 +32,7 @@ struct nm_budget {
 struct nm_state {
   lua_State *L;
   size_t used_bytes, max_bytes;
+  size_t peak_bytes;         /* the most that was in use since the budget was armed */
   bool is_starved;           /* an allocation of the last call was refused */
   /* of the call that is under way, or of the last one */
   struct nm_budget budget;
@@ -58,6 +59,7 @@ extern _Thread_local int64_t nm_state_allocations_left;
 /* budget.c */
 void nm_budget_arm(struct nm_state *state, const struct nm_budget *budget);
 void nm_budget_disarm(struct nm_state *state);
+int64_t nm_budget_cpu_ns(const struct nm_state *state); /* of the call that is under way */
 _Noreturn void nm_budget_overrun(lua_State *L, enum nm_overrun why); /* throws */
 
 /* modules.c: pushes nothing; sets the global `require`.  May throw. */

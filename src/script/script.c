@@ -3,12 +3,14 @@
 #include <lauxlib.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/zone.h"
 #include "script/internal.h"
 
 struct nm_script {
   struct nm_state state;
+  struct nm_script_cost cost;
 };
 
 static const char evaluate_key; /* its address names rules.evaluate in the registry */
@@ -18,6 +20,7 @@ struct load_call {
   struct nm_arena *arena;
   struct nm_value *found;
   bool is_proven;
+  int64_t instructions_seen, cpu_seen_ns; /* by spent() */
 };
 
 static int known_zone(lua_State *L)
@@ -44,6 +47,36 @@ static int zone_date(lua_State *L)
   return 1;
 }
 
+/* spent(): instructions and microseconds of CPU since it was called last; for what examples cost. */
+static int spent(lua_State *L)
+{
+  struct load_call *call = lua_touserdata(L, lua_upvalueindex(1));
+  const struct nm_state *state = nm_state_of(L);
+  int64_t now_ns = nm_clock_thread_cpu_ns();
+  lua_pushinteger(L, state->instructions - call->instructions_seen);
+  lua_pushinteger(L, (now_ns - call->cpu_seen_ns) / 1000);
+  call->instructions_seen = state->instructions;
+  call->cpu_seen_ns = now_ns;
+  return 2;
+}
+
+/* What the library may ask of us while it loads. */
+static void push_host(lua_State *L, struct load_call *call)
+{
+  lua_createtable(L, 0, 5);
+  lua_pushcfunction(L, known_zone);
+  lua_setfield(L, -2, "known_zone");
+  lua_pushcfunction(L, zone_date);
+  lua_setfield(L, -2, "zone_date");
+  lua_pushlightuserdata(L, call);
+  lua_pushcclosure(L, spent, 1);
+  lua_setfield(L, -2, "spent");
+  lua_pushinteger(L, NM_RULES_CALL_INSTRUCTIONS_MAX);
+  lua_setfield(L, -2, "instructions_max");
+  lua_pushinteger(L, NM_RULES_CALL_CPU_MAX_MS * 1000);
+  lua_setfield(L, -2, "microseconds_max");
+}
+
 /* Gives each problem at `problems` its line for people. */
 static void format_problems(lua_State *L, int library, int problems, struct nm_text file)
 {
@@ -68,11 +101,7 @@ static int load_protected(lua_State *L)
   lua_getfield(L, 2, "load");
   lua_pushlstring(L, call->source.ptr ? call->source.ptr : "", call->source.len);
   lua_pushlstring(L, call->file.ptr, call->file.len);
-  lua_createtable(L, 0, 2);
-  lua_pushcfunction(L, known_zone);
-  lua_setfield(L, -2, "known_zone");
-  lua_pushcfunction(L, zone_date);
-  lua_setfield(L, -2, "zone_date");
+  push_host(L, call);
   lua_call(L, 3, 2); /* stack: call, library, rules, problems */
   call->is_proven = lua_istable(L, 3);
   if (!call->is_proven) {
@@ -93,7 +122,7 @@ int nm_script_load(struct nm_script **out, struct nm_text file, struct nm_text s
 {
   static const struct nm_budget budget = { 0, NM_RULES_LOAD_CPU_MAX_MS };
   struct nm_value value = { .kind = NM_VALUE_NIL };
-  struct load_call call = { file, source, arena, &value, false };
+  struct load_call call = { file, source, arena, &value, false, 0, 0 };
   struct nm_script *script = calloc(1, sizeof *script);
   if (!script) return nm_fail(err, NM_ENOMEM, "out of memory");
 
@@ -187,12 +216,20 @@ int nm_script_evaluate(struct nm_script *script, const json_t *event,
                                            NM_RULES_CALL_CPU_MAX_MS };
   struct evaluate_call call = { .event = event, .context = context, .arena = arena };
   int rc = nm_state_call(&script->state, evaluate_protected, &call, &budget, NULL, NULL, err);
+  script->cost = (struct nm_script_cost){ script->state.instructions,
+                                          nm_budget_cpu_ns(&script->state),
+                                          script->state.peak_bytes };
   if (rc == NM_OK && call.effects.kind != NM_VALUE_TABLE)
     rc = explain_failure(script, &call.trace, err);
   if (rc != NM_OK) return rc;
   *effects = call.effects;
   *trace = call.trace;
   return NM_OK;
+}
+
+struct nm_script_cost nm_script_cost(const struct nm_script *script)
+{
+  return script->cost;
 }
 
 size_t nm_script_memory(struct nm_script *script, bool collect)

@@ -35,5 +35,15 @@ NM_MUST_CHECK int nm_script_evaluate(struct nm_script *script, const json_t *eve
                                      struct nm_arena *arena, struct nm_value *effects,
                                      struct nm_value *trace, struct nm_error *err);
 
+/* What a call took, as its budget counts it: instructions in hundreds, so a short rule shows 0. */
+struct nm_script_cost {
+  int64_t instructions;
+  int64_t cpu_ns;
+  size_t peak_bytes; /* the most its state had in use meanwhile */
+};
+
+/* Of the last evaluation. */
+struct nm_script_cost nm_script_cost(const struct nm_script *script);
+
 /* Bytes in use; after a full collection, if asked for. */
 size_t nm_script_memory(struct nm_script *script, bool collect);

@@ -30,6 +30,7 @@ static void *on_alloc(void *ud, void *ptr, size_t old_size, size_t new_size)
   void *made = realloc(ptr, new_size);
   if (!made && new_size <= old) made = ptr; /* Lua counts on shrinking to work */
   if (made) state->used_bytes = state->used_bytes - old + new_size;
+  if (state->used_bytes > state->peak_bytes) state->peak_bytes = state->used_bytes;
   return made;
 }
 
