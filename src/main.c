@@ -161,7 +161,7 @@ static int open_front(struct front *front, const struct nm_settings *settings)
   struct nm_text address = nm_http_address(front->servers[0]);
   snprintf(front->public_address, sizeof front->public_address, "%.*s", NM_TEXT_ARG(address));
 
-  options.limits = (struct nm_http_limits){ 0 };
+  options.limits = (struct nm_http_limits){ .connections_max = NM_HTTP_ADMIN_CONNECTIONS_MAX };
   options.tls = NULL;
   options.behind = NULL;
   options.routes = nm_api_admin_routes(front->api, false);

@@ -159,7 +159,10 @@ describe("TLS", function()
       if (running === 0) return finish();
       const request = https.get(process.argv[1] + "/healthz", { agent }, (answer) => {
         sockets.add(answer.socket);
-        answer.resume().on("end", () => { answer.statusCode === 200 ? seen.ok++ : seen.failed.push(answer.statusCode); ask(); });
+        answer.resume().on("end", () => {
+          if (answer.statusCode === 200) seen.ok++; else seen.failed.push(answer.statusCode);
+          ask();
+        });
       });
       request.on("error", (error) => { seen.failed.push(error.message); ask(); });
     };

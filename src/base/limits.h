@@ -23,6 +23,7 @@ enum {
   NM_HTTP_BODY_TIMEOUT_MS = 60 * 1000,
   NM_HTTP_WRITE_TIMEOUT_MS = 30 * 1000,
   NM_HTTP_IDLE_TIMEOUT_MS = 75 * 1000,
+  NM_HTTP_ADMIN_CONNECTIONS_MAX = 64,      /* of each: admin's address, admin's socket */
   NM_HTTP_REQUESTS_MAX = 4096,             /* waiting for their answers; then 503 */
   NM_HTTP_FULL_HEAD_MS = 1000,             /* no room: who has said nothing whole for so long */
   NM_HTTP_FULL_BODY_MS = 5 * 1000,         /* no room: who is so slow to send or to read */
