@@ -185,8 +185,8 @@ static struct result call_name(const char *name, int port)
   return call(nm_text_from(url));
 }
 
-/* A socket that listens and is looked at later: the system completes connections without us. */
-static int open_canary(const char *address, int *port)
+/* A bound socket; -1 where the port is somebody else's, or the system has no v6. */
+static int open_bound(const char *address, int *port)
 {
   struct sockaddr_storage at = { 0 };
   struct sockaddr_in *v4 = (struct sockaddr_in *)&at;
@@ -195,7 +195,7 @@ static int open_canary(const char *address, int *port)
   bool is_v6 = strchr(address, ':') != NULL;
   int family = is_v6 ? AF_INET6 : AF_INET, off = 0;
   int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd < 0 && is_v6) return -1; /* a system without v6 */
+  if (fd < 0 && is_v6) return -1;
   at.ss_family = (sa_family_t)family;
   if (is_v6) {
     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
@@ -205,10 +205,21 @@ static int open_canary(const char *address, int *port)
     assert_int_equal(inet_pton(AF_INET, address, &v4->sin_addr), 1);
     v4->sin_port = htons((unsigned short)*port);
   }
-  assert_int_equal(bind(fd, (struct sockaddr *)&at, is_v6 ? sizeof *v6 : sizeof *v4), 0);
-  assert_int_equal(listen(fd, 16), 0);
+  if (bind(fd, (struct sockaddr *)&at, is_v6 ? sizeof *v6 : sizeof *v4)) {
+    assert_int_equal(errno, EADDRINUSE);
+    close(fd);
+    return -1;
+  }
   assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
   *port = ntohs(is_v6 ? v6->sin6_port : v4->sin_port);
+  return fd;
+}
+
+/* A socket that listens and is looked at later: the system completes connections without us. */
+static int open_canary(const char *address, int *port)
+{
+  int fd = open_bound(address, port);
+  if (fd >= 0) assert_int_equal(listen(fd, 16), 0);
   return fd;
 }
 
@@ -345,20 +356,31 @@ static void a_url_above_its_limit_is_not_started(void **state)
 /* 127.0.0.2 stands for the public internet here: the guard allows it and nothing else. */
 #define PUBLIC_STAND_IN "127.0.0.2"
 
-static void open_public_peer(const struct peer_act *act)
+/* A canary on 127.0.0.1, and the same port of the other address for us alone. */
+static int open_canary_beside(int *port, int *beside)
 {
-  struct sockaddr_in at;
-  int len = sizeof at;
+  int canary = -1;
+  *beside = -1;
+  while (*beside < 0) { /* until there is a port that is free on both */
+    if (canary >= 0) close(canary);
+    *port = 0;
+    canary = open_canary("127.0.0.1", port);
+    *beside = open_bound(PUBLIC_STAND_IN, port);
+  }
+  return canary;
+}
+
+static int open_peer_and_canary(const struct peer_act *act)
+{
+  int beside, canary = open_canary_beside(&peer.port, &beside);
   peer.loop = &loop;
   peer.acts = act;
   peer.act_count = 1;
-  uv_ip4_addr(PUBLIC_STAND_IN, 0, &at);
   uv_tcp_init(&loop, &peer.server);
   peer.server.data = &peer;
-  assert_int_equal(uv_tcp_bind(&peer.server, (struct sockaddr *)&at, 0), 0);
+  assert_int_equal(uv_tcp_open(&peer.server, beside), 0);
   assert_int_equal(uv_listen((uv_stream_t *)&peer.server, 8, peer_on_connection), 0);
-  assert_int_equal(uv_tcp_getsockname(&peer.server, (struct sockaddr *)&at, &len), 0);
-  peer.port = ntohs(at.sin_port);
+  return canary;
 }
 
 static const struct peer_act ok_and_close = {
@@ -371,8 +393,7 @@ static void a_name_that_is_rebound_gains_nothing(void **state)
 {
   (void)state;
   static const char *const answers[] = { PUBLIC_STAND_IN, "127.0.0.1" };
-  open_public_peer(&ok_and_close);
-  int port = peer.port, canary = open_canary("127.0.0.1", &port);
+  int canary = open_peer_and_canary(&ok_and_close), port = peer.port;
   rebinding = answers;
   rebinding_count = 2;
 
@@ -399,8 +420,7 @@ static void of_several_addresses_only_those_that_are_allowed_are_tried(void **st
   (void)state;
   static const char *const answers[] = { "127.0.0.1 ::1 169.254.169.254 " PUBLIC_STAND_IN
                                          " 10.0.0.1" };
-  open_public_peer(&ok_and_close);
-  int port = peer.port, canary = open_canary("127.0.0.1", &port);
+  int canary = open_peer_and_canary(&ok_and_close), port = peer.port;
   rebinding = answers;
   rebinding_count = 1;
   open_client(PUBLIC_STAND_IN);
@@ -415,13 +435,14 @@ static void an_allowed_address_that_is_down_does_not_lead_to_a_private_one(void 
 {
   (void)state;
   static const char *const answers[] = { PUBLIC_STAND_IN " 127.0.0.1 ::1" };
-  int port = 0, canary = open_canary("127.0.0.1", &port); /* nobody listens on the other */
+  int port, beside, canary = open_canary_beside(&port, &beside); /* on which nobody listens */
   rebinding = answers;
   rebinding_count = 1;
   open_client(PUBLIC_STAND_IN);
   assert_int_equal(call_name("rebind.test", port).end, NM_CLIENT_UNREACHABLE);
   assert_int_equal(connects, 1);
   assert_false(was_touched(canary));
+  close(beside);
   close(canary);
 }
 
@@ -457,8 +478,7 @@ static void no_answer_leads_anywhere_else(void **state)
   };
   static char answer[512];
   static const struct peer_act act = { PEER_CLOSE, answer };
-  int port = 0, canary = open_canary("127.0.0.1", &port);
-  open_public_peer(&act);
+  int canary = open_peer_and_canary(&act), port = peer.port;
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     char header[256];
     /* The formats are the constants above. */
@@ -488,8 +508,7 @@ static void no_proxy_of_the_environment_is_asked(void **state)
   static const char *const names[] = { "http_proxy", "https_proxy", "HTTP_PROXY",  "HTTPS_PROXY",
                                        "all_proxy",  "ALL_PROXY",   "socks_proxy", "ftp_proxy" };
   static const char *const kinds[] = { "http", "https", "socks4", "socks4a", "socks5", "socks5h" };
-  int port = 0, canary = open_canary("127.0.0.1", &port);
-  open_public_peer(&ok_and_close);
+  int canary = open_peer_and_canary(&ok_and_close), port = peer.port;
   setenv("no_proxy", "", 1);
   for (size_t kind = 0; kind < sizeof kinds / sizeof *kinds; kind++) {
     char proxy[64], url[64];

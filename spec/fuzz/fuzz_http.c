@@ -1,10 +1,7 @@
+/* links: http */
 /* fuzz_http.c - libFuzzer on the request parser: however the bytes are cut, the same messages.
  *
  * The first byte says how many cuts (at most 8), the next ones where; the rest is the connection.
- * Build: clang -g -O1 -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -Isrc -Ispec/c \
- *          spec/fuzz/fuzz_http.c src/http/{guard,chunked,parser}.c \
- *          src/base/{buffer,text,error,log,metrics,clock}.c \
- *          and llhttp's sources, with its header's folder and -luv
  */
 #include <stdlib.h>
 
