@@ -30,14 +30,15 @@ local function environment(extra)
   return list
 end
 
---- Starts a program: an object with out, err (arrays of lines), exit_code, signal.
----@param options { command: string, args?: string[], env?: table, cwd?: string }
+--- Starts a program: an object with out, err (arrays of lines), exit_code, signal.  `descriptors` become its
+--- 3, 4 and so on.
+---@param options { command: string, args?: string[], env?: table, cwd?: string, descriptors?: integer[] }
 function process.start(options)
   local out_pipe, err_pipe = uv.new_pipe(false), uv.new_pipe(false)
   local self = { out = {}, err = {} }
   self.handle, self.pid = uv.spawn(options.command, {
     args = options.args, env = environment(options.env), cwd = options.cwd,
-    stdio = { nil, out_pipe, err_pipe },
+    stdio = { nil, out_pipe, err_pipe, table.unpack(options.descriptors or {}) },
   }, function(code, signal)
     self.exit_code, self.exit_signal = code, signal
     self.handle:close()

@@ -9,12 +9,17 @@ enum { ANSWER_MAX_BYTES = 64 * 1024 * 1024, ASK_TIMEOUT_S = 60, PATH_MAX_BYTES =
 
 static const char default_config[] = "config/netmove.lua";
 
+const char *nm_cli_settings_path(const struct nm_invocation *invocation)
+{
+  if (invocation->config) return invocation->config;
+  return access(default_config, F_OK) == 0 ? default_config : "";
+}
+
 struct nm_settings *nm_cli_settings(struct nm_invocation *invocation)
 {
   struct nm_problems problems = { .arena = invocation->arena };
   struct nm_settings *settings = NULL;
-  const char *path = invocation->config;
-  if (!path) path = access(default_config, F_OK) == 0 ? default_config : "";
+  const char *path = nm_cli_settings_path(invocation);
   if (nm_settings_load(&settings, nm_text_from(path), &problems)) {
     nm_cli_print_problems(stderr, &problems, false);
     return NULL;

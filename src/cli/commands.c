@@ -50,7 +50,8 @@ static const struct nm_cli_option rollback_options[] = {
 
 static const struct nm_command commands[] = {
   { "serve", "", 0, 0, "runs the daemon",
-    "Options win over the settings file.  SIGTERM stops it, SIGHUP looks at the rules again.\n\n"
+    "Options win over the settings file.  SIGTERM stops it, SIGHUP looks at rules and settings\n"
+    "again, SIGUSR2 hands its sockets and its store to the program that now lies on the disk.\n\n"
     "  netmove serve --config config/netmove.lua\n",
     serve_options, nm_cli_serve },
   { "check", "[FILE or DIR ...]", 0, -1, "proves rules and config without a daemon",

@@ -66,6 +66,7 @@ int nm_cli_version(struct nm_invocation *invocation);
 /* The settings that --config names (default config/netmove.lua where it exists).  NULL after saying
  * on stderr what is wrong with them. */
 struct nm_settings *nm_cli_settings(struct nm_invocation *invocation);
+const char *nm_cli_settings_path(const struct nm_invocation *invocation); /* "" where there is none */
 
 /* An answer of the daemon. */
 struct nm_cli_answer {

@@ -146,6 +146,23 @@ int nm_cli_run_cancel(struct nm_invocation *invocation)
 
 /* ---- the daemon ---------------------------------------------------------------------------------------------- */
 
+/* What became of the settings; the exit code. */
+static int print_settings_verdict(const json_t *settings, bool is_json)
+{
+  size_t i;
+  json_t *one;
+  const json_t *problems = json_object_get(settings, "problems");
+  int code = json_array_size(problems) > 0 ? NM_CLI_NOT_RIGHT : NM_CLI_DONE;
+  if (is_json) return code;
+  if (code) printf("settings: refused, those before them hold\n");
+  json_array_foreach(problems, i, one) printf("  %s\n", json_string_value(one));
+  json_array_foreach(json_object_get(settings, "applied"), i, one)
+    printf("settings: %s is changed\n", json_string_value(one));
+  json_array_foreach(json_object_get(settings, "restart"), i, one)
+    printf("settings: %s changes with the next start\n", json_string_value(one));
+  return code;
+}
+
 int nm_cli_reload(struct nm_invocation *invocation)
 {
   struct nm_cli_answer answer;
@@ -154,6 +171,8 @@ int nm_cli_reload(struct nm_invocation *invocation)
   int code = nm_cli_ask(invocation, "POST", NM_TEXT("/reload"), NULL, &answer);
   const json_t *rules = json_object_get(answer.body, "rules");
   if (code == NM_CLI_DONE && invocation->is_json) nm_cli_print_json(answer.body);
+  if (code == NM_CLI_DONE)
+    code = print_settings_verdict(json_object_get(answer.body, "settings"), invocation->is_json);
   json_array_foreach(rules, i, file)
   {
     struct nm_text verdict = nm_json_string(file, "verdict");

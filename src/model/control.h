@@ -23,8 +23,9 @@ enum nm_control_verb {
   NM_CONTROL_CONNECTOR_STATUS = 21, /* args {tenant}: what the last look found, when, and when the next is */
   NM_CONTROL_CONNECTOR_TEST = 22,   /* args {tenant, only_key?}; payload: struct nm_tenant that is not saved yet, borrowed,
                                      * or NULL.  {ok, checks:[{what, result, text}]}; NM_EDENIED with it: key refused */
-  NM_CONTROL_RELOAD = 9,       /* answered by main: looks at the rules folder now; {rules:[{file, tenant, verdict,
-                                * digest, problems:[text]}]} */
+  NM_CONTROL_RELOAD = 9,       /* answered by main: looks at the rules folder and the settings now;
+                                * {rules:[{file, tenant, verdict, digest, problems:[text]}],
+                                * settings:{applied:[key], restart:[key], problems:[text]}} */
   NM_CONTROL_ROLLBACK = 10,    /* answered by main: args {tenant, generation?}: that one (or the one before) serves
                                 * until the file changes; {tenant, generation, digest, was} */
 };
