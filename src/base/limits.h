@@ -27,7 +27,7 @@ enum {
   NM_HTTP_REQUESTS_MAX = 4096,             /* waiting for their answers; then 503 */
   NM_HTTP_FULL_HEAD_MS = 1000,             /* no room: who has said nothing whole for so long */
   NM_HTTP_FULL_BODY_MS = 5 * 1000,         /* no room: who is so slow to send or to read */
-  NM_NET_DESCRIPTORS_KEPT = 256,           /* for files, clients and operators */
+  NM_NET_OTHER_FILES_MIN = 256,            /* for files, clients and operators */
   NM_TLS_FILE_MAX_BYTES = 256 * 1024,      /* certificates with their chain, keys, CAs */
   NM_TLS_LOOK_MS = 5 * 1000,               /* between two looks at them */
   NM_TLS_TICKET_KEY_MS = 3600 * 1000,

@@ -294,11 +294,11 @@ int nm_listener_room(int wanted)
 {
   struct rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit)) return wanted;
-  rlim_t soft = limit.rlim_cur, needed = (rlim_t)wanted + NM_NET_DESCRIPTORS_KEPT;
+  rlim_t soft = limit.rlim_cur, needed = (rlim_t)wanted + NM_NET_OTHER_FILES_MIN;
   if (soft >= needed) return wanted;
   limit.rlim_cur = limit.rlim_max < needed ? limit.rlim_max : needed;
   if (setrlimit(RLIMIT_NOFILE, &limit)) limit.rlim_cur = soft;
   if (limit.rlim_cur >= needed) return wanted;
-  int room = (int)limit.rlim_cur - NM_NET_DESCRIPTORS_KEPT;
+  int room = (int)limit.rlim_cur - NM_NET_OTHER_FILES_MIN;
   return room > 0 ? room : 1;
 }

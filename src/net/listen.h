@@ -47,7 +47,7 @@ NM_MUST_CHECK int nm_listener_open(struct nm_listener **out, uv_loop_t *loop,
                                    const struct nm_listener_options *options, struct nm_error *err);
 
 /* Raises the process's soft limit of file descriptors as far as it may, and gives how many of the
- * `wanted` connections there is room for: NM_NET_DESCRIPTORS_KEPT are left for everything else. */
+ * `wanted` connections there is room for: NM_NET_OTHER_FILES_MIN are left for everything else. */
 int nm_listener_room(int wanted);
 
 /* The address it really listens on ("127.0.0.1:41733"); lent as long as it lives. */
