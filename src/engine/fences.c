@@ -4,6 +4,7 @@
 
 #include "engine/lanes.h"
 #include "engine/runs.h"
+#include "engine/turns.h"
 
 static const struct nm_zone *stamp_zone(const struct nm_book *book)
 {
@@ -21,6 +22,17 @@ static void sift(struct nm_lane *lane, struct nm_items *items, const struct nm_f
     nm_items_push(nm_fence_covers_message(fence, item->message, zone) ? &lane->fenced : &kept,
                   item);
   *items = kept;
+}
+
+struct covering {
+  const struct nm_fence *fence;
+  const struct nm_zone *zone;
+};
+
+static bool is_covered(void *data, const struct nm_message *message)
+{
+  const struct covering *covering = data;
+  return nm_fence_covers_message(covering->fence, message, covering->zone);
 }
 
 static size_t count_in_flight(const struct nm_lane *lane, const struct nm_fence *fence,
@@ -47,10 +59,12 @@ struct nm_fence *nm_book_fence(struct nm_book *book, const struct nm_fence *what
 
   *in_flight = 0;
   for (struct nm_lane *lane = book->lanes; lane; lane = lane->next) {
+    struct covering covering = { fence, zone };
     sift(lane, &lane->singles, fence, zone);
     sift(lane, &lane->rest, fence, zone);
     for (struct nm_half *half = lane->halves; half; half = half->next)
       sift(lane, &half->items, fence, zone);
+    nm_turns_sift(&lane->turns, &lane->fenced, is_covered, &covering);
     *in_flight += count_in_flight(lane, fence, zone);
   }
   for (struct nm_running *run = book->runs; run; run = nm_run_next(run))

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/runs.h"
+#include "engine/turns.h"
 
 enum {
   LEASE_ARENA_MAX_BYTES = 32 * 1024 * 1024,
@@ -43,6 +44,7 @@ struct nm_item *nm_items_pop(struct nm_items *items)
 void nm_item_done(struct nm_lane *lane, struct nm_item *item)
 {
   struct nm_parcel *parcel = item->parcel;
+  nm_lane_turn_over(lane, item->message);
   lane->book->engine->leased--;
   if (--parcel->open > 0) return;
   nm_call_destroy(parcel->call);
@@ -124,6 +126,7 @@ static void take_settings(struct nm_lane *lane, bool is_new)
   lane->host = host_of(lane);
   nm_bucket_set(&lane->bucket, lane->settings ? lane->settings->rate_per_s : 0, nm_clock_mono_ns(),
                 is_new);
+  nm_lane_set_order(lane);
 }
 
 static struct nm_lane *create_lane(struct nm_book *book, struct nm_text provider)
@@ -264,7 +267,7 @@ static void queue_item(struct nm_lane *lane, struct nm_item *item)
     nm_items_push(&lane->fenced, item);
     return;
   }
-  nm_items_push(item->message->priority == NM_PRIORITY_SINGLE ? &lane->singles : &lane->rest, item);
+  nm_lane_queue(lane, item);
 }
 
 static void open_parcel(struct nm_lane *lane, struct nm_call *call)
@@ -273,10 +276,12 @@ static void open_parcel(struct nm_lane *lane, struct nm_call *call)
   struct nm_parcel *parcel = malloc(sizeof *parcel + lease->count * sizeof parcel->items[0]);
   nm_require(parcel != NULL);
   parcel->call = call;
-  parcel->open = lease->count;
-  lane->book->engine->leased += lease->count;
-  for (size_t i = 0; i < lease->count; i++) {
+  size_t count = lease->count; /* the parcel may go with its last message */
+  parcel->open = count;
+  lane->book->engine->leased += count;
+  for (size_t i = 0; i < count; i++)
     parcel->items[i] = (struct nm_item){ .parcel = parcel, .message = &lease->messages[i] };
+  for (size_t i = 0; i < count; i++) {
     queue_item(lane, &parcel->items[i]);
   }
 }
@@ -298,6 +303,7 @@ static void on_leased(struct nm_call *call)
   if (lane->lease_max < NM_LANE_LEASE_MAX && lease->count == lane->lease_max) lane->lease_max *= 2;
   if (lane->lease_max > NM_LANE_LEASE_MAX) lane->lease_max = NM_LANE_LEASE_MAX;
   if (lease->next_due_ms > 0) nm_lane_due(lane, lease->next_due_ms);
+  nm_lane_take_tried(lane, lease);
   if (lease->count > 0) open_parcel(lane, call);
   else nm_call_destroy(call);
   if (nm_lane_is_idle(lane)) nm_runs_wake(lane->book);
@@ -312,6 +318,7 @@ static void lease(struct nm_lane *lane, size_t max)
   call->u.lease.provider = lane->name;
   call->u.lease.now_ms = nm_clock_wall_ms();
   call->u.lease.max = max;
+  call->u.lease.want_tried = lane->is_ordered && !lane->is_order_known;
   lane->is_leasing = true;
   lane->is_hungry = lane->is_urgent = false;
   lane->next_due_ms = 0;
@@ -321,7 +328,7 @@ static void lease(struct nm_lane *lane, size_t max)
 static void lease_if_wanted(struct nm_lane *lane)
 {
   size_t window = window_of(lane);
-  size_t ready = lane->singles.count + lane->rest.count;
+  size_t ready = lane->singles.count + lane->rest.count + lane->turns.behind;
   if (lane->next_due_ms > 0 && lane->next_due_ms <= nm_clock_wall_ms()) lane->is_hungry = true;
   if (!lane->is_hungry || lane->is_leasing || nm_lane_pause_left_ms(lane) > 0) return;
   /* Lanes that rest may hold much: the others still get their share. */
@@ -373,6 +380,9 @@ void nm_lanes_destroy(struct nm_book *book)
   while (book->lanes) {
     struct nm_lane *lane = book->lanes;
     book->lanes = lane->next;
+    lane->is_ordered = false; /* nobody is next any more */
+    struct nm_items behind = nm_turns_clear(&lane->turns);
+    drop_items(lane, &behind);
     drop_items(lane, &lane->singles);
     drop_items(lane, &lane->rest);
     drop_items(lane, &lane->fenced);

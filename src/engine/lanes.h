@@ -27,6 +27,15 @@ struct nm_items {
   size_t count;
 };
 
+/* Whose turn it is, by person (turns.h). */
+struct nm_turn;
+
+struct nm_turns {
+  struct nm_turn **slots;
+  size_t capacity, count;
+  size_t behind; /* messages that stand behind others */
+};
+
 /* A provider's instance; lives until the last of its sends has ended. */
 struct nm_outlet {
   struct nm_outlet *next; /* all of the engine */
@@ -76,6 +85,10 @@ struct nm_lane {
   size_t in_flight;              /* messages under way */
   size_t send_count;             /* sends under way */
 
+  bool is_ordered;               /* order = "recipient" */
+  bool is_order_known;           /* who waits for another try since before is in turns */
+  struct nm_turns turns;
+
   bool is_leasing;
   bool is_hungry;       /* the store has, or may have, messages that are due */
   bool is_urgent;       /* and single ones among them */
@@ -117,6 +130,20 @@ int64_t nm_lane_pause_left_ms(const struct nm_lane *lane);
 void nm_item_done(struct nm_lane *lane, struct nm_item *item);
 void nm_items_push(struct nm_items *items, struct nm_item *item);
 struct nm_item *nm_items_pop(struct nm_items *items);
+
+/* ---- order.c --------------------------------------------------------------------------------- */
+
+/* A leased message that no fence covers: to be sent as soon as it is its turn. */
+void nm_lane_queue(struct nm_lane *lane, struct nm_item *item);
+/* It is tried again at due_at_ms, and nobody of its person goes before; call it before
+ * nm_item_done. */
+void nm_lane_turn_later(struct nm_lane *lane, const struct nm_message *message, int64_t due_at_ms);
+/* It leaves the lane. */
+void nm_lane_turn_over(struct nm_lane *lane, const struct nm_message *message);
+/* Those that were tried before the start. */
+void nm_lane_take_tried(struct nm_lane *lane, const struct nm_store_lease *lease);
+/* Reads the order that the settings want. */
+void nm_lane_set_order(struct nm_lane *lane);
 
 /* ---- send.c ---------------------------------------------------------------------------------- */
 

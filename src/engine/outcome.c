@@ -93,6 +93,7 @@ void nm_dispatch_outcome(struct nm_dispatch *dispatch, struct nm_item *item,
   if (end.reason.len > NM_ERROR_TEXT_MAX_BYTES) end.reason.len = NM_ERROR_TEXT_MAX_BYTES;
   log_end(lane, item->message, &end);
   nm_finisher_add(lane, &end);
+  if (end.state == NM_MESSAGE_WAITING) nm_lane_turn_later(lane, item->message, end.due_at_ms);
   nm_item_done(lane, item);
 }
 

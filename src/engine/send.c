@@ -7,6 +7,7 @@
 #include "engine/backoff.h"
 #include "engine/lanes.h"
 #include "engine/quiet.h"
+#include "engine/turns.h"
 
 enum {
   PERSONS_SLOTS_MAX = 4096,
@@ -158,18 +159,10 @@ static void clear_persons(struct persons *persons, size_t count)
   persons->mask = capacity - 1;
 }
 
-/* FNV-1a: two persons with one hash only means that one of them goes with the next send. */
-static uint64_t person_of(const struct nm_message *message)
-{
-  struct nm_text who = message->customer.len > 0 ? message->customer : message->address;
-  uint64_t hash = 0xcbf29ce484222325u;
-  for (size_t i = 0; i < who.len; i++) hash = (hash ^ (unsigned char)who.ptr[i]) * 0x100000001b3u;
-  return hash ? hash : 1;
-}
-
 static bool add_person(struct persons *persons, const struct nm_message *message)
 {
-  uint64_t hash = person_of(message);
+  /* Two persons with one hash only means that one of them goes with the next send. */
+  uint64_t hash = nm_turns_person(message->customer, message->address);
   size_t at = (size_t)(hash ^ (hash >> 32)) & persons->mask;
   while (persons->slots[at] != 0) {
     if (persons->slots[at] == hash) return false;

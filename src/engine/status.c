@@ -29,6 +29,7 @@ static json_t *lane_status(const struct nm_lane *lane)
   json_object_set_new(out, "tenant", text_of(lane->book->tenant->name));
   json_object_set_new(out, "provider", text_of(lane->name));
   json_object_set_new(out, "ready", number_of(lane->singles.count + lane->rest.count));
+  if (lane->is_ordered) json_object_set_new(out, "behind", number_of(lane->turns.behind));
   json_object_set_new(out, "fenced", number_of(lane->fenced.count));
   json_object_set_new(out, "in_flight", number_of(lane->in_flight));
   json_object_set_new(out, "sends", number_of(lane->send_count));

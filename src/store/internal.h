@@ -204,6 +204,7 @@ int nm_writer_arrive(struct nm_writer *writer, struct nm_store_arrival *arrival)
 int nm_writer_take(struct nm_writer *writer, struct nm_store_take *take);
 int nm_writer_plan(struct nm_writer *writer, struct nm_store_plan *plan);
 int nm_writer_lease(struct nm_writer *writer, struct nm_store_lease *lease);
+int nm_writer_find_tried(struct nm_writer *writer, struct nm_store_lease *lease);
 int nm_writer_finish(struct nm_writer *writer, struct nm_store_finish *finish);
 int nm_writer_page_save(struct nm_writer *writer, struct nm_store_page_save *save);
 int nm_writer_expand(struct nm_writer *writer, struct nm_store_expand *expand);

@@ -114,6 +114,7 @@ int nm_writer_lease(struct nm_writer *writer, struct nm_store_lease *lease)
   int rc = NM_OK;
   for (int priority = NM_PRIORITY_SINGLE; rc == 0 && priority <= NM_PRIORITY_RUN; priority++)
     rc = lease_priority(writer, lease, max, priority);
+  if (!rc && lease->want_tried) rc = nm_writer_find_tried(writer, lease);
   return rc;
 }
 

@@ -173,6 +173,13 @@ struct nm_store_plan {
 
 /* ---- lease and finish: messages --------------------------------------------------------------- */
 
+/* One that was tried before and waits. */
+struct nm_store_tried {
+  int64_t id;
+  int64_t due_at_ms;
+  struct nm_text customer, address;
+};
+
 struct nm_store_lease {
   struct nm_store_request request;
   int64_t tenant_id;
@@ -182,6 +189,9 @@ struct nm_store_lease {
   struct nm_message *messages; /* out: due ones by priority, due time, id; claimed until finish */
   size_t count;
   int64_t next_due_ms;         /* out: 0 = nothing waits beyond these */
+  bool want_tried;             /* also all of the lane that have an attempt, due or not, by id */
+  struct nm_store_tried *tried; /* out */
+  size_t tried_count;
 };
 
 struct nm_finish {

@@ -1,0 +1,69 @@
+-- What operators set and do: order and retry of a provider, the queue's shape, drops, runs that are paused and released.
+
+local daemon = require("spec.support.daemon")
+local json = require("spec.support.json")
+local loop = require("spec.support.loop")
+
+--- Which definitions one person was sent, request by request, refused ones too.
+local function tries(story, customer)
+  local keys = {}
+  for _, row in ipairs(story.netmera.rows("requests?path=sendNotification&contains=" .. customer)) do
+    local body = json.decode(row.body)
+    for _, part in ipairs(body.target and { body } or body) do
+      local ids = part.target.extId
+      for _, id in ipairs(type(ids) == "table" and ids or { ids }) do
+        if id == customer then keys[#keys + 1] = part.notificationKey end
+      end
+    end
+  end
+  return table.concat(keys, " ")
+end
+
+local function trigger(story, customer, template)
+  story.optimove.post("trigger", { campaign = "o" .. template, channel = 459, template = template,
+                                   customer = customer })
+end
+
+local function fault(story, customer, times, seconds)
+  story.netmera.faults({ {
+    match = { path = "sendNotification", extId = customer, times = times },
+    ["do"] = { status = 500, body = { code = 2001, error = "Internal" },
+               headers = { ["Retry-After"] = tostring(seconds) } } } })
+end
+
+describe("a provider with order = \"recipient\"", function()
+  local story
+  after_each(function() story.close(true) end)
+
+  local function waits(customer)
+    loop.await("a first refusal", function() return tries(story, customer) ~= "" end)
+  end
+
+  it("lets a retry block that person only, and keeps the order of their messages", function()
+    story = daemon.story({ provider = ', order = "recipient"' })
+    fault(story, "PERSON1", 1, 2)
+    trigger(story, "PERSON1", 1201)
+    waits("PERSON1")
+    trigger(story, "PERSON1", 1202)
+    trigger(story, "PERSON2", 1202)
+    story.netmera.reaches("deliveries=1")
+    assert.equal("106", tries(story, "PERSON1"))
+    story.netmera.reaches("deliveries=3")
+    assert.equal("106 106 107", tries(story, "PERSON1"))
+  end)
+
+  it("keeps that order over a kill -9", function()
+    story = daemon.story({ provider = ', order = "recipient"' })
+    fault(story, "PERSON1", 1, 3)
+    trigger(story, "PERSON1", 1201)
+    waits("PERSON1")
+    loop.await("the retry to be stored", function()
+      return story.daemon.ask("status").waiting_messages == 1
+    end)
+    trigger(story, "PERSON1", 1202)
+    story.daemon.kill()
+    story.daemon.start()
+    story.netmera.reaches("deliveries=2")
+    assert.equal("106 106 107", tries(story, "PERSON1"))
+  end)
+end)
