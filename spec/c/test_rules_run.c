@@ -327,6 +327,27 @@ static void what_rules_take_is_counted_for_them(void **state)
   assert_true(two.cpu_max_ns > 1000 * 1000);
 }
 
+static void too_many_overruns_in_a_short_time_suspend(void **state)
+{
+  (void)state;
+  int64_t now_ms = 1000000;
+  /* One every four seconds is never 20 within a minute. */
+  for (int i = 0; i < 100; i++) assert_false(nm_rules_note_overrun(rules, now_ms += 4000));
+  now_ms += NM_RULES_OVERRUNS_WITHIN_MS + 1;
+  for (int i = 1; i < NM_RULES_OVERRUNS_MAX; i++)
+    assert_false(nm_rules_note_overrun(rules, now_ms += 10));
+  assert_int_equal(nm_rules_suspended_ms(rules, now_ms), 0);
+  assert_true(nm_rules_note_overrun(rules, now_ms));
+  assert_int_equal(nm_rules_suspended_ms(rules, now_ms), NM_RULES_SUSPENDED_MS);
+  assert_int_equal(nm_rules_suspended_ms(rules, now_ms + NM_RULES_SUSPENDED_MS), 0);
+
+  now_ms += NM_RULES_SUSPENDED_MS; /* the second time it is for good */
+  for (int i = 1; i < NM_RULES_OVERRUNS_MAX; i++)
+    assert_false(nm_rules_note_overrun(rules, now_ms));
+  assert_true(nm_rules_note_overrun(rules, now_ms));
+  assert_true(nm_rules_suspended_ms(rules, now_ms + 10 * NM_RULES_SUSPENDED_MS) > 0);
+}
+
 static int open_rules(void **state)
 {
   (void)state;
@@ -367,6 +388,7 @@ int main(void)
     cmocka_unit_test(text_that_is_not_utf8_does_not_leave),
     cmocka_unit_test(the_same_event_gives_the_same_bytes),
     cmocka_unit_test(what_rules_take_is_counted_for_them),
+    cmocka_unit_test(too_many_overruns_in_a_short_time_suspend),
   };
   return cmocka_run_group_tests(tests, open_rules, close_rules);
 }

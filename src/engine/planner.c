@@ -17,9 +17,17 @@ enum {
   PLANS_MAX = 4,        /* batches at the store; beyond them no more is taken */
   TAKE_FAILED_WAIT_MS = 1000,
   PROFILE_LOST_WAIT_MS = 5000,
+  SUSPENDED_LOOK_MS = 250, /* whether other rules serve by now */
+  SUSPENDED_MAX = 100000,  /* events that are woken then; others wait until they are due */
+  SUSPENDED_WAKE_MAX = 500, /* of them at a time */
 };
 
 struct batch;
+
+/* An event that waits because its rules are suspended. */
+struct suspended {
+  int64_t event_id, tenant_id, generation_id, due_at_ms;
+};
 
 struct nm_planner {
   struct nm_engine *engine;
@@ -30,6 +38,9 @@ struct nm_planner {
   struct batch *current; /* the one whose rules run, or whose profiles come */
   size_t plans_open;
   size_t take_max;
+  struct suspended *suspended; /* the first of them has waited longest */
+  size_t suspended_count, suspended_capacity;
+  struct nm_alarm suspended_alarm;
 };
 
 /* One event on its way. */
@@ -41,6 +52,7 @@ struct slot {
   struct nm_generation *generation; /* of a 13: the rules that its run keeps; one reference */
   int callback_rc;
   bool is_profile_lost;             /* it could not be read now */
+  bool is_suspended;                /* with the rules that it would ask */
   bool was_held;                    /* instead of a plan that the store did not take */
 };
 
@@ -62,6 +74,11 @@ struct batch {
 static struct nm_arena *arena_of(const struct batch *batch)
 {
   return batch->take->u.head.arena;
+}
+
+static bool is_cancel(const struct nm_event *event)
+{
+  return event->kind == NM_EVENT_CAMPAIGN && event->type == NM_EVENT_TYPE_CANCEL;
 }
 
 static void free_if_done(struct batch *batch)
@@ -116,6 +133,22 @@ static void note_cancel(struct slot *slot, const struct nm_cancel *cancel)
   slot->fence = NULL;
 }
 
+static void note_suspended(struct nm_planner *planner, const struct nm_plan *plan)
+{
+  if (planner->suspended_count == SUSPENDED_MAX) return;
+  if (planner->suspended_count == planner->suspended_capacity) {
+    size_t capacity = planner->suspended_capacity ? planner->suspended_capacity * 2 : 64;
+    struct suspended *more = realloc(planner->suspended, capacity * sizeof *more);
+    nm_require(more != NULL);
+    planner->suspended = more;
+    planner->suspended_capacity = capacity;
+  }
+  planner->suspended[planner->suspended_count++] = (struct suspended){
+    plan->event_id, plan->tenant_id, plan->generation_id, plan->due_at_ms,
+  };
+  nm_alarm_within(&planner->suspended_alarm, SUSPENDED_LOOK_MS);
+}
+
 static void note_plan(struct slot *slot, const struct nm_plan *plan)
 {
   struct nm_log_ids ids = slot_ids(slot);
@@ -128,6 +161,8 @@ static void note_plan(struct slot *slot, const struct nm_plan *plan)
   if (plan->state == NM_EVENT_HELD) nm_metric_add(NM_METRIC_EVENTS_HELD, 1);
   if (plan->state == NM_EVENT_DELAYED)
     nm_alarm_due(&slot->book->engine->planner->alarm, plan->due_at_ms);
+  if (slot->is_suspended && plan->state == NM_EVENT_DELAYED)
+    note_suspended(slot->book->engine->planner, plan);
   nm_metric_add(NM_METRIC_MESSAGES_PLANNED, (int64_t)plan->message_count);
   if (plan->cancel) note_cancel(slot, plan->cancel);
   if (plan->run) note_run(slot, plan->run);
@@ -233,6 +268,47 @@ static void plan_callback(struct batch *batch, struct slot *slot, struct nm_plan
   nm_log(NM_LOG_WARN, "engine", &ids, "%.*s", NM_TEXT_ARG(plan->reason));
 }
 
+/* Rules that overran too often are left alone; but a 4 is always obeyed. */
+static bool is_left_waiting(struct batch *batch, struct slot *slot, struct nm_plan *plan)
+{
+  const struct nm_generation *active = slot->book->active;
+  if (!active || is_cancel(slot->event)) return false;
+  int64_t left_ms = nm_rules_suspended_ms(active->rules, nm_clock_mono_ms());
+  if (left_ms == 0) return false;
+  struct nm_text reason =
+      nm_arena_printf(arena_of(batch), "rules of %.*s are suspended after %d overruns; edit the file",
+                      NM_TEXT_ARG(slot->book->tenant->name), NM_RULES_OVERRUNS_MAX);
+  *plan = (struct nm_plan){ .event_id = slot->event->id, .tenant_id = slot->event->tenant_id,
+                            .state = NM_EVENT_DELAYED,
+                            .reason = reason.ptr ? reason : NM_TEXT("the rules are suspended"),
+                            .due_at_ms = nm_clock_wall_ms() + left_ms,
+                            .generation_id = active->id };
+  slot->is_suspended = true;
+  return true;
+}
+
+static void note_overrun(const struct slot *slot, const struct nm_plan *plan)
+{
+  struct nm_log_ids ids = slot_ids(slot);
+  char why[NM_ERROR_TEXT_MAX_BYTES];
+  struct nm_text reason = nm_log_discreet(why, plan->reason);
+  if (!nm_rules_note_overrun(slot->book->active->rules, nm_clock_mono_ms())) return;
+  nm_log(NM_LOG_WARN, "engine", &ids,
+         "rules of %.*s are suspended after %d overruns; events wait until the file is edited: %.*s",
+         NM_TEXT_ARG(slot->book->tenant->name), NM_RULES_OVERRUNS_MAX, NM_TEXT_ARG(reason));
+}
+
+/* Asks the rules. */
+static void plan_by_rules(struct batch *batch, struct slot *slot, const json_t *profile,
+                          struct nm_plan *plan)
+{
+  const struct nm_rules_cost *cost =
+      slot->book->active ? nm_rules_cost(slot->book->active->rules) : NULL;
+  int64_t overruns = cost ? cost->overruns : 0;
+  nm_shape_plan(slot->book, slot->event, profile, nm_clock_wall_ms(), arena_of(batch), plan, NULL);
+  if (cost && cost->overruns > overruns) note_overrun(slot, plan);
+}
+
 static void plan_slot(struct batch *batch, size_t at)
 {
   struct slot *slot = &batch->slots[at];
@@ -257,10 +333,11 @@ static void plan_slot(struct batch *batch, size_t at)
                               .due_at_ms = nm_clock_wall_ms() + PROFILE_LOST_WAIT_MS };
     return;
   }
+  if (is_left_waiting(batch, slot, plan)) return;
   if (slot->profile && slot->profile->body.len > 0 &&
       nm_json_parse(&profile, slot->profile->body, NULL))
     profile = NULL;
-  nm_shape_plan(slot->book, slot->event, profile, nm_clock_wall_ms(), arena_of(batch), plan, NULL);
+  plan_by_rules(batch, slot, profile, plan);
   json_decref(profile);
   if (plan->cancel) fence_cancel(slot, plan->cancel);
   if (plan->run) {
@@ -383,11 +460,6 @@ static void load(struct batch *batch)
 
 /* ---- taking ---------------------------------------------------------------------------------- */
 
-static bool is_cancel(const struct nm_event *event)
-{
-  return event->kind == NM_EVENT_CAMPAIGN && event->type == NM_EVENT_TYPE_CANCEL;
-}
-
 /* 4s first, whatever else came with them: their fences stand before any rule of another runs. */
 static void plan_cancels(struct batch *batch)
 {
@@ -481,6 +553,55 @@ static void on_turn(void *data)
   if (planner->is_wanted && !planner->is_taking && planner->plans_open < PLANS_MAX) take(planner);
 }
 
+/* ---- rules that were suspended --------------------------------------------------------------- */
+
+static void wake(struct nm_planner *planner, const struct nm_plan *plans, size_t count);
+
+static void on_woken(struct nm_call *call)
+{
+  struct nm_planner *planner = call->data;
+  bool is_split = call->u.head.rc && call->u.plan.count > 1 &&
+                  nm_engine_is_running(planner->engine);
+  /* One that does not wait any more (a person was quicker) fails alone; the others are woken. */
+  for (size_t i = 0; is_split && i < call->u.plan.count; i++)
+    wake(planner, &call->u.plan.plans[i], 1);
+  nm_call_destroy(call);
+}
+
+static void wake(struct nm_planner *planner, const struct nm_plan *plans, size_t count)
+{
+  struct nm_call *call =
+      nm_call_create(planner->engine, NM_STORE_PLAN, 1024 * 1024, on_woken, planner);
+  call->u.plan.plans = nm_call_alloc(call, count * sizeof *plans);
+  memcpy(call->u.plan.plans, plans, count * sizeof *plans);
+  call->u.plan.count = count;
+  nm_call_submit(call);
+}
+
+/* Events whose tenant has other rules by now are new again; those soon due come by themselves. */
+static void on_suspended_alarm(void *data)
+{
+  struct nm_planner *planner = data;
+  struct nm_plan woken[SUSPENDED_WAKE_MAX];
+  size_t kept = 0, count = 0;
+  int64_t soon_ms = nm_clock_wall_ms() + 1000;
+  if (!nm_engine_is_running(planner->engine)) return;
+  for (size_t i = 0; i < planner->suspended_count; i++) {
+    struct suspended *one = &planner->suspended[i];
+    const struct nm_book *book = nm_book_find(planner->engine, one->tenant_id);
+    bool is_changed = book && book->active && book->active->id != one->generation_id;
+    if (one->due_at_ms <= soon_ms) continue;
+    if (is_changed && count < SUSPENDED_WAKE_MAX)
+      woken[count++] = (struct nm_plan){ .event_id = one->event_id, .tenant_id = one->tenant_id,
+                                         .state = NM_EVENT_NEW };
+    else
+      planner->suspended[kept++] = *one;
+  }
+  planner->suspended_count = kept;
+  if (count > 0) wake(planner, woken, count);
+  if (kept > 0) nm_alarm_within(&planner->suspended_alarm, SUSPENDED_LOOK_MS);
+}
+
 static void on_alarm(void *data)
 {
   struct nm_planner *planner = data;
@@ -501,12 +622,14 @@ void nm_planner_open(struct nm_engine *engine)
   planner->take_max = NM_ENGINE_TAKE_MAX;
   planner->job = (struct nm_job){ .run = on_turn, .data = planner };
   nm_alarm_open(&planner->alarm, engine, on_alarm, planner);
+  nm_alarm_open(&planner->suspended_alarm, engine, on_suspended_alarm, planner);
   engine->planner = planner;
 }
 
 void nm_planner_close_alarm(struct nm_engine *engine)
 {
   nm_alarm_close(&engine->planner->alarm, NULL);
+  nm_alarm_close(&engine->planner->suspended_alarm, NULL);
 }
 
 void nm_planner_close(struct nm_engine *engine)
@@ -516,6 +639,7 @@ void nm_planner_close(struct nm_engine *engine)
     batch->is_planned = true;
     free_if_done(batch);
   }
+  free(engine->planner->suspended);
   free(engine->planner);
   engine->planner = NULL;
 }

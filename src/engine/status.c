@@ -77,6 +77,9 @@ static json_t *rules_status(const struct nm_book *book)
   nm_expect(rc == NM_OK);
   json_object_set_new(out, "digest", json_string(nm_rules_facts(book->active->rules)->digest));
   json_object_set_new(out, "cost", cost_of(nm_rules_cost(book->active->rules)));
+  if (nm_rules_suspended_ms(book->active->rules, nm_clock_mono_ms()) > 0)
+    json_object_set_new(out, "suspended",
+                        json_sprintf("after %d overruns; edit the file", NM_RULES_OVERRUNS_MAX));
   return out;
 }
 

@@ -4,11 +4,20 @@
 #include "rules/rules.h"
 #include "script/script.h"
 
+/* The latest overruns on real traffic, as a ring. */
+struct nm_rules_overruns {
+  int64_t at_ms[NM_RULES_OVERRUNS_MAX];
+  size_t count;
+  int suspensions;
+  int64_t until_ms; /* 0 = never suspended, INT64_MAX = until another version serves */
+};
+
 struct nm_rules {
   struct nm_script *script;
   struct nm_arena *arena; /* holds the facts */
   struct nm_rules_facts facts;
   struct nm_rules_cost cost;
+  struct nm_rules_overruns overruns;
 };
 
 /* facts.c: what the file says of itself, out of what loading found. */

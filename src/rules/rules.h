@@ -73,6 +73,20 @@ struct nm_rules_cost {
 };
 const struct nm_rules_cost *nm_rules_cost(const struct nm_rules *rules);
 
+enum {
+  NM_RULES_OVERRUNS_MAX = 20,
+  NM_RULES_OVERRUNS_WITHIN_MS = 60 * 1000,
+  NM_RULES_SUSPENDED_MS = 5 * 60 * 1000,
+};
+
+/* An event of real traffic has overrun; true where that was the last straw (so many within the
+ * time) and the rules are suspended now: the first time for a while, the second time for good.
+ * Times are of one monotonic clock. */
+bool nm_rules_note_overrun(struct nm_rules *rules, int64_t now_ms);
+
+/* How long they should not be asked; 0 = they may be. */
+int64_t nm_rules_suspended_ms(const struct nm_rules *rules, int64_t now_ms);
+
 /* ---- generations ----------------------------------------------------------------------------- */
 
 /* One loaded and proven version of a tenant's rules, counted (runs keep theirs). */
