@@ -33,6 +33,7 @@ return {
   store = "sqlite:netmove.db",
   rules = "rules",
   outbound = { allow = { "127.0.0.0/8" } },
+  %s
 }
 ]]
 
@@ -52,12 +53,15 @@ return {
 ]]
 
 --- Makes a folder with settings and rules (acme's own, unless `rules` gives another text); starts nothing.
---- `public` is the text of more settings under public, `files` how many files the daemon may open.
----@param options? { rules?: string|false, public?: string, files?: integer }
+--- `public` is the text of more settings under public, `settings` lines of more settings, `files` how many
+--- files the daemon may open; with `own_program` the folder has a copy of the program.
+---@param options? { rules?: string|false, public?: string, settings?: string, files?: integer,
+---  own_program?: boolean }
 function daemon.folder(options)
   options = options or {}
   local self = { path = assert(uv.fs_mkdtemp((os.getenv("TMPDIR") or "/tmp") .. "/netmove-spec-XXXXXX")),
-                 listen = "127.0.0.1:0", admin = "127.0.0.1:0" }
+                 listen = "127.0.0.1:0", admin = "127.0.0.1:0", settings = options.settings or "",
+                 program = program }
   uv.fs_mkdir(self.path .. "/rules", 448)
   uv.fs_mkdir(self.path .. "/tenants", 448)
   if options.rules ~= false then
@@ -68,9 +72,15 @@ function daemon.folder(options)
   function self.read(name) return read(self.path .. "/" .. name) end
 
   local function configure()
-    write(self.path .. "/netmove.lua", settings:format(self.listen, options.public and ", " .. options.public or "", self.admin))
+    local public = options.public and ", " .. options.public or ""
+    write(self.path .. "/netmove.lua", settings:format(self.listen, public, self.admin, self.settings))
   end
   configure()
+  self.configure = configure
+  if options.own_program then
+    self.program = self.path .. "/netmove"
+    assert(uv.fs_copyfile(program, self.program))
+  end
 
   --- Runs a command; gives { code, out, err }.
   function self.cli(...)
@@ -95,10 +105,10 @@ function daemon.folder(options)
   --- Starts `serve` and waits until it is ready.
   function self.start(env)
     configure()
-    local command, args = program, { "serve", "--config", "netmove.lua" }
+    local command, args = self.program, { "serve", "--config", "netmove.lua" }
     if options.files then
-      command, args = "sh", { "-c", 'ulimit -n "$0"; exec "$@"', tostring(options.files), program,
-                              table.unpack(args) }
+      command = "sh"
+      args = { "-c", 'ulimit -n "$0"; exec "$@"', tostring(options.files), self.program, table.unpack(args) }
     end
     self.process = process.start({ command = command, args = args, cwd = self.path, env = env })
     loop.await("netmove to be ready", function()
