@@ -8,16 +8,26 @@ return {
     -- The address that Optimove and providers call; http://<listen> where nothing is said.
     -- url = "https://connector.example.com",
 
+    -- PEM files; the certificate's chain behind it.  They are read again when they change and on
+    -- `netmove reload`; a pair that does not fit is refused and the old one serves on.
+    -- tls = {
+    --   certificate = "/etc/netmove/tls.crt",
+    --   key = "/etc/netmove/tls.key",     -- without a passphrase, readable by whom netmove runs as
+    --   client_ca = "/etc/netmove/callers.crt",  -- callers must show a certificate of these
+    --   client = "required",              -- or "optional": may show one
+    -- },
+
     -- Proxies that end TLS in front of us: plain HTTP is taken from these networks, and their
-    -- X-Forwarded-For believed.  Without it we listen on loopback only.
+    -- X-Forwarded-For believed.  Without it and without tls we listen on loopback only.
     -- behind = { "10.0.0.0/8" },
 
     -- limits = {
     --   connections = 16384,  -- in all
-    --   per_address = 0,      -- 0: as many as there are
+    --   per_address = 0,      -- 0: as many as there are; a /64 of IPv6 is one address
+    --   requests = 4096,      -- taken and not yet answered; above it 503 with Retry-After
     --   handshake = 10,       -- seconds, as all below
     --   head = 30,
-    --   body = 60,
+    --   body = 60,            -- this and the next: again while 64 KiB move in it
     --   write = 30,
     --   idle = 75,
     -- },
