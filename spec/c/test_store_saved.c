@@ -65,6 +65,18 @@ static void the_last_saved_generation_is_the_active_one(void **state)
   assert_true(nm_text_equal(load.generations[0].source, NM_TEXT("aa")));
 }
 
+/* Saves so many, each with a digest of its own; gives the last one's id. */
+static int64_t save_many(struct kit *kit, const char *prefix, int count)
+{
+  char digest[32];
+  int64_t id = 0;
+  for (int i = 0; i < count; i++) {
+    snprintf(digest, sizeof digest, "%s%d", prefix, i);
+    id = save_generation(kit, digest);
+  }
+  return id;
+}
+
 static void a_generation_that_an_open_run_uses_is_kept(void **state)
 {
   struct kit *kit = *state;
@@ -73,9 +85,7 @@ static void a_generation_that_an_open_run_uses_is_kept(void **state)
   struct nm_plan plan = { .event_id = kit_event_id(kit, 13, "99", "", ""), .tenant_id = TENANT,
                           .state = NM_EVENT_PLANNED, .run = &run };
   kit_plan(kit, &plan);
-  save_generation(kit, "bb");
-  save_generation(kit, "cc");
-  save_generation(kit, "dd");
+  int64_t d = save_many(kit, "d", NM_STORE_GENERATIONS_MAX + 2);
   struct nm_store_generations_load load = load_generations(kit);
   assert_int_equal(load.count, 2);
   assert_int_equal(load.generations[0].id, a);
@@ -86,6 +96,11 @@ static void a_generation_that_an_open_run_uses_is_kept(void **state)
   load = load_generations(kit);
   assert_int_equal(load.count, 1);
   assert_int_equal(load.generations[0].id, e);
+  load = (struct nm_store_generations_load){ .tenant_id = TENANT };
+  KIT_MUST(kit, NM_STORE_GENERATIONS_LOAD, &load);
+  assert_int_equal(load.count, NM_STORE_GENERATIONS_MAX); /* the latest activated first */
+  assert_int_equal(load.generations[0].id, e);
+  assert_int_equal(load.generations[1].id, d);
   assert_int_not_equal(save_generation(kit, "aa"), a); /* the first one was dropped */
 }
 

@@ -20,7 +20,7 @@ local single = { EventTypeID = 11, CampaignID = 7, ChannelID = 15, TemplateID = 
 local function failure(f)
   local ran, message = pcall(f)
   assert.is_false(ran)
-  local here, rest = message:match("^spec/lua/netmove/given_spec.lua:%d+: (.*)$")
+  local here, rest = message:match("^[^ ]*spec/lua/netmove/given_spec.lua:%d+: (.*)$")
   assert.is_string(here, message)
   return here, rest
 end
