@@ -42,6 +42,27 @@ static void jitter_is_full_and_never_leaves_its_bounds(void **state)
   }
 }
 
+static void a_schedule_is_data_and_what_it_leaves_out_is_the_default(void **state)
+{
+  (void)state;
+  struct nm_backoff given = nm_backoff_of(&nm_backoff_messages, 0.5, 8, 60);
+  assert_int_equal(given.first_ms, 500);
+  assert_int_equal(given.max_ms, 8000);
+  assert_int_equal(given.budget_ms, MINUTE_MS);
+  assert_int_equal(nm_backoff_ceiling_ms(&given, 3), 2000);
+  assert_int_equal(nm_backoff_ceiling_ms(&given, 30), 8000);
+
+  struct nm_backoff none = nm_backoff_of(&nm_backoff_messages, 0, 0, 0);
+  assert_int_equal(none.first_ms, 2000);
+  assert_int_equal(none.max_ms, 15 * MINUTE_MS);
+  assert_int_equal(none.budget_ms, 24 * HOUR_MS);
+
+  struct nm_backoff long_first = nm_backoff_of(&nm_backoff_messages, 3600, 0, 0);
+  assert_int_equal(nm_backoff_ceiling_ms(&long_first, 1), HOUR_MS);
+  struct nm_backoff short_most = nm_backoff_of(&nm_backoff_messages, 0, 1, 0);
+  assert_int_equal(nm_backoff_ceiling_ms(&short_most, 9), 1000);
+}
+
 /* ---- bucket
  * ---------------------------------------------------------------------------------------- */
 
@@ -203,6 +224,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(ceilings_double_from_two_seconds_to_fifteen_minutes),
     cmocka_unit_test(jitter_is_full_and_never_leaves_its_bounds),
+    cmocka_unit_test(a_schedule_is_data_and_what_it_leaves_out_is_the_default),
     cmocka_unit_test(a_rate_is_kept_to_the_message),
     cmocka_unit_test(an_idle_lane_bursts_a_tenth_of_a_second_at_most),
     cmocka_unit_test(it_says_how_long_to_wait),

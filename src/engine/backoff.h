@@ -11,6 +11,11 @@ struct nm_backoff {
   int64_t budget_ms;
 };
 
+/* What a provider's `retry` says in seconds; what it leaves out, or 0, is the default's.  A first
+ * wait above the most is the most. */
+struct nm_backoff nm_backoff_of(const struct nm_backoff *otherwise, double first_s, double most_s,
+                                double give_up_s);
+
 /* Messages: within 2 s, doubling to 15 min, for 24 h. */
 extern const struct nm_backoff nm_backoff_messages;
 

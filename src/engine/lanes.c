@@ -116,6 +116,18 @@ static void open_outlet(struct nm_lane *lane)
   lane->outlet = outlet;
 }
 
+static double seconds_of(const json_t *retry, const char *key)
+{
+  return json_number_value(json_object_get(retry, key)); /* 0 where it is not there */
+}
+
+static struct nm_backoff backoff_of(const struct nm_tenant_provider *settings)
+{
+  const json_t *retry = settings ? json_object_get(settings->settings, "retry") : NULL;
+  return nm_backoff_of(&nm_backoff_messages, seconds_of(retry, "first_s"),
+                       seconds_of(retry, "most_s"), seconds_of(retry, "give_up_s"));
+}
+
 /* Reads the provider's settings of the tenant as it is now. */
 static void take_settings(struct nm_lane *lane, bool is_new)
 {
@@ -126,6 +138,7 @@ static void take_settings(struct nm_lane *lane, bool is_new)
   lane->host = host_of(lane);
   nm_bucket_set(&lane->bucket, lane->settings ? lane->settings->rate_per_s : 0, nm_clock_mono_ns(),
                 is_new);
+  lane->backoff = backoff_of(lane->settings);
   nm_lane_set_order(lane);
 }
 

@@ -1,6 +1,7 @@
 /* lanes.h - the stream of messages of one tenant to one provider: leased, paced, sent, finished. */
 #pragma once
 
+#include "engine/backoff.h"
 #include "engine/book.h"
 #include "engine/bucket.h"
 
@@ -75,6 +76,7 @@ struct nm_lane {
   struct nm_outlet *outlet;   /* NULL = could not be opened */
   struct nm_host *host;
   struct nm_bucket bucket;
+  struct nm_backoff backoff;  /* when its messages are tried again */
   struct nm_job job;
   struct nm_alarm alarm;
 

@@ -1,4 +1,7 @@
 /* outcome.c - what an outcome means for its lane, its host and its message. */
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -75,21 +78,37 @@ static void log_end(const struct nm_lane *lane, const struct nm_message *message
          NM_TEXT_ARG(reason));
 }
 
+/* A person who looks at the dead letter should know that it was tried, and for how long. */
+static void say_given_up(const struct nm_message *message, const struct nm_outcome *outcome,
+                         struct nm_finish *end, char *out, size_t size)
+{
+  bool is_given_up = end->state == NM_MESSAGE_DEAD && (outcome->kind == NM_OUTCOME_RETRY ||
+                                                       outcome->kind == NM_OUTCOME_UNKNOWN);
+  if (!is_given_up) return;
+  int64_t tried_s = (end->ended_at_ms - message->created_at_ms) / 1000;
+  int len = snprintf(out, size, "given up after %d attempts in %" PRId64 " s: %.*s", end->attempts,
+                     tried_s, NM_TEXT_ARG(end->reason));
+  if (len <= 0) return;
+  end->reason = (struct nm_text){ out, (size_t)len < size ? (size_t)len : size - 1 };
+}
+
 void nm_dispatch_outcome(struct nm_dispatch *dispatch, struct nm_item *item,
                          const struct nm_outcome *outcome)
 {
   struct nm_lane *lane = dispatch->lane;
+  char given_up[NM_ERROR_TEXT_MAX_BYTES];
   struct nm_finish end = { .started_at_ms = dispatch->started_at_ms };
 
   nm_metric_add((enum nm_metric)((int)NM_METRIC_OUTCOME_DELIVERED + (int)outcome->kind), 1);
   note_lane(dispatch, outcome);
   end.ended_at_ms = nm_clock_wall_ms();
-  struct nm_settling how = { .schedule = &nm_backoff_messages,
+  struct nm_settling how = { .schedule = &lane->backoff,
                              .hold_unknown = lane->settings && lane->settings->hold_unknown,
                              .lane_pause_ms = rest_ms(lane, outcome),
                              .now_ms = end.ended_at_ms,
                              .random = nm_engine_random(lane->book->engine) };
   nm_settle(item->message, outcome, &how, &end);
+  say_given_up(item->message, outcome, &end, given_up, sizeof given_up);
   if (end.reason.len > NM_ERROR_TEXT_MAX_BYTES) end.reason.len = NM_ERROR_TEXT_MAX_BYTES;
   log_end(lane, item->message, &end);
   nm_finisher_add(lane, &end);
