@@ -271,6 +271,7 @@ static void an_arena_too_small_is_a_limit(void **state)
   assert_int_equal(nm_json_parse(&event, NM_TEXT("{" SINGLE ",\"attributes\":{\"n\":1}}"), &err),
                    NM_OK);
   bool has_succeeded = false;
+  int64_t overruns = nm_rules_cost(rules)->overruns;
   for (size_t size = 0; size < 8192; size += 16) {
     struct nm_arena *small = nm_arena_create(size);
     int rc = nm_rules_run(rules, event, &moment, small, &effects, &err);
@@ -280,6 +281,7 @@ static void an_arena_too_small_is_a_limit(void **state)
     nm_arena_destroy(small);
   }
   assert_true(has_succeeded);
+  assert_int_equal(nm_rules_cost(rules)->overruns, overruns); /* the room was the caller's */
   json_decref(event);
 }
 

@@ -86,6 +86,19 @@ describe("a rules file", function()
     assert.matches("CPU, MEAN AND MOST", story.daemon.cli("rules", "list").out)
   end)
 
+  it("with a dear example is warned of by check, which takes it all the same", function()
+    edit("[4] = cancel_campaign,", "[4] = cancel_campaign,\n    [1] = function() "
+         .. "for i = 1, 600000 do end return drop('x') end,")
+    edit("examples = {", "examples = {\n    { given = { EventTypeID = 1 }, gives = { effect = 'drop' } },")
+    local warnings = story.daemon.ask("check", "rules/acme.lua").warnings
+    assert.equal(1, #warnings)
+    assert.matches("^rules/acme.lua: example 1: used .* that one event may use$", warnings[1])
+    local check = story.daemon.cli("check", "rules/acme.lua")
+    assert.equal(0, check.code)
+    assert.matches("example 1: used .*%(a warning%)", check.err)
+    logged("rules/acme.lua: example 1: used ")
+  end)
+
   it("that never ends on an event is stopped, and the event is held with the reason", function()
     edit("[4] = cancel_campaign,", "[4] = cancel_campaign,\n    [1] = function() while true do end end,")
     story.daemon.ask("reload")

@@ -16,7 +16,7 @@ enum { PATH_BYTES = 1024, FILES_MAX = 10000, FILE_MAX_BYTES = 1024 * 1024 };
 struct findings {
   struct nm_invocation *invocation;
   struct nm_problems problems;
-  json_t *files;
+  json_t *files, *warnings;
   int count, wrong, missing;
 };
 
@@ -59,13 +59,16 @@ static int check_provider(struct nm_text adapter, const json_t *settings, struct
   return found ? found->check(settings, err) : NM_OK; /* the parser has said so */
 }
 
-static void check_rules(const char *path, struct nm_text source, struct nm_problems *problems)
+static void check_rules(struct findings *findings, const char *path, struct nm_text source)
 {
   struct nm_rules *rules = NULL;
-  if (nm_rules_load(&rules, nm_text_from(path), source, problems)) return;
+  if (nm_rules_load(&rules, nm_text_from(path), source, &findings->problems)) return;
   const struct nm_rules_facts *facts = nm_rules_facts(rules);
-  for (size_t i = 0; i < facts->warning_count; i++)
-    fprintf(stderr, "%.*s (a warning)\n", NM_TEXT_ARG(facts->warnings[i]));
+  for (size_t i = 0; i < facts->warning_count; i++) {
+    struct nm_text line = facts->warnings[i];
+    json_array_append_new(findings->warnings, json_stringn(line.ptr, line.len));
+    if (!findings->invocation->is_json) fprintf(stderr, "%.*s (a warning)\n", NM_TEXT_ARG(line));
+  }
   nm_rules_destroy(rules);
 }
 
@@ -99,7 +102,7 @@ static void check_file(struct findings *findings, const char *path)
     return;
   }
   enum kind kind = kind_of(path, source);
-  if (kind == KIND_RULES) check_rules(path, source, problems);
+  if (kind == KIND_RULES) check_rules(findings, path, source);
   else if (kind == KIND_TENANT) check_tenant(path, problems);
   else check_settings(path, problems);
   bool is_fine = problems->count == before;
@@ -169,7 +172,7 @@ int nm_cli_check(struct nm_invocation *invocation)
 {
   struct findings findings = { .invocation = invocation,
                                .problems = { .arena = invocation->arena },
-                               .files = json_array() };
+                               .files = json_array(), .warnings = json_array() };
   bool with_trace = invocation->options[0] != NULL;
 
   if (invocation->word_count == 0) {
@@ -183,7 +186,8 @@ int nm_cli_check(struct nm_invocation *invocation)
     json_t *lines = json_array();
     for (const struct nm_problem *p = findings.problems.first; p; p = p->next)
       json_array_append_new(lines, json_stringn(p->text.ptr, p->text.len));
-    json_t *all = json_pack("{s:O,s:o}", "files", findings.files, "problems", lines);
+    json_t *all = json_pack("{s:O,s:o,s:O}", "files", findings.files, "problems", lines, "warnings",
+                            findings.warnings);
     nm_cli_print_json(all);
     json_decref(all);
   } else {
@@ -192,6 +196,7 @@ int nm_cli_check(struct nm_invocation *invocation)
            findings.wrong);
   }
   json_decref(findings.files);
+  json_decref(findings.warnings);
   if (findings.missing > 0) return NM_CLI_COULD_NOT;
   return findings.wrong > 0 ? NM_CLI_NOT_RIGHT : NM_CLI_DONE;
 }

@@ -66,7 +66,7 @@ NM_MUST_CHECK int nm_rules_run(struct nm_rules *rules, const json_t *event,
  * are counted in hundreds. */
 struct nm_rules_cost {
   int64_t calls;
-  int64_t overruns; /* calls that ended in NM_ELIMIT */
+  int64_t overruns; /* calls that were stopped at a limit of theirs */
   int64_t instructions, instructions_max;
   int64_t cpu_ns, cpu_max_ns;
   size_t bytes_max; /* the most that their state had in use */

@@ -17,12 +17,12 @@ static struct nm_script_context context_at(const struct nm_zone *zone,
   };
 }
 
-static void note_cost(struct nm_rules *rules, bool is_overrun)
+static void note_cost(struct nm_rules *rules)
 {
   struct nm_script_cost last = nm_script_cost(rules->script);
   struct nm_rules_cost *cost = &rules->cost;
   cost->calls++;
-  cost->overruns += is_overrun;
+  cost->overruns += last.is_overrun;
   cost->instructions += last.instructions;
   if (last.instructions > cost->instructions_max) cost->instructions_max = last.instructions;
   cost->cpu_ns += last.cpu_ns;
@@ -30,7 +30,7 @@ static void note_cost(struct nm_rules *rules, bool is_overrun)
   if (last.peak_bytes > cost->bytes_max) cost->bytes_max = last.peak_bytes;
 
   nm_metric_add(NM_METRIC_RULES_CALLS, 1);
-  if (is_overrun) nm_metric_add(NM_METRIC_RULES_OVERRUNS, 1);
+  if (last.is_overrun) nm_metric_add(NM_METRIC_RULES_OVERRUNS, 1);
   nm_metric_add(NM_METRIC_RULES_INSTRUCTIONS, last.instructions);
   nm_metric_add(NM_METRIC_RULES_CPU_NS, last.cpu_ns);
 }
@@ -47,7 +47,7 @@ int nm_rules_run(struct nm_rules *rules, const json_t *event, const struct nm_ru
   struct nm_value given, trace;
   struct nm_effects effects = { NULL, 0, { NULL, 0 } };
   int rc = nm_script_evaluate(rules->script, event, &context, arena, &given, &trace, err);
-  note_cost(rules, rc == NM_ELIMIT);
+  note_cost(rules);
   if (rc == NM_OK) rc = nm_rules_read_effects(&given, arena, &effects, err);
   if (rc == NM_OK && trace.kind == NM_VALUE_TABLE && trace.table.count > 0)
     rc = nm_value_json_text(&trace, arena, &effects.trace, err);

@@ -218,9 +218,10 @@ int nm_script_evaluate(struct nm_script *script, const json_t *event,
   int rc = nm_state_call(&script->state, evaluate_protected, &call, &budget, NULL, NULL, err);
   script->cost = (struct nm_script_cost){ script->state.instructions,
                                           nm_budget_cpu_ns(&script->state),
-                                          script->state.peak_bytes };
+                                          script->state.peak_bytes, false };
   if (rc == NM_OK && call.effects.kind != NM_VALUE_TABLE)
     rc = explain_failure(script, &call.trace, err);
+  script->cost.is_overrun = rc == NM_ELIMIT && script->state.overrun != NM_OVERRUN_ROOM;
   if (rc != NM_OK) return rc;
   *effects = call.effects;
   *trace = call.trace;

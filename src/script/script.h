@@ -40,6 +40,7 @@ struct nm_script_cost {
   int64_t instructions;
   int64_t cpu_ns;
   size_t peak_bytes; /* the most its state had in use meanwhile */
+  bool is_overrun;   /* stopped at a limit of its own; a full arena of the caller is none */
 };
 
 /* Of the last evaluation. */
