@@ -56,6 +56,11 @@ void nm_api_queue(struct nm_http_request *request, void *data)
   list(data, request, NM_QUERY_QUEUE);
 }
 
+void nm_api_queue_shape(struct nm_http_request *request, void *data)
+{
+  nm_api_query_and_answer(data, request, NM_QUERY_SHAPE, json_object());
+}
+
 void nm_api_queue_item(struct nm_http_request *request, void *data)
 {
   show(data, request, NM_QUERY_SHOW);
@@ -86,9 +91,12 @@ static void on_retried(struct nm_task *task)
     nm_api_refuse(retrying->http, retrying->retry.request.rc, &retrying->retry.request.error);
     return;
   }
-  nm_log(NM_LOG_INFO, "api", NULL, "%zu put back to waiting by hand", retrying->retry.retried);
-  nm_api_mention(retrying->api, NM_CONTROL_QUEUE_CHANGED);
-  nm_api_answer(retrying->http, 200, json_pack("{s:I}", "retried", (json_int_t)retrying->retry.retried));
+  bool is_drop = retrying->retry.is_drop;
+  nm_log(NM_LOG_INFO, "api", NULL, "%zu %s by hand", retrying->retry.retried,
+         is_drop ? "dropped" : "put back to waiting");
+  if (!is_drop) nm_api_mention(retrying->api, NM_CONTROL_QUEUE_CHANGED);
+  nm_api_answer(retrying->http, 200, json_pack("{s:I}", is_drop ? "dropped" : "retried",
+                                               (json_int_t)retrying->retry.retried));
 }
 
 /* The ids of {"ids":[...]}, as text or numbers, in the arena; NULL after a refusal. */
@@ -115,9 +123,8 @@ static int64_t *read_ids(struct nm_http_request *request, size_t *count)
   return NULL;
 }
 
-void nm_api_queue_retry(struct nm_http_request *request, void *data)
+static void put_right(struct nm_api *api, struct nm_http_request *request, bool is_drop)
 {
-  struct nm_api *api = data;
   size_t count = 0;
   int64_t *ids = read_ids(request, &count);
   if (!ids) return;
@@ -130,9 +137,20 @@ void nm_api_queue_retry(struct nm_http_request *request, void *data)
     retrying->retry.ids = ids;
     retrying->retry.count = count;
     retrying->retry.now_ms = nm_clock_wall_ms();
+    retrying->retry.is_drop = is_drop;
     rc = nm_store_submit(api->env.store, &retrying->retry.request);
   }
   if (rc) nm_api_refuse(request, rc, NULL);
+}
+
+void nm_api_queue_retry(struct nm_http_request *request, void *data)
+{
+  put_right(data, request, false);
+}
+
+void nm_api_queue_drop(struct nm_http_request *request, void *data)
+{
+  put_right(data, request, true);
 }
 
 /* ---- what the engine answers ------------------------------------------------------------------------------ */

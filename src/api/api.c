@@ -37,6 +37,8 @@ static const struct nm_http_route socket_routes[] = {
   { NM_HTTP_POST, "/api/v1/connector/{tenant}/test", NULL, 0, nm_api_connector_test },
   { NM_HTTP_POST, "/api/v1/connector/{tenant}/rotate", NULL, 0, nm_api_connector_rotate },
   { NM_HTTP_GET, "/api/v1/queue", NULL, 0, nm_api_queue },
+  { NM_HTTP_GET, "/api/v1/queue/shape", NULL, 0, nm_api_queue_shape },
+  { NM_HTTP_POST, "/api/v1/queue/drop", JSON, NM_TENANT_DOCUMENT_MAX_BYTES, nm_api_queue_drop },
   { NM_HTTP_POST, "/api/v1/queue/retry", JSON, NM_TENANT_DOCUMENT_MAX_BYTES, nm_api_queue_retry },
   { NM_HTTP_GET, "/api/v1/queue/{id}", NULL, 0, nm_api_queue_item },
   { NM_HTTP_GET, "/api/v1/runs", NULL, 0, nm_api_runs },

@@ -125,6 +125,8 @@ void nm_api_connector_test(struct nm_http_request *request, void *data);
 void nm_api_connector_rotate(struct nm_http_request *request, void *data);
 void nm_api_queue(struct nm_http_request *request, void *data);
 void nm_api_queue_item(struct nm_http_request *request, void *data);
+void nm_api_queue_drop(struct nm_http_request *request, void *data);
+void nm_api_queue_shape(struct nm_http_request *request, void *data);
 void nm_api_queue_retry(struct nm_http_request *request, void *data);
 void nm_api_runs(struct nm_http_request *request, void *data);
 void nm_api_run(struct nm_http_request *request, void *data);

@@ -87,6 +87,12 @@ static const struct nm_command commands[] = {
     "The one before stays valid until the next rotation, or until --finish.\n\n"
     "  netmove connector rotate acme && netmove connector rotate acme --finish\n",
     connector_rotate_options, nm_cli_connector_rotate },
+  { "queue shape", "", 0, 0, "what waits, by destination and age in minutes",
+    "Messages by tenant and provider, events by tenant; each column counts those younger than its\n"
+    "minutes.\n", NULL, nm_cli_queue_shape },
+  { "queue drop", "ID ...", 1, -1, "ends held and dead ones: nobody wants them any more",
+    "Never what waits or is being sent.  An id that is neither held nor dead is an error, and\n"
+    "nothing is changed.\n", NULL, nm_cli_queue_drop },
   { "queue list", "", 0, 0, "what is held or dead, newest first, with its reason", "", list_options,
     nm_cli_queue_list },
   { "queue show", "ID", 1, 1, "one of them, whole", "", NULL, nm_cli_queue_show },

@@ -51,6 +51,8 @@ int nm_cli_connector_test(struct nm_invocation *invocation);
 int nm_cli_connector_rotate(struct nm_invocation *invocation);
 int nm_cli_queue_list(struct nm_invocation *invocation);
 int nm_cli_queue_show(struct nm_invocation *invocation);
+int nm_cli_queue_drop(struct nm_invocation *invocation);
+int nm_cli_queue_shape(struct nm_invocation *invocation);
 int nm_cli_queue_retry(struct nm_invocation *invocation);
 int nm_cli_run_list(struct nm_invocation *invocation);
 int nm_cli_run_show(struct nm_invocation *invocation);

@@ -46,6 +46,18 @@ int nm_cli_queue_list(struct nm_invocation *invocation)
               "nothing is held and nothing is dead");
 }
 
+/* As Postfix's qshape: minutes that the oldest of a column waits. */
+int nm_cli_queue_shape(struct nm_invocation *invocation)
+{
+  static const struct nm_cli_column columns[] = {
+    { "tenant", "TENANT" }, { "destination", "DESTINATION" }, { "total", "T" }, { "5", "5" },
+    { "10", "10" }, { "20", "20" }, { "40", "40" }, { "80", "80" }, { "160", "160" },
+    { "320", "320" }, { "640", "640" }, { "1280", "1280" }, { "1280+", "1280+" },
+  };
+  return list(invocation, "/queue/shape", columns, sizeof columns / sizeof *columns,
+              "nothing waits");
+}
+
 int nm_cli_queue_show(struct nm_invocation *invocation)
 {
   struct nm_cli_answer answer;
@@ -55,21 +67,32 @@ int nm_cli_queue_show(struct nm_invocation *invocation)
   return code;
 }
 
-int nm_cli_queue_retry(struct nm_invocation *invocation)
+static int put_right(struct nm_invocation *invocation, const char *path, const char *key,
+                     const char *said)
 {
   struct nm_cli_answer answer;
   json_t *ids = json_array();
   for (int i = 0; i < invocation->word_count; i++)
     json_array_append_new(ids, json_string(invocation->words[i]));
   json_t *body = json_pack("{s:o}", "ids", ids);
-  int code = nm_cli_ask(invocation, "POST", NM_TEXT("/queue/retry"), body, &answer);
+  int code = nm_cli_ask(invocation, "POST", nm_text_from(path), body, &answer);
   if (code == NM_CLI_DONE && invocation->is_json) nm_cli_print_json(answer.body);
   else if (code == NM_CLI_DONE)
-    printf("%" JSON_INTEGER_FORMAT " put back to waiting, due now\n",
-           json_integer_value(json_object_get(answer.body, "retried")));
+    printf("%" JSON_INTEGER_FORMAT " %s\n", json_integer_value(json_object_get(answer.body, key)),
+           said);
   json_decref(answer.body);
   json_decref(body);
   return code;
+}
+
+int nm_cli_queue_retry(struct nm_invocation *invocation)
+{
+  return put_right(invocation, "/queue/retry", "retried", "put back to waiting, due now");
+}
+
+int nm_cli_queue_drop(struct nm_invocation *invocation)
+{
+  return put_right(invocation, "/queue/drop", "dropped", "dropped");
 }
 
 /* ---- runs ------------------------------------------------------------------------------------------------- */

@@ -397,6 +397,32 @@ static int show_status(struct nm_db *db, json_t *out)
   return rc;
 }
 
+/* ---- shape ----------------------------------------------------------------------------------- */
+
+#define AGES                                                                                       \
+  " count(*) AS total, sum(age < 5) AS \"5\", sum(age >= 5 AND age < 10) AS \"10\","             \
+  " sum(age >= 10 AND age < 20) AS \"20\", sum(age >= 20 AND age < 40) AS \"40\","               \
+  " sum(age >= 40 AND age < 80) AS \"80\", sum(age >= 80 AND age < 160) AS \"160\","             \
+  " sum(age >= 160 AND age < 320) AS \"320\", sum(age >= 320 AND age < 640) AS \"640\","         \
+  " sum(age >= 640 AND age < 1280) AS \"1280\", sum(age >= 1280) AS \"1280+\""
+
+/* What waits, by where it goes and by its age in minutes; events go to their rules. */
+static int list_shape(struct nm_db *db, json_t *out)
+{
+  return add_list(db, out, "rows",
+                  "SELECT tenant_id, provider AS destination, 'message' AS kind," AGES
+                  " FROM (SELECT tenant_id, provider, (?1 - created_at) / 60000 AS age"
+                  "  FROM messages INDEXED BY messages_waiting WHERE state = 0)"
+                  " GROUP BY tenant_id, provider"
+                  " UNION ALL SELECT tenant_id, '(rules)', 'event'," AGES
+                  " FROM (SELECT tenant_id, (?1 - received_at) / 60000 AS age"
+                  "  FROM events INDEXED BY events_new WHERE state = 0"
+                  "  UNION ALL SELECT tenant_id, (?1 - received_at) / 60000"
+                  "  FROM events INDEXED BY events_delayed WHERE state = 1)"
+                  " GROUP BY tenant_id ORDER BY total DESC",
+                  NM_VALUES(NM_I(nm_clock_wall_ms())));
+}
+
 /* ---- the verb -------------------------------------------------------------------------------- */
 
 static int answer(struct nm_db *db, struct nm_store_query *query, json_t *out)
@@ -408,6 +434,7 @@ static int answer(struct nm_db *db, struct nm_store_query *query, json_t *out)
   case NM_QUERY_RUNS: return list_runs(db, query->args, out);
   case NM_QUERY_GENERATIONS: return list_generations(db, query->args, out);
   case NM_QUERY_STATUS: return show_status(db, out);
+  case NM_QUERY_SHAPE: return list_shape(db, out);
   case NM_QUERY_SHOW:
   case NM_QUERY_RUN:
   case NM_QUERY_EVENT:
@@ -438,7 +465,7 @@ int nm_reader_query(struct nm_db *db, struct nm_store_query *query)
     return rc;
   }
   bool is_list = query->kind == NM_QUERY_QUEUE || query->kind == NM_QUERY_RUNS ||
-                 query->kind == NM_QUERY_GENERATIONS;
+                 query->kind == NM_QUERY_GENERATIONS || query->kind == NM_QUERY_SHAPE;
   query->answer = is_list ? json_incref(json_object_get(out, "rows")) : json_incref(out);
   json_decref(out);
   return NM_OK;

@@ -117,6 +117,7 @@ int nm_writer_retry(struct nm_writer *writer, struct nm_store_retry *retry)
 {
   struct nm_error *err = &retry->request.error;
   size_t retried = 0;
+  if (retry->is_drop) return nm_writer_drop(writer, retry);
   for (size_t i = 0; i < retry->count; i++) {
     int64_t id = retry->ids[i];
     int rc = retry_event(writer, id);

@@ -457,7 +457,8 @@ struct nm_store_retry {
   const int64_t *ids;
   size_t count;
   int64_t now_ms;
-  size_t retried; /* out */
+  bool is_drop;   /* instead they end, dropped by hand */
+  size_t retried; /* out: or dropped */
 };
 
 /* Deletes what is older than its age, a bounded number of rows a call. */
@@ -494,6 +495,8 @@ enum nm_store_query_kind {
   NM_QUERY_STATUS = 4, /* {waiting_events, waiting_messages, oldest_waiting_ms, held, dead, ...} */
   NM_QUERY_EVENT = 5,  /* args {id}: one event with its body, for explain */
   NM_QUERY_GENERATIONS = 6, /* args {tenant_id?}: the latest activated first, without their source */
+  NM_QUERY_SHAPE = 7,  /* args {}: what waits, by tenant and destination: {tenant_id, destination, kind, total,
+                        * and counts by age below 5, 10, ... 1280 minutes and above} */
 };
 
 /* Lists, for people and the API; ids in the answer are text.  Cut at one second. */
