@@ -82,7 +82,7 @@ describe("a rules file", function()
     assert.same(cost, story.daemon.ask("rules", "show", "acme").cost)
     local metrics = http.request({ url = story.daemon.admin_url .. "/metrics" }).body
     assert.matches("netmove_rules_calls_total " .. cost.calls .. "\n", metrics)
-    assert.matches("netmove_rules_cpu_nanoseconds_total %d%d%d%d", metrics)
+    assert.matches("netmove_rules_cpu_total %d%d%d%d", metrics)
     assert.matches("CPU, MEAN AND MOST", story.daemon.cli("rules", "list").out)
   end)
 
