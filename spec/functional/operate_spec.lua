@@ -120,3 +120,24 @@ describe("the queue, by hand", function()
     assert.not_equal(0, story.daemon.cli("queue", "retry", dead.id).code)
   end)
 end)
+
+describe("a run that is held", function()
+  local story
+  after_each(function() story.close() end)
+
+  it("runs once it is released", function()
+    story = daemon.story()
+    story.optimove.post("campaigns", { campaign = 61, channel = 459, templates = { 1201 }, count = 10 })
+    story.optimove.post("execute", { campaign = 61, channel = 459, timeStamp = "2030-01-01 10:00:00" })
+    story.netmera.reaches("deliveries=10")
+    story.optimove.post("execute", { campaign = 61, channel = 459, timeStamp = "2030-01-01 11:00:00" })
+    local held = loop.await("a held run", function()
+      local run = story.daemon.ask("run", "list").items[1]
+      return run and run.state == "held" and run
+    end)
+    assert.equal("active", story.daemon.ask("run", "release", held.id).state)
+    story.netmera.reaches("deliveries=20")
+    loop.await("its end", function() return story.daemon.ask("run", "show", held.id).state == "done" end)
+    assert.equal(1, story.daemon.cli("run", "release", held.id).code)
+  end)
+end)

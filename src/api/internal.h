@@ -130,6 +130,7 @@ void nm_api_queue_shape(struct nm_http_request *request, void *data);
 void nm_api_queue_retry(struct nm_http_request *request, void *data);
 void nm_api_runs(struct nm_http_request *request, void *data);
 void nm_api_run(struct nm_http_request *request, void *data);
+void nm_api_run_release(struct nm_http_request *request, void *data);
 void nm_api_run_cancel(struct nm_http_request *request, void *data);
 void nm_api_explain(struct nm_http_request *request, void *data);
 void nm_api_explain_id(struct nm_http_request *request, void *data);

@@ -167,6 +167,17 @@ int nm_cli_run_cancel(struct nm_invocation *invocation)
   return code;
 }
 
+int nm_cli_run_release(struct nm_invocation *invocation)
+{
+  struct nm_cli_answer answer;
+  int code =
+      nm_cli_ask(invocation, "POST", id_path(invocation, "/runs/", "/release"), NULL, &answer);
+  if (code == NM_CLI_DONE && invocation->is_json) nm_cli_print_json(answer.body);
+  else if (code == NM_CLI_DONE) printf("released\n");
+  json_decref(answer.body);
+  return code;
+}
+
 /* ---- the daemon ---------------------------------------------------------------------------------------------- */
 
 /* What became of the settings; the exit code. */

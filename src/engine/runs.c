@@ -120,6 +120,8 @@ void nm_run_merge(struct nm_book *book, const struct nm_run *row)
   run->row.state = row->state;
   run->fetch_failures = 0;
   run->fetch_at_ms = 0;
+  /* Released by hand without rules to go on with: it is held again, with the reason. */
+  if (run->book->engine->are_rules_in) nm_runs_check_generations(run->book);
   nm_run_soon(run);
 }
 
