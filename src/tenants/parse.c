@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "net/guard.h"
 #include "tenants/internal.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -75,22 +76,19 @@ static void read_url_secret(struct nm_tenant_reader *reader, struct nm_tenant *t
 
 /* ---- the connector -------------------------------------------------------------------------------- */
 
-/* http(s)://host[:port][/path], without user, query or fragment; slashes at the end are cut. */
+/* http(s)://host[:port][/path] as the outbound guard reads it, without a query; slashes at the end
+ * are cut. */
 static struct nm_text read_base_url(struct nm_tenant_reader *reader, const json_t *table)
 {
   bool is_open;
   struct nm_text url = nm_tenant_text(reader, "optimove", table, "baseUrl", true, &is_open);
   if (is_open || url.len == 0) return url;
-  size_t scheme = nm_text_starts_with(url, NM_TEXT("https://"))  ? 8
-                  : nm_text_starts_with(url, NM_TEXT("http://")) ? 7
-                                                                 : 0;
-  if (scheme == 0 || url.len == scheme || url.ptr[scheme] == '/')
-    nm_tenant_complain(reader, "optimove.baseUrl", "\"%.*s\" is no https:// address", NM_TEXT_ARG(url));
-  else if (memchr(url.ptr, '?', url.len) || memchr(url.ptr, '#', url.len) ||
-           memchr(url.ptr, '@', url.len) || memchr(url.ptr, ' ', url.len))
-    nm_tenant_complain(reader, "optimove.baseUrl", "\"%.*s\" may hold no user, query, fragment or blank",
-                       NM_TEXT_ARG(url));
-  while (url.len > scheme && url.ptr[url.len - 1] == '/') url.len--;
+  struct nm_error error;
+  if (nm_guard_check_url(NULL, url, &error))
+    nm_tenant_complain(reader, "optimove.baseUrl", "\"%.*s\": %s", NM_TEXT_ARG(url), error.text);
+  else if (memchr(url.ptr, '?', url.len))
+    nm_tenant_complain(reader, "optimove.baseUrl", "\"%.*s\" may hold no query", NM_TEXT_ARG(url));
+  while (url.len > 0 && url.ptr[url.len - 1] == '/') url.len--;
   return url;
 }
 
