@@ -109,7 +109,8 @@ static void every_key_is_read(void **state)
   (void)state;
   struct nm_settings *s = good("return { public = { listen = \"0.0.0.0:8443\", url = "
                                "\"https://c.example.com/\", behind = { \"10.0.0.0/8\", \"::1\" },\n"
-                               " limits = { connections = 100, per_address = 7, requests = 9, handshake = 1, "
+                               " limits = { connections = 100, per_address = 7, requests = 9, "
+                               "handshake = 1, "
                                "head = 2, body = 3, write = 4, idle = 5 } },\n"
                                " admin = { listen = false, socket = \"run/n.sock\" }, store = "
                                "\"sqlite:x.db\", rules = \"r\",\n"
@@ -236,7 +237,8 @@ static void tls_needs_a_certificate_and_its_key(void **state)
           "n.lua: public.tls.certificate: missing; a PEM file\n");
   refuses("return { public = { tls = { certificate = \"a\", key = \"b\", client = \"maybe\" } } }",
           "n.lua: public.tls.client: found \"maybe\"; expected \"optional\" or \"required\"\n");
-  refuses("return { public = { tls = { certificate = \"a\", key = \"b\", client = \"optional\" } } }",
+  refuses("return { public = { tls = { certificate = \"a\", key = \"b\", "
+          "client = \"optional\" } } }",
           "n.lua: public.tls.client_ca: missing; a PEM file of those who sign callers' "
           "certificates\n");
   refuses("return { public = { listen = \"0.0.0.0:8443\", tls = { certificate = \"a\", key = "
@@ -244,7 +246,8 @@ static void tls_needs_a_certificate_and_its_key(void **state)
           "n.lua: public.url: missing; with public.listen = \"0.0.0.0:8443\" nobody can know the "
           "address that Optimove calls\n");
 
-  struct nm_settings *s = good("return { public = { tls = { certificate = \"a\", key = \"b\" } } }");
+  struct nm_settings *s =
+      good("return { public = { tls = { certificate = \"a\", key = \"b\" } } }");
   is(s->public_url, "https://127.0.0.1:8080");
   assert_true(nm_settings_has_tls(s));
   assert_int_equal(nm_settings_tls(s).client, NM_TLS_CLIENT_NONE);
@@ -261,7 +264,8 @@ static void tls_needs_a_certificate_and_its_key(void **state)
 static void files_are_looked_at_only_when_asked(void **state)
 {
   (void)state;
-  struct nm_settings *s = good("return { public = { tls = { certificate = \"a.crt\", key = \"b\" } } }");
+  struct nm_settings *s =
+      good("return { public = { tls = { certificate = \"a.crt\", key = \"b\" } } }");
   struct nm_arena *arena = nm_arena_create(1 << 20);
   struct nm_problems problems = { .arena = arena };
   nm_settings_check_files(s, "n.lua", &problems);

@@ -1,5 +1,5 @@
 /* links: http */
-/* Who calls: proxies in front of us, one address with many connections, more than there is room for. */
+/* Who calls: proxies in front of us, one address with many connections, more than have room. */
 #include "http_world.h"
 #include "net/network.h"
 
@@ -29,7 +29,8 @@ static void a_trusted_proxy_is_believed_and_nobody_in_front_of_it(void **state)
     { ASK_PEER("X-Forwarded-For: [2001:db8::7]\r\n"), "2001:db8::7" },
     /* what stands in front anybody could have written */
     { ASK_PEER("X-Forwarded-For: 198.51.100.1, 203.0.113.7\r\n"), "203.0.113.7" },
-    { ASK_PEER("X-Forwarded-For: 198.51.100.1\r\nX-Forwarded-For: 203.0.113.7\r\n"), "203.0.113.7" },
+    { ASK_PEER("X-Forwarded-For: 198.51.100.1\r\nX-Forwarded-For: 203.0.113.7\r\n"),
+      "203.0.113.7" },
     /* a proxy behind a proxy, both trusted */
     { ASK_PEER("X-Forwarded-For: 198.51.100.1,203.0.113.7, 10.1.2.3\r\n"), "203.0.113.7" },
     { ASK_PEER("X-Forwarded-For: 203.0.113.7\r\nX-Forwarded-For: 10.1.2.3\r\n"), "203.0.113.7" },
@@ -133,8 +134,9 @@ static void a_trusted_proxy_may_have_more(void **state)
   struct world world;
   struct caller callers[2];
   struct nm_networks behind = networks((const char *[]){ "127.0.0.1" }, 1);
-  world_open_with(&world, "127.0.0.1:0",
-                  (struct nm_http_options){ .behind = &behind, .limits = { .per_address_max = 1 } });
+  world_open_with(&world, "127.0.0.1:0", (struct nm_http_options){
+                                             .behind = &behind,
+                                             .limits = { .per_address_max = 1 } });
   for (int i = 0; i < 2; i++) {
     caller_open(&callers[i], &world);
     caller_asks(&callers[i], ASK_PEER(""), "HTTP/1.1 200 ", "127.0.0.1");

@@ -53,8 +53,8 @@ struct nm_http_options {
 
   struct nm_tls *tls; /* lent as long as the server lives; NULL: plain HTTP */
 
-  /* Proxies that end TLS: plain HTTP is taken from them and from loopback alone (else 403; 400 where
-   * this server speaks TLS), and their X-Forwarded-For is believed.  Lent as long as the server
+  /* Proxies that end TLS: plain HTTP is taken from them and from loopback alone (else 403; 400
+   * where this server speaks TLS), and their X-Forwarded-For is believed.  Lent as long as the server
    * lives.  NULL: plain HTTP from anybody. */
   const struct nm_networks *behind;
 };
@@ -93,7 +93,7 @@ struct nm_text nm_http_header(const struct nm_http_request *request, const char 
 /* Memory that lives as long as the request. */
 struct nm_arena *nm_http_arena(struct nm_http_request *request);
 
-/* "203.0.113.7" of who calls, "unix" on a unix socket; behind a trusted proxy whom that one names. */
+/* "203.0.113.7" of who calls, "unix" on a unix socket; behind a trusted proxy whom it names. */
 struct nm_text nm_http_peer(const struct nm_http_request *request);
 
 /* The request waits on purpose (a refusal that is slowed down): it no longer counts as work that is

@@ -110,9 +110,12 @@ static void on_full(void *data)
     enum nm_http_phase phase;
     uint64_t patience_ms;
   } ORDER[] = {
-    { NM_HTTP_PHASE_DRAIN, NM_HTTP_FULL_HEAD_MS }, { NM_HTTP_PHASE_HANDSHAKE, NM_HTTP_FULL_HEAD_MS },
-    { NM_HTTP_PHASE_HEAD, NM_HTTP_FULL_HEAD_MS },  { NM_HTTP_PHASE_IDLE, NM_HTTP_FULL_HEAD_MS },
-    { NM_HTTP_PHASE_BODY, NM_HTTP_FULL_BODY_MS },  { NM_HTTP_PHASE_WRITE, NM_HTTP_FULL_BODY_MS },
+    { NM_HTTP_PHASE_DRAIN, NM_HTTP_FULL_HEAD_MS },
+    { NM_HTTP_PHASE_HANDSHAKE, NM_HTTP_FULL_HEAD_MS },
+    { NM_HTTP_PHASE_HEAD, NM_HTTP_FULL_HEAD_MS },
+    { NM_HTTP_PHASE_IDLE, NM_HTTP_FULL_HEAD_MS },
+    { NM_HTTP_PHASE_BODY, NM_HTTP_FULL_BODY_MS },
+    { NM_HTTP_PHASE_WRITE, NM_HTTP_FULL_BODY_MS },
   };
   for (unsigned i = 0; i < sizeof ORDER / sizeof *ORDER; i++) {
     struct nm_http_connection *one =

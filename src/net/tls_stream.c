@@ -1,8 +1,8 @@
 /* tls_stream.c - TLS over another stream.
  *
- *   bytes of `under` -> input -> SSL_read -> the owner;   the owner -> SSL_write -> out -> `under`
+ *   bytes of `under` -> input -> SSL_read -> the owner;  the owner -> SSL_write -> out -> `under`
  *
- * OpenSSL sees a BIO of ours: it reads from the bytes that are lent to us and writes into one buffer
+ * OpenSSL sees a BIO of ours: it reads from the bytes that are lent to us and writes into a buffer
  * that all streams of a listener share, emptied after every call.  So an idle connection keeps
  * nothing but its SSL.  What the owner has no use for yet stays encrypted, in `aside`.
  */

@@ -1,4 +1,4 @@
-/* tls_tickets.c - the keys that session tickets are sealed with: the current one and the one before.
+/* tls_tickets.c - the keys that session tickets are sealed with: the current and the one before.
  *
  * A ticket outlives one change of keys and no second one, so a stolen key opens no older session.
  */
