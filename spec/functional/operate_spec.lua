@@ -1,4 +1,4 @@
--- What operators set and do: order and retry of a provider, the queue's shape, drops, runs that are paused and released.
+-- What operators set and do: order and retry of a provider, the queue's shape, drops, runs that are released.
 
 local daemon = require("spec.support.daemon")
 local json = require("spec.support.json")

@@ -124,12 +124,9 @@ static const struct nm_command commands[] = {
   /* words of the contract that later versions bring */
   { "replay", "", 0, -1, "recorded events through a candidate", "", NULL, NULL },
   { "tenant remove", "T", 0, -1, "", "", NULL, NULL },
-  { "queue shape", "", 0, -1, "", "", NULL, NULL },
-  { "queue drop", "ID ...", 0, -1, "", "", NULL, NULL },
   { "provider list", "", 0, -1, "", "", NULL, NULL },
   { "provider test", "T NAME", 0, -1, "", "", NULL, NULL },
   { "run pause", "ID", 0, -1, "", "", NULL, NULL },
-  { "run release", "ID", 0, -1, "", "", NULL, NULL },
   { "run repin", "ID", 0, -1, "", "", NULL, NULL },
   { "token create", "", 0, -1, "", "", NULL, NULL },
   { "token list", "", 0, -1, "", "", NULL, NULL },
