@@ -193,14 +193,21 @@ int nm_doors_give(const struct nm_doors *doors, uid_t uid, gid_t gid, struct nm_
   return NM_OK;
 }
 
-void nm_doors_remove_files(const struct nm_doors *doors)
+static void remove_file(const struct nm_door *door)
+{
+  const char *path = door->address + strlen(UNIX_PREFIX);
+  struct stat found;
+  if (door->inode == 0 || lstat(path, &found)) return;
+  if (found.st_dev == door->device && found.st_ino == door->inode) unlink(path);
+}
+
+void nm_doors_close(struct nm_doors *doors)
 {
   for (int kind = 0; kind < NM_DOORS_COUNT; kind++) {
-    const struct nm_door *door = &doors->at[kind];
-    struct stat found;
-    if (door->inode == 0 || lstat(door->address + strlen(UNIX_PREFIX), &found)) continue;
-    if (found.st_dev == door->device && found.st_ino == door->inode)
-      unlink(door->address + strlen(UNIX_PREFIX));
+    struct nm_door *door = &doors->at[kind];
+    if (door->fd < 0 || door->is_borrowed) continue;
+    remove_file(door);
+    shut(door);
   }
 }
 

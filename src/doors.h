@@ -46,8 +46,9 @@ bool nm_doors_copy(const struct nm_doors *doors, enum nm_door_kind kind, char ou
 NM_MUST_CHECK int nm_doors_give(const struct nm_doors *doors, uid_t uid, gid_t gid,
                                 struct nm_error *err);
 
-/* At the end: removes the files that are ours. */
-void nm_doors_remove_files(const struct nm_doors *doors);
+/* Closes what is ours and removes its files: callers are refused from here on, but at doors that a
+ * supervisor keeps. */
+void nm_doors_close(struct nm_doors *doors);
 
 /* ---- handing on ------------------------------------------------------------------------------ */
 

@@ -51,7 +51,6 @@ static void on_all_closed(struct nm_daemon *daemon)
     return;
   }
   if (daemon->is_return_wanted && !daemon->is_end_wanted) return_to_serving(daemon);
-  nm_doors_remove_files(&daemon->doors);
   close_everything(daemon);
 }
 
@@ -220,6 +219,7 @@ void nm_daemon_stop(struct nm_daemon *daemon)
   daemon->is_end_wanted = true;
   nm_log(NM_LOG_INFO, "main", NULL, "stopping");
   nm_notify("STOPPING=1\nSTATUS=finishing what is in flight");
+  nm_doors_close(&daemon->doors);
   if (daemon->handover)
     nm_handover_kill(daemon->handover, daemon->is_store_closed ? SIGTERM : SIGKILL);
   if (daemon->is_store_closed) return;

@@ -102,7 +102,7 @@ static void on_ready(struct nm_task *task)
   int64_t watchdog_ms = nm_notify_watchdog_ms();
   daemon->is_ready = true;
   nm_log(NM_LOG_INFO, "main", NULL, "ready");
-  nm_daemon_say_serving(daemon);
+  if (daemon->control_fd < 0) nm_daemon_say_serving(daemon); /* else the old process says it of us */
   if (watchdog_ms > 0) nm_watchdog_start(&daemon->watchdog, watchdog_ms / 4);
   if (daemon->control_fd >= 0) nm_handover_say_ready(daemon->control_fd);
   daemon->control_fd = -1;
@@ -403,7 +403,7 @@ static int serve(const struct nm_settings *settings)
   if (!rc) rc = start(&daemon, &error);
   if (rc) {
     nm_log(NM_LOG_ERROR, "main", NULL, "cannot start: %s", error.text);
-    nm_notify("STATUS=cannot start: %s", error.text);
+    if (daemon.control_fd < 0) nm_notify("STATUS=cannot start: %s", error.text);
     nm_log_stop();
     fprintf(stderr, "netmove serve: %s\n", error.text);
     _exit(NM_CLI_COULD_NOT);

@@ -360,6 +360,28 @@ static void answers_what_was_on_its_way_when_the_stop_began(void **state)
   world_close(&world);
 }
 
+static void answers_whom_the_system_had_let_in_when_the_stop_began(void **state)
+{
+  struct world world;
+  struct sockaddr_in at = { .sin_family = AF_INET };
+  char answer[512] = "";
+  (void)state;
+  world_open(&world, "127.0.0.1:0", DEFAULTS);
+  const char *port = strrchr(nm_http_address(world.server).ptr, ':') + 1;
+  at.sin_port = htons((uint16_t)strtol(port, NULL, 10));
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  int fd = socket(AF_INET, SOCK_STREAM, 0);
+  assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof at), 0);
+  assert_true(write(fd, GET("/echo"), strlen(GET("/echo"))) > 0);
+  world_stop(&world); /* its loop has not run since */
+  assert_int_equal(shutdown(fd, SHUT_WR), 0);
+  world_until(&world, world.is_stopped);
+  assert_true(read(fd, answer, sizeof answer - 1) > 0);
+  assert_non_null(strstr(answer, "body="));
+  close(fd);
+  world_close(&world);
+}
+
 static void serves_a_unix_socket(void **state)
 {
   struct world world;
@@ -415,6 +437,7 @@ int main(void)
     cmocka_unit_test(sends_a_large_answer_whole),
     cmocka_unit_test(stops_after_the_request_under_way_and_closes_the_idle),
     cmocka_unit_test(answers_what_was_on_its_way_when_the_stop_began),
+    cmocka_unit_test(answers_whom_the_system_had_let_in_when_the_stop_began),
     cmocka_unit_test(serves_a_unix_socket),
     cmocka_unit_test(names_its_peer),
   };

@@ -77,8 +77,9 @@ describe("the process", function()
     story.daemon.process.kill("sigterm")
     assert.equal(0, story.daemon.process.wait(40000))
     loop.await("the callers' end", function() return callers.open == 0 end, 20000)
-    -- Whom the system had let in and we had not yet taken is cut off: that is all that may be.
-    assert.is_true(#callers.lost <= callers.refused + 8, #callers.lost .. " lost")
+    -- Between our last look at the door and its closing the system may let one in.
+    assert.is_true(#callers.lost <= 1, #callers.lost .. " lost")
+    assert.is_true(callers.refused > 0)
     assert.same({}, callers.others)
     assert.equal(0, count_logged("with work in flight"))
     story.daemon.start()

@@ -246,5 +246,6 @@ void nm_http_stop(struct nm_http_server *server, void (*on_stopped)(void *data),
   server->on_stopped = on_stopped;
   server->stopped_data = data;
   uv_timer_start(&server->grace, close_idle, NM_HTTP_STOP_GRACE_MS, 0);
+  nm_listener_take_waiting(server->listener);
   nm_listener_close(server->listener, on_listener_closed, server);
 }

@@ -257,6 +257,12 @@ static void on_handle_closed(uv_handle_t *handle)
   free_when_done(self);
 }
 
+void nm_listener_take_waiting(struct nm_listener *listener)
+{
+  for (int i = 0; i < SOMAXCONN && !listener->is_resting; i++)
+    if (!accept_one(listener)) break;
+}
+
 void nm_listener_close(struct nm_listener *listener, void (*on_closed)(void *data), void *data)
 {
   nm_require(!listener->is_closing);

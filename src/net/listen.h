@@ -40,8 +40,9 @@ NM_MUST_CHECK int nm_listener_bind(int *out, struct nm_text address, struct nm_e
 
 /* Listens.  A unix socket gets mode 0600; a file left by a dead process is replaced, one on which
  * somebody answers is not (NM_ECONFLICT), nor is anything but a socket.  Ignores SIGPIPE for the
- * process: a peer that has gone must not end it.  "fd:N" is taken, also on failure once it proved to be
- * a stream socket; its file, if any, is never removed.  Borrows what options points to.  Gives *out. */
+ * process: a peer that has gone must not end it.  "fd:N" is taken, also on failure once it proved to
+ * be a stream socket; its file, if any, is never removed.  Borrows what options points to.  Gives
+ * *out. */
 NM_MUST_CHECK int nm_listener_open(struct nm_listener **out, uv_loop_t *loop,
                                    struct nm_text address,
                                    const struct nm_listener_options *options, struct nm_error *err);
@@ -52,6 +53,10 @@ int nm_listener_room(int wanted);
 
 /* The address it really listens on ("127.0.0.1:41733"); lent as long as it lives. */
 struct nm_text nm_listener_address(const struct nm_listener *listener);
+
+/* Takes whom the system has let in already, as far as there is room: before a close that is to turn
+ * nobody away. */
+void nm_listener_take_waiting(struct nm_listener *listener);
 
 /* Stops listening at once and removes its socket file.  Its streams live on; on_closed is called
  * when the last of them is gone, and the listener with it. */
