@@ -47,7 +47,7 @@ return {
   -- Private networks that tenants' addresses may name; none where nothing is said.
   -- outbound = { allow = { "127.0.0.0/8" } },
 
-  -- log = { level = "info" },  -- debug, info, warn, error
+  -- log = { level = "info" },  -- debug, info, warn, error; SIGHUP takes a new one while it runs
 
   -- A stop waits for answers under way, but no longer than this.
   -- stop_max = 30,  -- seconds
