@@ -158,9 +158,10 @@ static inline struct nm_store_arrival kit_event(int64_t type, const char *campai
   static size_t next;
   size_t at = next++ % 64;
   snprintf(bodies[at], sizeof bodies[at],
-           "{\"EventTypeID\":%d,\"CampaignID\":\"%s\",\"CustomerID\":\"%s\",\"TimeStamp\":\"%s\"}",
+           "{\"EventTypeID\":%d,\"CampaignID\":\"%.60s\",\"CustomerID\":\"%.60s\","
+           "\"TimeStamp\":\"%.40s\"}",
            (int)type, campaign, customer, stamp);
-  snprintf(identities[at], sizeof identities[at], "%d|%s|%s|%s", (int)type, campaign, customer,
+  snprintf(identities[at], sizeof identities[at], "%d|%.60s|%.60s|%.40s", (int)type, campaign, customer,
            stamp);
   return (struct nm_store_arrival){
     .event = { .tenant_id = TENANT,
