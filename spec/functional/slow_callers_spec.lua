@@ -151,6 +151,17 @@ describe("slow callers", function()
     return sorted[math.ceil(#sorted * 0.99)] or math.huge
   end
 
+  --- The 99th percentile of each run of `size` answers, and of those the median: one hiccup of a busy machine
+  --- spoils one run and not the figure.
+  local function typical_p99(times, size)
+    local runs = {}
+    for from = 1, #times - size + 1, size do
+      runs[#runs + 1] = p99(table.move(times, from, from + size - 1, 1, {}))
+    end
+    table.sort(runs)
+    return runs[math.ceil(#runs / 2)]
+  end
+
   --- The 99th percentile of so many honest reads, all of which must be answered 200; events pass too.
   local function measure(requests)
     local callers = honest(8, read, 0)
@@ -159,7 +170,7 @@ describe("slow callers", function()
     assert.equal(0, callers.failures)
     assert.equal(#callers.times, callers.statuses[200])
     assert.equal(200, story.daemon.event({ EventTypeID = 99, at = uv.hrtime() }).status)
-    return p99(callers.times)
+    return typical_p99(callers.times, 100)
   end
 
   local function count_closed(callers)
@@ -208,10 +219,10 @@ describe("slow callers", function()
 
   it("leave honest ones alone, 300 of each kind", function()
     serve()
-    local before = measure(400)
+    local before = measure(900)
     for _, kind in ipairs(slow_kinds) do
       local callers = slow(300, kind[2], kind[3])
-      is_untouched(kind[1], before, measure(400))
+      is_untouched(kind[1], before, measure(900))
       assert.equal(0, count_closed(callers))
       for _, caller in ipairs(callers) do caller.close() end
     end
@@ -226,7 +237,7 @@ describe("slow callers", function()
                                            ["Content-Type"] = "application/json" },
                                body = '{"attributes":{' .. table.concat(attributes, ",") .. "}}" })
     assert.equal(201, put.status, put.body)
-    local before = measure(400)
+    local before = measure(900)
     local get = "GET /profiles/acme-app-key/big HTTP/1.1\r\nHost: x\r\nX-netmera-api-key: rest-key\r\n\r\n"
     local callers = slow(100, "", nil)
     for _, caller in ipairs(callers) do
@@ -245,7 +256,7 @@ describe("slow callers", function()
       return seen - before_that <= 1
     end, 60000)
     assert.is_true(seen < 100 * 100, "they were all answered")
-    is_untouched("who do not read", before, measure(400))
+    is_untouched("who do not read", before, measure(900))
   end)
 
   it("get only their time: head, body and idle", function()
@@ -359,10 +370,10 @@ describe("slow callers", function()
 
     local function rate(count)
       local callers = honest(count, read, math.floor(count * 1000 / a_second))
-      loop.await("traffic of " .. count, function() return #callers.times >= a_second * 4 end, 60000)
+      loop.await("traffic of " .. count, function() return #callers.times >= a_second * 9 end, 60000)
       callers.stop()
       assert.equal(0, callers.failures)
-      return p99(callers.times)
+      return typical_p99(callers.times, a_second)
     end
 
     local before = rate(64)
