@@ -22,9 +22,9 @@ enum { SETTINGS_ARENA_MAX_BYTES = 256 * 1024 };
 static void reload(void *data, struct nm_control *control)
 {
   struct nm_daemon *daemon = data;
-  control->rc = nm_port_post(&daemon->control, &control->task);
-  if (!control->rc) return;
-  (void)nm_fail(&control->error, control->rc, "the daemon is busy: %s", nm_code_name(control->rc));
+  int rc = nm_port_post(&daemon->control, &control->task);
+  if (!rc) return; /* and it may be answered already: it is not touched any more */
+  control->rc = nm_fail(&control->error, rc, "the daemon is busy: %s", nm_code_name(rc));
   nm_task_return(&control->task);
 }
 
