@@ -167,6 +167,12 @@ static void add_updates(struct planning *p, const struct nm_effect *effect)
   p->done++;
 }
 
+static void add_track(struct planning *p, const struct nm_effect *effect)
+{
+  (void)effect;
+  if (p->held.len == 0) p->held = NM_TEXT("real-time events have no endpoint at this tenant");
+}
+
 static void add_delay(struct planning *p, const struct nm_effect *effect)
 {
   int64_t due_ms = nm_zone_next_minute(p->shape.zone, p->shape.now_ms, effect->until_minute);
@@ -180,6 +186,7 @@ static void add_effect(struct planning *p, const struct nm_effect *effect)
   case NM_EFFECT_EXPAND: add_expand(p, effect); break;
   case NM_EFFECT_CANCEL: add_cancel(p, effect); break;
   case NM_EFFECT_UPDATE: add_updates(p, effect); break;
+  case NM_EFFECT_TRACK: add_track(p, effect); break;
   case NM_EFFECT_DELAY: add_delay(p, effect); break;
   case NM_EFFECT_HOLD:
     if (p->held.len == 0) p->held = effect->reason;

@@ -4,7 +4,8 @@
 #include "model/run.h"
 
 static const char *const channels[] = { "none", "push", "sms", "email" };
-static const char *const effects[] = { "send", "expand", "cancel", "delay", "hold", "drop", "update" };
+static const char *const effects[] = { "send", "expand", "cancel", "delay",
+                                       "hold", "drop",   "update", "track" };
 static const char *const outcomes[] = { "delivered", "accepted", "retry",   "throttled",
                                         "dead_recipient", "refused", "auth", "unknown" };
 static const char *const message_states[] = { "waiting", "sent", "dead", "stopped", "held", "expired" };
