@@ -126,7 +126,24 @@ static const char *const step_2[] = {
   NULL,
 };
 
-static const char *const *const steps[] = { step_1, step_2 };
+/* Runs that are paused, repinned, guarded and played again; when a message was first tried. */
+static const char *const step_3[] = {
+  "ALTER TABLE runs ADD COLUMN is_parked INTEGER NOT NULL DEFAULT 0;"
+  "ALTER TABLE runs ADD COLUMN repin_generation_id INTEGER NOT NULL DEFAULT 0;"
+  "ALTER TABLE runs ADD COLUMN repin_page INTEGER NOT NULL DEFAULT 0;"
+  "ALTER TABLE runs ADD COLUMN play_until INTEGER NOT NULL DEFAULT 0;"
+  "ALTER TABLE runs ADD COLUMN is_released INTEGER NOT NULL DEFAULT 0;"
+  "ALTER TABLE runs ADD COLUMN checked_at INTEGER NOT NULL DEFAULT 0;"
+  "ALTER TABLE runs ADD COLUMN template_id INTEGER NOT NULL DEFAULT 0;"
+  "ALTER TABLE runs ADD COLUMN sample TEXT NOT NULL DEFAULT '';"
+  "CREATE INDEX runs_of_template ON runs (tenant_id, channel_id, template_id, checked_at)"
+  " WHERE checked_at > 0;"
+  "ALTER TABLE messages ADD COLUMN first_attempt_at INTEGER NOT NULL DEFAULT 0;"
+  "CREATE INDEX messages_parked ON messages (run_id) WHERE state = 6",
+  NULL,
+};
+
+static const char *const *const steps[] = { step_1, step_2, step_3 };
 
 enum { SCHEMA_VERSION = sizeof steps / sizeof steps[0] };
 
