@@ -14,6 +14,7 @@ enum nm_message_state {
   NM_MESSAGE_STOPPED = 3, /* by a cancel, before it was sent */
   NM_MESSAGE_HELD = 4,    /* a person should look */
   NM_MESSAGE_EXPIRED = 5, /* expires_in passed before it could be sent */
+  NM_MESSAGE_PAUSED = 6,  /* waiting, with its run, until that is released */
 };
 
 enum nm_message_priority { NM_PRIORITY_SINGLE = 0, NM_PRIORITY_RUN = 1 };
@@ -43,6 +44,7 @@ struct nm_message {
   int64_t expires_at_ms;    /* 0 = never */
   struct nm_quiet quiet;
   int attempts;             /* those that count */
+  int64_t first_attempt_ms; /* when the first of those began; 0 = none yet */
 };
 
 enum nm_outcome_kind {

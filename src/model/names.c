@@ -8,7 +8,8 @@ static const char *const effects[] = { "send", "expand", "cancel", "delay",
                                        "hold", "drop",   "update", "track" };
 static const char *const outcomes[] = { "delivered", "accepted", "retry",   "throttled",
                                         "dead_recipient", "refused", "auth", "unknown" };
-static const char *const message_states[] = { "waiting", "sent", "dead", "stopped", "held", "expired" };
+static const char *const message_states[] = { "waiting", "sent", "dead", "stopped",
+                                              "held",    "expired", "paused" };
 static const char *const run_states[] = { "active", "paused", "held", "cancelled",
                                           "expanded", "done", "failed" };
 

@@ -44,6 +44,14 @@ struct nm_run {
   int64_t held;            /* rows that the rules held */
   int64_t sent, dead, stopped, expired;
   int64_t in_flight_at_fence;
+  /* by hand */
+  bool is_parked;              /* paused: its waiting messages too */
+  int64_t repin_generation_id; /* 0 = none; the generation of pages from repin_page on */
+  int64_t repin_page;
+  int64_t play_until;          /* marks up to this id are played again; 0 = none */
+  bool is_released;            /* no ceiling holds it any more */
+  /* the guard */
+  int64_t checked_at_ms;       /* it was looked at, and may be expanded; 0 = not yet */
 };
 
 /* "active", "cancelled", ... */

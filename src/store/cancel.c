@@ -58,10 +58,11 @@ static int stop_messages_of_run(struct nm_writer *writer, int64_t run_id, int64_
 static int fence_run(struct nm_writer *writer, int64_t run_id, int64_t in_flight, int64_t now_ms,
                      int64_t *stopped)
 {
-  int rc = stop_messages_of_run(writer, run_id, now_ms, stopped);
+  int rc = nm_writer_unpark(writer, run_id);
+  if (!rc) rc = stop_messages_of_run(writer, run_id, now_ms, stopped);
   if (rc) return rc;
   return nm_db_run(&writer->db,
-                   "UPDATE runs SET state = 3, fenced_at = ?2, ended_at = ?2,"
+                   "UPDATE runs SET state = 3, is_parked = 0, play_until = 0, fenced_at = ?2, ended_at = ?2,"
                    " in_flight_at_fence = ?3, stopped = stopped + ?4, open = open - ?4,"
                    " reason = 'cancelled' WHERE id = ?1",
                    NM_I(run_id), NM_I(now_ms), NM_I(in_flight), NM_I(*stopped));
@@ -237,6 +238,21 @@ static int recover_runs(struct nm_writer *writer, int64_t now_ms)
   return NM_OK;
 }
 
+/* What was out when its run was paused, and had no end, waits with it. */
+static int recover_parked(struct nm_writer *writer)
+{
+  int64_t run_id = 0;
+  for (;;) {
+    int rc = nm_db_number(&writer->db, &run_id, 0,
+                          "SELECT id FROM runs INDEXED BY runs_open WHERE state IN (0, 1, 2, 4)"
+                          " AND is_parked = 1 AND id > ?1 ORDER BY id LIMIT 1",
+                          NM_I(run_id));
+    if (rc || run_id == 0) return rc;
+    rc = nm_writer_park(writer, run_id);
+    if (rc) return rc;
+  }
+}
+
 static int recover_singles(struct nm_writer *writer, int64_t now_ms)
 {
   sqlite3_stmt *stmt;
@@ -264,6 +280,7 @@ int nm_writer_recover(struct nm_writer *writer)
   int rc = nm_db_exec(&writer->db, "BEGIN IMMEDIATE");
   if (rc) return rc;
   rc = recover_runs(writer, now_ms);
+  if (!rc) rc = recover_parked(writer);
   if (!rc) rc = recover_singles(writer, now_ms);
   if (!rc) rc = nm_db_exec(&writer->db, "COMMIT");
   if (rc) sqlite3_exec(writer->db.handle, "ROLLBACK", NULL, NULL, NULL);

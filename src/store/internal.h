@@ -132,6 +132,7 @@ struct nm_claim {
   int64_t id;
   int64_t run_id;
   bool is_fenced; /* a cancel came while it was out */
+  bool is_parked; /* its run was paused while it was out */
 };
 
 struct nm_claims {
@@ -152,6 +153,7 @@ enum nm_pending_kind {
   NM_PENDING_FENCED = 3,       /* undo: clear the mark */
   NM_PENDING_STATE = 4,        /* undo: put the asker's enum back */
   NM_PENDING_NUMBER = 5,       /* undo: put the asker's number back */
+  NM_PENDING_PARKED = 6,       /* undo: turn the mark around */
 };
 
 struct nm_pending {
@@ -210,6 +212,8 @@ int nm_writer_page_save(struct nm_writer *writer, struct nm_store_page_save *sav
 int nm_writer_expand(struct nm_writer *writer, struct nm_store_expand *expand);
 int nm_writer_run_set(struct nm_writer *writer, struct nm_store_run_set *set);
 int nm_writer_fence(struct nm_writer *writer, struct nm_store_fence *fence);
+int nm_writer_run_release(struct nm_writer *writer, struct nm_store_run_release *release);
+int nm_writer_run_repin(struct nm_writer *writer, struct nm_store_run_repin *repin);
 int nm_writer_batch_take(struct nm_writer *writer, struct nm_store_batch_take *take);
 int nm_writer_batch_finish(struct nm_writer *writer, struct nm_store_batch_finish *finish);
 int nm_writer_tenant_save(struct nm_writer *writer, struct nm_store_tenant_save *save);
@@ -228,6 +232,9 @@ int nm_writer_add_update(struct nm_writer *writer, const struct nm_plan *plan,
 int nm_writer_add_run(struct nm_writer *writer, const struct nm_plan *plan,
                       struct nm_arena *arena);
 int nm_writer_cancel(struct nm_writer *writer, const struct nm_plan *plan, struct nm_arena *arena);
+/* Puts what waits of a run aside, and back; what is out follows with its finish. */
+NM_MUST_CHECK int nm_writer_park(struct nm_writer *writer, int64_t run_id);
+NM_MUST_CHECK int nm_writer_unpark(struct nm_writer *writer, int64_t run_id);
 /* 1 where a tombstone covers what this event triggered, 0 where none does, else NM_E... */
 int nm_writer_is_cancelled(struct nm_writer *writer, const struct nm_plan *plan,
                            struct nm_text campaign, int64_t channel_id, int64_t triggered_at_ms);
@@ -240,6 +247,7 @@ void nm_pages_forget(struct nm_store_page_save *save); /* frees what pack made *
 
 int nm_reader_resume(struct nm_db *db, struct nm_store_resume *resume);
 int nm_reader_page_load(struct nm_db *db, struct nm_store_page_load *load);
+int nm_reader_mark_load(struct nm_db *db, struct nm_store_mark_load *load);
 int nm_reader_tenants_load(struct nm_db *db, struct nm_store_tenants_load *load);
 int nm_reader_generations_load(struct nm_db *db, struct nm_store_generations_load *load);
 int nm_reader_profiles_load(struct nm_db *db, struct nm_store_profiles_load *load);
@@ -264,12 +272,13 @@ enum nm_update_state {
 #define NM_MESSAGE_COLUMNS                                                                         \
   "id, tenant_id, event_id, run_id, generation_id, state, priority, channel, channel_id, "         \
   "template_id, campaign, customer, address, name, provider, content, stamp, reason, "             \
-  "triggered_at, created_at, due_at, expires_at, quiet_from, quiet_to, attempts"
+  "triggered_at, created_at, due_at, expires_at, quiet_from, quiet_to, attempts, first_attempt_at"
 #define NM_RUN_COLUMNS                                                                             \
   "id, tenant_id, event_id, generation_id, channel_id, state, campaign, stamp, reason, "           \
   "quiet_from, quiet_to, triggered_at, created_at, fenced_at, rows_fetched, pages_fetched, "       \
   "is_fetched, cursor_page, cursor_row, made, repeated, skipped, held, sent, dead, stopped, "      \
-  "expired, in_flight_at_fence"
+  "expired, in_flight_at_fence, is_parked, repin_generation_id, repin_page, play_until, "          \
+  "is_released, checked_at"
 
 void nm_row_event(struct nm_row *row, struct nm_event *out);
 void nm_row_message(struct nm_row *row, struct nm_message *out);

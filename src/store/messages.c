@@ -30,6 +30,7 @@ void nm_row_message(struct nm_row *row, struct nm_message *out)
     .expires_at_ms = nm_row_i64(row, 21),
     .quiet = { (int)nm_row_i64(row, 22), (int)nm_row_i64(row, 23) },
     .attempts = (int)nm_row_i64(row, 24),
+    .first_attempt_ms = nm_row_i64(row, 25),
   };
 }
 
@@ -45,7 +46,7 @@ int nm_writer_add_message(struct nm_writer *writer, struct nm_message *message, 
     &writer->db,
     "INSERT INTO messages (" NM_MESSAGE_COLUMNS ", stamp_ms, ended_at) VALUES (?1, ?2, ?3, ?4, ?5,"
     " ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24,"
-    " ?25, ?26, ?27)",
+    " ?25, 0, ?26, ?27)",
     NM_I(message->id), NM_I(message->tenant_id), NM_I(message->event_id), NM_I(message->run_id),
     NM_I(message->generation_id), NM_I(message->state), NM_I(message->priority),
     NM_I(message->channel), NM_I(message->channel_id), NM_I(message->template_id),
@@ -187,15 +188,17 @@ static int add_attempt(struct nm_writer *writer, const struct nm_finish *item)
 /* The content of what went out, expired or was stopped is of no more use: dropping it bounds the
  * disk. */
 static int end_message(struct nm_writer *writer, const struct nm_finish *item,
-                       enum nm_message_state state, struct nm_text reason)
+                       enum nm_message_state state, struct nm_text reason, bool is_parked)
 {
   if (state == NM_MESSAGE_WAITING)
     return nm_db_run(&writer->db,
                      "UPDATE messages SET due_at = CASE WHEN ?2 > 0 THEN ?2 ELSE due_at END,"
-                     " attempts = ?3, reason = CASE WHEN ?4 <> '' THEN ?4 ELSE reason END"
-                     " WHERE id = ?1 AND state = 0",
+                     " attempts = ?3, reason = CASE WHEN ?4 <> '' THEN ?4 ELSE reason END,"
+                     " first_attempt_at = ?5, provider = CASE WHEN ?6 <> '' THEN ?6 ELSE provider END,"
+                     " state = ?7 WHERE id = ?1 AND state = 0",
                      NM_I(item->message_id), NM_I(item->due_at_ms), NM_I(item->attempts),
-                     NM_T(reason));
+                     NM_T(reason), NM_I(item->first_attempt_ms), NM_T(item->provider),
+                     NM_I(is_parked ? NM_MESSAGE_PAUSED : NM_MESSAGE_WAITING));
   return nm_db_run(&writer->db,
                    "UPDATE messages SET state = ?2, attempts = ?3, ended_at = ?5,"
                    " reason = CASE WHEN ?4 <> '' OR ?2 = 1 THEN ?4 ELSE reason END,"
@@ -217,7 +220,7 @@ static int finish_one(struct nm_writer *writer, const struct nm_finish *item,
     reason = NM_TEXT("cancelled");
   }
   int64_t run_id = claim ? claim->run_id : item->run_id;
-  int rc = end_message(writer, item, state, reason);
+  int rc = end_message(writer, item, state, reason, claim && claim->is_parked);
   if (rc) return rc;
   /* A message that has its end already keeps it: finishing twice counts once. */
   if (nm_db_changes(&writer->db) > 0) {

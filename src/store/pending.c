@@ -154,6 +154,10 @@ void nm_writer_undo(struct nm_writer *writer, size_t from)
       claim = nm_claims_find(pending->claims, pending->id);
       if (claim) claim->is_fenced = false;
       break;
+    case NM_PENDING_PARKED:
+      claim = nm_claims_find(pending->claims, pending->id);
+      if (claim) claim->is_parked = !claim->is_parked;
+      break;
     case NM_PENDING_STATE:
       *pending->state = pending->was;
       break;

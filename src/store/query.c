@@ -23,7 +23,7 @@ static const char *word_of(const char *how, size_t number)
   if (strcmp(how, "event") == 0) return WORD(event_states, number);
   if (strcmp(how, "event_kind") == 0) return WORD(event_kinds, number);
   if (strcmp(how, "message") == 0)
-    return number <= NM_MESSAGE_EXPIRED ? nm_message_state_name((enum nm_message_state)number) : "";
+    return number <= NM_MESSAGE_PAUSED ? nm_message_state_name((enum nm_message_state)number) : "";
   if (strcmp(how, "run") == 0)
     return number <= NM_RUN_FAILED ? nm_run_state_name((enum nm_run_state)number) : "";
   if (strcmp(how, "channel") == 0)
@@ -150,7 +150,7 @@ static int add_object(struct nm_db *db, json_t *object, const char *key, const c
   " event_id AS \"event_id:id\", run_id AS \"run_id:id\", generation_id AS \"generation_id:id\","  \
   " state AS \"state:message\", reason, channel AS \"channel:channel\", channel_id, template_id,"  \
   " campaign, customer, address, name, provider, content AS \"content:json\", stamp,"              \
-  " triggered_at, due_at, expires_at, ended_at, attempts AS tries"
+  " triggered_at, due_at, expires_at, ended_at, attempts AS tries, first_attempt_at"
 #define ATTEMPT_VIEW                                                                               \
   "id AS \"id:id\", started_at, ended_at, outcome AS \"outcome:outcome\", code, reason"
 #define UPDATE_VIEW                                                                                \
@@ -165,7 +165,9 @@ static int add_object(struct nm_db *db, json_t *object, const char *key, const c
   " event_id AS \"event_id:id\", generation_id AS \"generation_id:id\", state AS \"state:run\","   \
   " reason, campaign, channel_id, stamp, triggered_at, fenced_at, ended_at, rows_fetched,"         \
   " pages_fetched, is_fetched AS \"is_fetched:bool\", cursor_page, cursor_row, made, repeated,"    \
-  " skipped, held, sent, dead, stopped, expired, open AS waiting, in_flight_at_fence"
+  " skipped, held, sent, dead, stopped, expired, open AS waiting, in_flight_at_fence,"   \
+  " is_parked AS \"is_parked:bool\", repin_generation_id AS \"repin_generation_id:id\", repin_page,"   \
+  " play_until > 0 AS \"is_playing:bool\", is_released AS \"is_released:bool\", checked_at"
 
 #define QUEUE_COLUMNS                                                                              \
   "\"id:id\", kind, \"tenant_id:id\", at, state, reason, \"event_kind:event_kind\", type,"         \

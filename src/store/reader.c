@@ -12,6 +12,7 @@ static int run_verb(struct nm_db *db, struct nm_store_request *request)
   switch (request->verb) {
   case NM_STORE_RESUME: return nm_reader_resume(db, asked);
   case NM_STORE_PAGE_LOAD: return nm_reader_page_load(db, asked);
+  case NM_STORE_MARK_LOAD: return nm_reader_mark_load(db, asked);
   case NM_STORE_TENANTS_LOAD: return nm_reader_tenants_load(db, asked);
   case NM_STORE_GENERATIONS_LOAD: return nm_reader_generations_load(db, asked);
   case NM_STORE_PROFILES_LOAD: return nm_reader_profiles_load(db, asked);

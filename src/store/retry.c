@@ -53,7 +53,7 @@ static int retry_message(struct nm_writer *writer, int64_t id, int64_t now_ms,
   rc = check_cancelled(writer, id, run_id, err);
   if (!rc)
     rc = nm_db_run(&writer->db,
-                   "UPDATE messages SET state = 0, due_at = ?2, attempts = 0, reason = '',"
+                   "UPDATE messages SET state = 0, due_at = ?2, attempts = 0, first_attempt_at = 0, reason = '',"
                    " ended_at = 0 WHERE id = ?1",
                    NM_I(id), NM_I(now_ms));
   if (!rc && run_id != 0)

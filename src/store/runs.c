@@ -37,6 +37,12 @@ void nm_row_run(struct nm_row *row, struct nm_run *out)
     .stopped = nm_row_i64(row, 25),
     .expired = nm_row_i64(row, 26),
     .in_flight_at_fence = nm_row_i64(row, 27),
+    .is_parked = nm_row_i64(row, 28) != 0,
+    .repin_generation_id = nm_row_i64(row, 29),
+    .repin_page = nm_row_i64(row, 30),
+    .play_until = nm_row_i64(row, 31),
+    .is_released = nm_row_i64(row, 32) != 0,
+    .checked_at_ms = nm_row_i64(row, 33),
   };
 }
 
@@ -256,6 +262,7 @@ static int check_expand(const struct nm_store_expand *expand, const struct stand
                         struct nm_error *err)
 {
   if (run->state != NM_RUN_ACTIVE) return refuse_state(err, expand->run_id, run->state);
+  if (expand->mark_id != 0) return NM_OK;
   if (run->cursor_page != expand->from_page || run->cursor_row != expand->from_row)
     return nm_fail(err, NM_ECONFLICT, "the cursor of run %lld stands at %lld:%lld, not %lld:%lld",
                    (long long)expand->run_id, (long long)run->cursor_page,
@@ -266,6 +273,27 @@ static int check_expand(const struct nm_store_expand *expand, const struct stand
     return nm_fail(err, NM_EINVAL, "the cursor of run %lld cannot go back",
                    (long long)expand->run_id);
   return NM_OK;
+}
+
+/* The rows of a mark became what they became: the mark is gone with the same transaction, so they are
+ * played once. */
+static int end_mark(struct nm_writer *writer, const struct nm_store_expand *expand, int64_t held,
+                    int64_t open)
+{
+  int64_t count;
+  int rc = nm_db_number(&writer->db, &count, -1,
+                        "SELECT count FROM run_holds WHERE id = ?1 AND run_id = ?2",
+                        NM_I(expand->mark_id), NM_I(expand->run_id));
+  if (!rc && count < 0) rc = NM_ECONFLICT;
+  if (!rc)
+    rc = nm_db_run(&writer->db, "DELETE FROM run_holds WHERE id = ?1", NM_I(expand->mark_id));
+  if (!rc)
+    rc = nm_db_run(&writer->db,
+                   "UPDATE runs SET made = made + ?2, repeated = repeated + ?3,"
+                   " skipped = skipped + ?4, held = held + ?5, open = open + ?6 WHERE id = ?1",
+                   NM_I(expand->run_id), NM_I(expand->message_count), NM_I(expand->repeated),
+                   NM_I(expand->skipped), NM_I(held - count), NM_I(open));
+  return rc;
 }
 
 int nm_writer_expand(struct nm_writer *writer, struct nm_store_expand *expand)
@@ -281,6 +309,7 @@ int nm_writer_expand(struct nm_writer *writer, struct nm_store_expand *expand)
   }
   if (!rc) rc = add_holds(writer, expand, &held);
   if (rc) return rc;
+  if (expand->mark_id != 0) return end_mark(writer, expand, held, open);
 
   enum nm_run_state state = NM_RUN_ACTIVE;
   if (expand->is_end) state = run.open + open > 0 ? NM_RUN_EXPANDED : NM_RUN_DONE;
@@ -288,7 +317,12 @@ int nm_writer_expand(struct nm_writer *writer, struct nm_store_expand *expand)
                    "UPDATE runs SET state = ?2, cursor_page = ?3, cursor_row = ?4,"
                    " made = made + ?5,"
                    " repeated = repeated + ?6, skipped = skipped + ?7, held = held + ?8,"
-                   " open = open + ?9, ended_at = ?10 WHERE id = ?1",
+                   " open = open + ?9, ended_at = ?10,"
+                   " play_until = CASE WHEN ?2 = 0 THEN play_until ELSE 0 END,"
+                   " generation_id = CASE WHEN repin_generation_id <> 0 AND ?3 >= repin_page"
+                   " THEN repin_generation_id ELSE generation_id END,"
+                   " repin_generation_id = CASE WHEN ?3 >= repin_page THEN 0"
+                   " ELSE repin_generation_id END WHERE id = ?1",
                    NM_I(expand->run_id), NM_I(state), NM_I(expand->to_page), NM_I(expand->to_row),
                    NM_I(expand->message_count), NM_I(expand->repeated), NM_I(expand->skipped),
                    NM_I(held), NM_I(open),
@@ -311,6 +345,8 @@ int nm_writer_run_set(struct nm_writer *writer, struct nm_store_run_set *set)
   if (state == NM_RUN_EXPANDED && run.open == 0) state = NM_RUN_DONE;
   bool is_end = state == NM_RUN_DONE || state == NM_RUN_FAILED;
   writer->work |= NM_STORE_WORK_MESSAGES;
+  if (set->is_parking) rc = nm_writer_park(writer, set->run_id);
+  if (rc) return rc;
   return nm_db_run(&writer->db,
                    "UPDATE runs SET state = ?2, reason = ?3, ended_at = ?4 WHERE id = ?1",
                    NM_I(set->run_id), NM_I(state), NM_T(set->reason),

@@ -83,7 +83,7 @@ int nm_reader_tenants_load(struct nm_db *db, struct nm_store_tenants_load *load)
 /* Open: active, paused, held, expanded (its messages may still ask for their words). */
 #define OPEN_RUN_USES                                                                              \
   "EXISTS (SELECT 1 FROM runs INDEXED BY runs_open WHERE runs.state IN (0, 1, 2, 4)"               \
-  " AND runs.generation_id = generations.id)"
+  " AND generations.id IN (runs.generation_id, runs.repin_generation_id))"
 
 static int drop_old_generations(struct nm_writer *writer, int64_t tenant_id)
 {

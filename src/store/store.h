@@ -34,6 +34,9 @@ enum nm_store_verb {
   NM_STORE_EXPAND,
   NM_STORE_RUN_SET,
   NM_STORE_FENCE,
+  NM_STORE_RUN_RELEASE,
+  NM_STORE_RUN_REPIN,
+  NM_STORE_RUN_CHECK,
   NM_STORE_BATCH_TAKE,
   NM_STORE_BATCH_FINISH,
   NM_STORE_TENANT_SAVE,
@@ -46,6 +49,7 @@ enum nm_store_verb {
   /* reader */
   NM_STORE_RESUME,
   NM_STORE_PAGE_LOAD,
+  NM_STORE_MARK_LOAD,
   NM_STORE_TENANTS_LOAD,
   NM_STORE_GENERATIONS_LOAD,
   NM_STORE_PROFILES_LOAD,
@@ -205,6 +209,8 @@ struct nm_finish {
   int code;
   struct nm_text reason;
   int64_t started_at_ms, ended_at_ms;
+  int64_t first_attempt_ms;    /* of waiting again: as it stands now */
+  struct nm_text provider;     /* of waiting again: it moves to this provider's lane; empty = it stays */
 };
 
 /* A message that a cancel stopped while it was in flight keeps its true outcome (sent) and counts
@@ -258,6 +264,20 @@ struct nm_store_expand {
   int64_t repeated, skipped;
   const struct nm_hold_mark *holds;
   size_t hold_count;
+  int64_t mark_id;             /* not 0: the rows of this mark are played again instead; the cursor stays
+                                * where it is, the mark goes, and what is held once more is marked anew
+                                * (from_page is the mark's) */
+};
+
+/* The first mark that a release asked to play: up to and with play_until. */
+struct nm_store_mark_load {
+  struct nm_store_request request;
+  int64_t run_id;
+  int64_t play_until;
+  int64_t mark_id;     /* out: 0 = none is left */
+  int64_t page;        /* out */
+  int64_t count;       /* out */
+  struct nm_text rows; /* out: JSON array of row numbers */
 };
 
 /* From one state to another by hand or by the engine; NM_ECONFLICT where it is in neither `from`.
@@ -268,6 +288,27 @@ struct nm_store_run_set {
   unsigned from_states; /* bits 1u << state */
   enum nm_run_state state;
   struct nm_text reason;
+  bool is_parking;      /* paused by hand: what waits of it waits with it */
+};
+
+/* By hand: a held or paused run begins or goes on; rows that its rules held are played again.
+ * NM_ECONFLICT where there is nothing to release. */
+struct nm_store_run_release {
+  struct nm_store_request request;
+  int64_t run_id;
+  enum nm_run_state was; /* out */
+  int64_t unparked;      /* out: messages that wait again */
+  int64_t rows;          /* out: held rows that are played again */
+};
+
+/* By hand: the tenant's active generation takes over with the next page (at once where the old one is
+ * gone or no row of the page at hand is expanded). */
+struct nm_store_run_repin {
+  struct nm_store_request request;
+  int64_t run_id;
+  int64_t generation_id; /* out: the active one */
+  int64_t page;          /* out: from this page on */
+  bool is_changed;       /* out: false where it has that one already */
 };
 
 /* An operator's cancel of one run. */

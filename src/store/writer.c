@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "base/point.h"
 
 enum { IDLE_MS = 60 * 1000 };
 
@@ -20,6 +21,8 @@ static int run_verb(struct nm_writer *writer, struct nm_store_request *request)
   case NM_STORE_EXPAND: return nm_writer_expand(writer, asked);
   case NM_STORE_RUN_SET: return nm_writer_run_set(writer, asked);
   case NM_STORE_FENCE: return nm_writer_fence(writer, asked);
+  case NM_STORE_RUN_RELEASE: return nm_writer_run_release(writer, asked);
+  case NM_STORE_RUN_REPIN: return nm_writer_run_repin(writer, asked);
   case NM_STORE_BATCH_TAKE: return nm_writer_batch_take(writer, asked);
   case NM_STORE_BATCH_FINISH: return nm_writer_batch_finish(writer, asked);
   case NM_STORE_TENANT_SAVE: return nm_writer_tenant_save(writer, asked);
@@ -40,6 +43,43 @@ static bool is_plain(enum nm_store_verb verb)
   return verb == NM_STORE_ACCEPT || verb == NM_STORE_TAKE || verb == NM_STORE_LEASE;
 }
 
+/* Written, not committed. */
+static void pass_written(enum nm_store_verb verb)
+{
+  switch (verb) {
+  case NM_STORE_ACCEPT: NM_POINT(accept_written); break;
+  case NM_STORE_PLAN: NM_POINT(plan_written); break;
+  case NM_STORE_FINISH: NM_POINT(finish_written); break;
+  case NM_STORE_PAGE_SAVE: NM_POINT(page_written); break;
+  case NM_STORE_EXPAND: NM_POINT(expand_written); break;
+  case NM_STORE_TENANT_SAVE: NM_POINT(tenant_written); break;
+  case NM_STORE_GENERATION_SAVE: NM_POINT(generation_written); break;
+  case NM_STORE_LISTENER_SAVE: NM_POINT(listener_written); break;
+  default: break;
+  }
+}
+
+/* On disk, and whoever asked does not know. */
+static void pass_committed(enum nm_store_verb verb)
+{
+  switch (verb) {
+  case NM_STORE_ACCEPT: NM_POINT(accept_committed); break;
+  case NM_STORE_TAKE: NM_POINT(take_committed); break;
+  case NM_STORE_PLAN: NM_POINT(plan_committed); break;
+  case NM_STORE_LEASE: NM_POINT(lease_committed); break;
+  case NM_STORE_FINISH: NM_POINT(finish_committed); break;
+  case NM_STORE_PAGE_SAVE: NM_POINT(page_committed); break;
+  case NM_STORE_EXPAND: NM_POINT(expand_committed); break;
+  case NM_STORE_RUN_SET: NM_POINT(run_set_committed); break;
+  case NM_STORE_BATCH_TAKE: NM_POINT(batch_taken); break;
+  case NM_STORE_BATCH_FINISH: NM_POINT(batch_finished); break;
+  case NM_STORE_TENANT_SAVE: NM_POINT(tenant_committed); break;
+  case NM_STORE_GENERATION_SAVE: NM_POINT(generation_committed); break;
+  case NM_STORE_LISTENER_SAVE: NM_POINT(listener_committed); break;
+  default: break;
+  }
+}
+
 /* Runs one request so that its failure leaves the others whole.  Returns 0 where the transaction
  * can go on: what the request itself met stands in request->rc. */
 static int run_request(struct nm_writer *writer, struct nm_store_request *request)
@@ -51,6 +91,7 @@ static int run_request(struct nm_writer *writer, struct nm_store_request *reques
   request->rc = is_guarded ? nm_db_run_values(db, "SAVEPOINT one", NULL, 0) : NM_OK;
   if (request->rc == NM_OK) request->rc = run_verb(writer, request);
   if (db->failure) return request->rc;
+  if (request->rc == NM_OK) pass_written(request->verb);
   if (request->rc != NM_OK) {
     nm_writer_undo(writer, mark);
     if (request->error.code == 0)
@@ -70,6 +111,7 @@ static void answer(struct nm_mail *first, const struct nm_mail *end)
   while (first != end) {
     struct nm_mail *next = first->next;
     struct nm_store_request *request = (struct nm_store_request *)first;
+    if (request->rc == NM_OK) pass_committed(request->verb);
     if (request->verb == NM_STORE_PAGE_SAVE)
       nm_pages_forget((struct nm_store_page_save *)request);
     nm_task_return((struct nm_task *)first);
