@@ -2,6 +2,7 @@
  * store has the fence, then goes back to it, which stops it. */
 #include <stdlib.h>
 
+#include "base/point.h"
 #include "engine/lanes.h"
 #include "engine/runs.h"
 #include "engine/turns.h"
@@ -69,6 +70,7 @@ struct nm_fence *nm_book_fence(struct nm_book *book, const struct nm_fence *what
   }
   for (struct nm_running *run = book->runs; run; run = nm_run_next(run))
     if (nm_fence_covers_run(fence, nm_run_row(run), zone)) nm_run_fence(run);
+  NM_POINT(fence_begun);
   return fence;
 }
 

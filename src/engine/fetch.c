@@ -5,6 +5,7 @@
  */
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/point.h"
 #include "engine/backoff.h"
 #include "engine/runs.h"
 
@@ -116,6 +117,7 @@ static void on_page(void *data, const struct nm_optimove_answer *answer)
   if (run->has_reason)
     nm_run_set(run, run->row.state, NM_TEXT("")); /* what was said of it is over */
   run->fetch_failures = 0;
+  NM_POINT(page_fetched);
   save_page(run, answer); /* still the same busy: its answer ends it */
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/point.h"
 #include "engine/backoff.h"
 #include "engine/lanes.h"
 #include "engine/quiet.h"
@@ -132,6 +133,7 @@ static void on_done(struct nm_send *send, size_t index, const struct nm_outcome 
   struct nm_dispatch *dispatch = (struct nm_dispatch *)(void *)send;
   struct nm_item *item = index < send->count ? dispatch->items[index] : NULL;
   if (!nm_expect(item != NULL)) return;
+  NM_POINT(send_answered);
   dispatch->items[index] = NULL;
   dispatch->lane->in_flight--;
   if (is_split(dispatch, outcome)) {
@@ -275,6 +277,7 @@ static void start(struct nm_lane *lane, struct nm_dispatch *dispatch)
   outlet->sends++;
   lane->book->engine->sends++;
   outlet->adapter->send(outlet->provider, &dispatch->send);
+  NM_POINT(send_begun);
 }
 
 /* How many messages the next send may have; 0 = none now, and the alarm is set. */

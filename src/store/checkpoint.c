@@ -2,6 +2,7 @@
 #include "store/sqlite.h"
 
 #include "base/log.h"
+#include "base/point.h"
 
 int nm_sqlite_on_commit(void *data, sqlite3 *handle, const char *database, int pages)
 {
@@ -23,9 +24,11 @@ static void checkpoint(struct nm_sqlite *sqlite)
 {
   sqlite3 *handle = sqlite->checkpointer.handle;
   int pages = 0, done = 0;
+  NM_POINT(checkpoint_begun);
   int rc = sqlite3_wal_checkpoint_v2(handle, NULL, SQLITE_CHECKPOINT_PASSIVE, &pages, &done);
   if (rc == SQLITE_OK && pages > NM_STORE_WAL_MAX_PAGES)
     rc = sqlite3_wal_checkpoint_v2(handle, NULL, SQLITE_CHECKPOINT_RESTART, &pages, &done);
+  NM_POINT(checkpoint_ended);
   if (rc == SQLITE_OK || (rc & 0xff) == SQLITE_BUSY) return;
   if ((rc & 0xff) == SQLITE_IOERR) nm_sqlite_break(sqlite, sqlite3_errmsg(handle));
   else
