@@ -168,7 +168,9 @@ static void answer_told(struct nm_api *api, struct nm_http_request *request, voi
   nm_api_answer(request, 200, answer ? answer : json_object());
 }
 
-void nm_api_run_cancel(struct nm_http_request *request, void *data)
+/* ---- one run by hand ------------------------------------------------------------------------------------ */
+
+static void tell_run(struct nm_api *api, struct nm_http_request *request, enum nm_control_verb verb)
 {
   int64_t id = nm_api_id(request);
   json_t *args = id > 0 ? json_object() : NULL;
@@ -177,49 +179,27 @@ void nm_api_run_cancel(struct nm_http_request *request, void *data)
     json_decref(args);
     args = NULL;
   }
-  nm_api_tell(data, request, NM_CONTROL_RUN_CANCEL, args, TELL_MS, answer_told, NULL);
+  nm_api_tell(api, request, verb, args, TELL_MS, answer_told, NULL);
 }
 
-/* ---- release of a run ----------------------------------------------------------------------------------- */
-
-struct releasing {
-  struct nm_store_run_set set; /* first: its task is how this is found again */
-  struct nm_api *api;
-  struct nm_http_request *http;
-};
-
-static void on_released(struct nm_task *task)
+void nm_api_run_cancel(struct nm_http_request *request, void *data)
 {
-  struct releasing *releasing = (struct releasing *)(void *)task;
-  if (releasing->set.request.rc) {
-    nm_api_refuse(releasing->http, releasing->set.request.rc, &releasing->set.request.error);
-    return;
-  }
-  struct nm_log_ids ids = { .run = releasing->set.run_id };
-  nm_log(NM_LOG_INFO, "api", &ids, "run is released by hand");
-  nm_api_mention(releasing->api, NM_CONTROL_QUEUE_CHANGED);
-  nm_api_answer(releasing->http, 200, json_pack("{s:s}", "state", "active"));
+  tell_run(data, request, NM_CONTROL_RUN_CANCEL);
 }
 
-/* A run that is held, or rests at a page, begins or goes on. */
+void nm_api_run_pause(struct nm_http_request *request, void *data)
+{
+  tell_run(data, request, NM_CONTROL_RUN_PAUSE);
+}
+
 void nm_api_run_release(struct nm_http_request *request, void *data)
 {
-  struct nm_api *api = data;
-  int64_t id = nm_api_id(request);
-  if (id <= 0) return;
-  struct releasing *releasing = nm_arena_alloc(nm_http_arena(request), sizeof *releasing);
-  int rc = NM_ENOMEM;
-  if (releasing) {
-    releasing->api = api;
-    releasing->http = request;
-    nm_api_prepare(api, request, &releasing->set.request, NM_STORE_RUN_SET, on_released);
-    releasing->set.run_id = id;
-    releasing->set.from_states = 1u << NM_RUN_HELD | 1u << NM_RUN_PAUSED;
-    releasing->set.state = NM_RUN_ACTIVE;
-    releasing->set.reason = NM_TEXT("");
-    rc = nm_store_submit(api->env.store, &releasing->set.request);
-  }
-  if (rc) nm_api_refuse(request, rc, NULL);
+  tell_run(data, request, NM_CONTROL_RUN_RELEASE);
+}
+
+void nm_api_run_repin(struct nm_http_request *request, void *data)
+{
+  tell_run(data, request, NM_CONTROL_RUN_REPIN);
 }
 
 void nm_api_reload(struct nm_http_request *request, void *data)

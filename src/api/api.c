@@ -45,6 +45,8 @@ static const struct nm_http_route socket_routes[] = {
   { NM_HTTP_GET, "/api/v1/runs/{id}", NULL, 0, nm_api_run },
   { NM_HTTP_POST, "/api/v1/runs/{id}/release", NULL, 0, nm_api_run_release },
   { NM_HTTP_POST, "/api/v1/runs/{id}/cancel", NULL, 0, nm_api_run_cancel },
+  { NM_HTTP_POST, "/api/v1/runs/{id}/pause", NULL, 0, nm_api_run_pause },
+  { NM_HTTP_POST, "/api/v1/runs/{id}/repin", NULL, 0, nm_api_run_repin },
   { NM_HTTP_POST, "/api/v1/explain", JSON, NM_TENANT_DOCUMENT_MAX_BYTES, nm_api_explain },
   { NM_HTTP_GET, "/api/v1/explain/{id}", NULL, 0, nm_api_explain_id },
   { NM_HTTP_GET, "/api/v1/rules", NULL, 0, nm_api_rules },

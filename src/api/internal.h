@@ -132,6 +132,8 @@ void nm_api_runs(struct nm_http_request *request, void *data);
 void nm_api_run(struct nm_http_request *request, void *data);
 void nm_api_run_release(struct nm_http_request *request, void *data);
 void nm_api_run_cancel(struct nm_http_request *request, void *data);
+void nm_api_run_pause(struct nm_http_request *request, void *data);
+void nm_api_run_repin(struct nm_http_request *request, void *data);
 void nm_api_explain(struct nm_http_request *request, void *data);
 void nm_api_explain_id(struct nm_http_request *request, void *data);
 void nm_api_rules(struct nm_http_request *request, void *data);

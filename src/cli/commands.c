@@ -100,8 +100,17 @@ static const struct nm_command commands[] = {
     "An id that is neither held nor dead is an error, and nothing is changed.\n", NULL,
     nm_cli_queue_retry },
   { "run release", "ID", 1, 1, "starts a run that is held, or goes on with one that rests",
-    "A second run of the same campaign and channel within 12 h is held until then.\n", NULL,
+    "Rows that its rules held are played again, through the rules that serve now; each is played\n"
+    "once, also of a run that is done.  A second run of the same campaign and channel within 12 h,\n"
+    "and one above a ceiling, are held until then.\n\n"
+    "  netmove run show 1870012345678 && netmove run release 1870012345678\n", NULL,
     nm_cli_run_release },
+  { "run pause", "ID", 1, 1, "nothing more of a run is expanded or sent until it is released",
+    "What is in flight ends; what waits stays, over restarts too.  `run release` goes on with it.\n",
+    NULL, nm_cli_run_pause },
+  { "run repin", "ID", 1, 1, "the rest of a run asks the rules that serve now",
+    "A run keeps the rules that it began with; from its next page on it then asks the active ones.\n",
+    NULL, nm_cli_run_repin },
   { "run list", "", 0, 0, "campaign runs, newest first", "", list_options, nm_cli_run_list },
   { "run show", "ID", 1, 1, "one run: promised, made, sent, stopped, held by reason", "", NULL,
     nm_cli_run_show },
@@ -126,8 +135,6 @@ static const struct nm_command commands[] = {
   { "tenant remove", "T", 0, -1, "", "", NULL, NULL },
   { "provider list", "", 0, -1, "", "", NULL, NULL },
   { "provider test", "T NAME", 0, -1, "", "", NULL, NULL },
-  { "run pause", "ID", 0, -1, "", "", NULL, NULL },
-  { "run repin", "ID", 0, -1, "", "", NULL, NULL },
   { "token create", "", 0, -1, "", "", NULL, NULL },
   { "token list", "", 0, -1, "", "", NULL, NULL },
   { "token revoke", "", 0, -1, "", "", NULL, NULL },

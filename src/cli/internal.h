@@ -57,6 +57,8 @@ int nm_cli_queue_retry(struct nm_invocation *invocation);
 int nm_cli_run_list(struct nm_invocation *invocation);
 int nm_cli_run_show(struct nm_invocation *invocation);
 int nm_cli_run_release(struct nm_invocation *invocation);
+int nm_cli_run_pause(struct nm_invocation *invocation);
+int nm_cli_run_repin(struct nm_invocation *invocation);
 int nm_cli_run_cancel(struct nm_invocation *invocation);
 int nm_cli_rules_list(struct nm_invocation *invocation);
 int nm_cli_rules_show(struct nm_invocation *invocation);

@@ -122,6 +122,11 @@ int nm_cli_run_show(struct nm_invocation *invocation)
     { "rows_fetched", "promised by Optimove" },
     { "pages_fetched", "pages" },
     { "is_fetched", "all pages here" },
+    { "cursor_page", "page at hand" },
+    { "generation_id", "rules" },
+    { "repin_generation_id", "repinned to" },
+    { "repin_page", "from page" },
+    { "is_playing", "held rows are played again" },
     { "made", "messages made" },
     { "repeated", "rows repeated" },
     { "skipped", "rows not messaged" },
@@ -167,13 +172,56 @@ int nm_cli_run_cancel(struct nm_invocation *invocation)
   return code;
 }
 
+/* POSTs to one verb of a run; prints the answer where that is wanted as JSON. */
+static int tell_run(struct nm_invocation *invocation, const char *verb,
+                    struct nm_cli_answer *answer)
+{
+  int code = nm_cli_ask(invocation, "POST", id_path(invocation, "/runs/", verb), NULL, answer);
+  if (code == NM_CLI_DONE && invocation->is_json) nm_cli_print_json(answer->body);
+  return code;
+}
+
+static json_int_t number_of(const struct nm_cli_answer *answer, const char *key)
+{
+  return json_integer_value(json_object_get(answer->body, key));
+}
+
 int nm_cli_run_release(struct nm_invocation *invocation)
 {
   struct nm_cli_answer answer;
-  int code =
-      nm_cli_ask(invocation, "POST", id_path(invocation, "/runs/", "/release"), NULL, &answer);
-  if (code == NM_CLI_DONE && invocation->is_json) nm_cli_print_json(answer.body);
-  else if (code == NM_CLI_DONE) printf("released\n");
+  int code = tell_run(invocation, "/release", &answer);
+  if (code == NM_CLI_DONE && !invocation->is_json) {
+    printf("released");
+    if (number_of(&answer, "rows") > 0)
+      printf(": %" JSON_INTEGER_FORMAT " held rows are played again", number_of(&answer, "rows"));
+    putchar('\n');
+  }
+  json_decref(answer.body);
+  return code;
+}
+
+int nm_cli_run_pause(struct nm_invocation *invocation)
+{
+  struct nm_cli_answer answer;
+  int code = tell_run(invocation, "/pause", &answer);
+  if (code == NM_CLI_DONE && !invocation->is_json)
+    printf("paused; %" JSON_INTEGER_FORMAT " messages were in flight\n",
+           number_of(&answer, "in_flight"));
+  json_decref(answer.body);
+  return code;
+}
+
+int nm_cli_run_repin(struct nm_invocation *invocation)
+{
+  struct nm_cli_answer answer;
+  int code = tell_run(invocation, "/repin", &answer);
+  if (code == NM_CLI_DONE && !invocation->is_json) {
+    struct nm_text generation = nm_json_string(answer.body, "generation");
+    if (json_is_true(json_object_get(answer.body, "is_changed")))
+      printf("generation %.*s takes over from page %" JSON_INTEGER_FORMAT " on\n",
+             NM_TEXT_ARG(generation), number_of(&answer, "page"));
+    else printf("it has generation %.*s already\n", NM_TEXT_ARG(generation));
+  }
   json_decref(answer.body);
   return code;
 }

@@ -74,75 +74,6 @@ static void queue_changed(struct nm_engine *engine, struct nm_control *control)
   nm_control_answer(control, NM_OK, NULL);
 }
 
-/* ---- cancel of one run ----------------------------------------------------------------------- */
-
-struct cancelling {
-  struct nm_control *control;
-  struct nm_book *book;    /* NULL where the run is not in memory */
-  struct nm_fence *fence;
-};
-
-static void on_fenced(struct nm_call *call)
-{
-  struct cancelling *cancelling = call->data;
-  struct nm_store_fence *fence = &call->u.fence;
-  struct nm_control *control = cancelling->control;
-  int rc = call->u.head.rc;
-  if (rc && nm_call_may_try_again(call)) {
-    nm_call_again(call);
-    return;
-  }
-  if (cancelling->fence) {
-    struct nm_running *run = nm_run_find(cancelling->book, fence->run_id);
-    bool is_final = !rc || rc == NM_ECONFLICT || rc == NM_ENOTFOUND; /* over already */
-    nm_book_fence_done(cancelling->book, cancelling->fence, !is_final);
-    if (run && is_final) nm_run_over(run);
-  }
-  if (rc) {
-    control->error = call->u.head.error;
-    nm_control_answer(control, rc, NULL);
-  } else {
-    struct nm_log_ids ids = { .run = fence->run_id };
-    nm_log(NM_LOG_INFO, "engine", &ids,
-           "run is fenced by hand: %" PRId64 " messages stopped, %zu in flight", fence->stopped,
-           fence->in_flight);
-    nm_control_answer(control, NM_OK,
-                      json_pack("{s:I,s:I,s:I}", "fenced_at", (json_int_t)fence->fenced_at_ms,
-                                "stopped", (json_int_t)fence->stopped, "in_flight",
-                                (json_int_t)fence->in_flight));
-  }
-  free(cancelling);
-  nm_call_destroy(call);
-}
-
-static struct nm_book *book_of_run(struct nm_engine *engine, int64_t run_id)
-{
-  for (size_t i = 0; i < engine->book_count; i++)
-    if (nm_run_find(engine->books[i], run_id)) return engine->books[i];
-  return NULL;
-}
-
-static void run_cancel(struct nm_engine *engine, struct nm_control *control)
-{
-  int64_t run_id;
-  if (!nm_json_i64(control->args, "run", &run_id)) {
-    nm_fail(&control->error, NM_EINVAL, "which run? args need \"run\"");
-    nm_control_answer(control, NM_EINVAL, NULL);
-    return;
-  }
-  struct cancelling *cancelling = calloc(1, sizeof *cancelling);
-  nm_require(cancelling != NULL);
-  cancelling->control = control;
-  cancelling->book = book_of_run(engine, run_id);
-  struct nm_call *call = nm_call_create(engine, NM_STORE_FENCE, 4096, on_fenced, cancelling);
-  call->u.fence.run_id = run_id;
-  if (cancelling->book) {
-    struct nm_fence fence = { .run_id = run_id };
-    cancelling->fence = nm_book_fence(cancelling->book, &fence, &call->u.fence.in_flight);
-  }
-  nm_call_submit(call);
-}
-
 /* ---- rules before their time ----------------------------------------------------------------- */
 
 /* Runs that want old generations are known only when RESUME was answered. */
@@ -185,7 +116,10 @@ void nm_control_take(struct nm_engine *engine, struct nm_control *control)
   switch (control->verb) {
   case NM_CONTROL_TENANT_SAVED: tenant_saved(engine, control); break;
   case NM_CONTROL_SWAP_RULES: swap_rules(engine, control); break;
-  case NM_CONTROL_RUN_CANCEL: run_cancel(engine, control); break;
+  case NM_CONTROL_RUN_CANCEL: nm_control_run_cancel(engine, control); break;
+  case NM_CONTROL_RUN_PAUSE: nm_control_run_pause(engine, control); break;
+  case NM_CONTROL_RUN_RELEASE: nm_control_run_release(engine, control); break;
+  case NM_CONTROL_RUN_REPIN: nm_control_run_repin(engine, control); break;
   case NM_CONTROL_EXPLAIN: nm_control_explain(engine, control); break;
   case NM_CONTROL_CONNECTOR_PLAN:
   case NM_CONTROL_CONNECTOR_APPLY:

@@ -38,6 +38,9 @@ struct mark {
 
 struct nm_slice {
   struct nm_running *run;
+  struct nm_generation *generation; /* whose rules it asks; one reference */
+  int64_t mark_id;          /* 0 = rows at the cursor; else the rows of this mark, played again */
+  int64_t mark_page;
   struct nm_call *expand;   /* its arena holds all that the slice makes */
   struct nm_call *profiles; /* NULL until they are here */
   struct row *rows;
@@ -63,6 +66,7 @@ void nm_run_drop_slice(struct nm_running *run)
   for (size_t i = 0; i < slice->mark_count; i++) json_decref(slice->marks[i].rows);
   nm_call_destroy(slice->profiles);
   nm_call_destroy(slice->expand);
+  nm_generation_unref(slice->generation);
   free(slice->rows);
   free(slice);
 }
@@ -110,7 +114,8 @@ static struct nm_shape shape_of(const struct nm_slice *slice, const struct row *
   const struct nm_running *run = slice->run;
   return (struct nm_shape){
     .book = run->book, .arena = arena_of(slice), .now_ms = now_ms,
-    .zone = nm_rules_facts(run->generation->rules)->zone, .generation_id = run->row.generation_id,
+    .zone = nm_rules_facts(slice->generation->rules)->zone,
+    .generation_id = slice->generation->id,
     .run_id = run->row.id, .triggered_at_ms = run->row.triggered_at_ms,
     .due_at_ms = row->recipient.due_at_ms, .stamp = run->row.stamp, .run_quiet = run->row.quiet,
     .profile = profile,
@@ -181,7 +186,7 @@ static void run_rules(struct nm_slice *slice, size_t at)
   }
   json_t *profile = profile_of(slice, at);
   if (profile) json_object_set(row->recipient.event, "user", profile);
-  int rc = nm_rules_run(slice->run->generation->rules, row->recipient.event, &moment,
+  int rc = nm_rules_run(slice->generation->rules, row->recipient.event, &moment,
                         arena_of(slice), &effects, &error);
   if (rc == NM_ELIMIT) slice->overruns++;
   if (rc) {
@@ -200,8 +205,11 @@ static void run_rules(struct nm_slice *slice, size_t at)
 static void note_expanded(struct nm_running *run, const struct nm_store_expand *expand)
 {
   struct nm_lane *lane = NULL;
-  run->row.cursor_page = expand->to_page;
-  run->row.cursor_row = expand->to_row;
+  if (expand->mark_id == 0) {
+    run->row.cursor_page = expand->to_page;
+    run->row.cursor_row = expand->to_row;
+    nm_run_turn_page(run);
+  }
   run->row.made += (int64_t)expand->message_count;
   run->row.repeated += expand->repeated;
   run->row.skipped += expand->skipped;
@@ -264,12 +272,14 @@ static void submit_slice(struct nm_slice *slice)
   struct nm_hold_mark *holds =
       nm_arena_alloc(arena_of(slice), (slice->mark_count + 1) * sizeof *holds);
   expand->run_id = run->row.id;
-  expand->from_page = run->row.cursor_page;
+  expand->mark_id = slice->mark_id;
+  expand->from_page = slice->mark_id ? slice->mark_page : run->row.cursor_page;
   expand->from_row = run->row.cursor_row;
   expand->to_page = slice->is_page_end ? run->page_number + 1 : run->page_number;
   expand->to_row = slice->is_page_end ? 0 : run->rows.number;
   expand->is_end =
-      slice->is_page_end && run->row.is_fetched && expand->to_page >= run->row.pages_fetched;
+      slice->is_page_end && run->row.is_fetched && expand->to_page >= run->row.pages_fetched &&
+      run->row.play_until == 0;
   for (size_t i = 0; i < slice->mark_count && holds; i++) {
     holds[i].reason = slice->marks[i].reason;
     holds[i].count = (int64_t)json_array_size(slice->marks[i].rows);
@@ -343,9 +353,9 @@ static void load_profiles(struct nm_slice *slice)
   nm_call_submit(call);
 }
 
-/* Reads one row; *is_new where it is somebody to look at. */
+/* Reads one row; where `seen` is given, *is_repeated tells who came already. */
 static int read_row(struct nm_running *run, struct nm_text text, struct nm_arena *arena,
-                    struct row *row, bool *is_repeated)
+                    struct row *row, struct nm_seen *seen, bool *is_repeated)
 {
   struct nm_error error = { 0 };
   json_t *parsed = NULL;
@@ -365,8 +375,8 @@ static int read_row(struct nm_running *run, struct nm_text text, struct nm_arena
     if (row->trouble.len == 0) row->trouble = NM_TEXT("a recipient cannot be read");
     return NM_OK;
   }
-  if (row->recipient.is_control_group) return NM_OK;
-  return nm_seen_add(&run->seen, row->recipient.customer, row->recipient.template_id, is_repeated);
+  if (row->recipient.is_control_group || !seen) return NM_OK;
+  return nm_seen_add(seen, row->recipient.customer, row->recipient.template_id, is_repeated);
 }
 
 static int add_row(struct nm_slice *slice, struct nm_text text)
@@ -375,7 +385,7 @@ static int add_row(struct nm_slice *slice, struct nm_text text)
   struct row *row = &slice->rows[slice->row_count];
   bool is_repeated;
   int64_t number = run->rows.number - 1;
-  int rc = read_row(run, text, arena_of(slice), row, &is_repeated);
+  int rc = read_row(run, text, arena_of(slice), row, &run->seen, &is_repeated);
   if (rc) return rc;
   row->number = number;
   if (row->trouble.len == 0 && (row->recipient.is_control_group || is_repeated)) {
@@ -389,17 +399,47 @@ static int add_row(struct nm_slice *slice, struct nm_text text)
   return NM_OK;
 }
 
-static void collect_slice(struct nm_running *run)
+static struct nm_slice *open_slice(struct nm_running *run, struct nm_generation *generation,
+                                   size_t rows_max)
 {
-  int64_t until_ns = nm_engine_turn_end_ns(nm_clock_mono_ns());
   struct nm_slice *slice = calloc(1, sizeof *slice);
   nm_require(slice != NULL);
   slice->run = run;
+  slice->generation = generation;
+  generation->references++;
   slice->expand = nm_call_create(run->book->engine, NM_STORE_EXPAND, SLICE_ARENA_MAX_BYTES,
                                  on_expanded, run);
-  slice->rows = calloc(NM_RUN_SLICE_ROWS_MAX, sizeof *slice->rows);
+  slice->rows = calloc(rows_max ? rows_max : 1, sizeof *slice->rows);
   nm_require(slice->rows != NULL);
   run->slice = slice;
+  return slice;
+}
+
+void nm_run_play_mark(struct nm_running *run, const struct nm_store_mark_load *mark,
+                      struct nm_rows *rows, const json_t *numbers)
+{
+  size_t i, count = json_array_size(numbers);
+  json_t *number;
+  struct nm_text text;
+  struct nm_slice *slice = open_slice(run, run->book->active, count);
+  slice->mark_id = mark->mark_id;
+  slice->mark_page = mark->page;
+  json_array_foreach(numbers, i, number) {
+    struct row *row = &slice->rows[slice->row_count];
+    bool is_repeated;
+    if (!nm_rows_skip_to(rows, json_integer_value(number)) || !nm_rows_next(rows, &text)) break;
+    nm_require(read_row(run, text, arena_of(slice), row, NULL, &is_repeated) == NM_OK);
+    row->number = json_integer_value(number);
+    slice->row_count++;
+  }
+  if (slice->row_count > 0) load_profiles(slice);
+  else submit_slice(slice);
+}
+
+static void collect_slice(struct nm_running *run)
+{
+  int64_t until_ns = nm_engine_turn_end_ns(nm_clock_mono_ns());
+  struct nm_slice *slice = open_slice(run, run->generation, NM_RUN_SLICE_ROWS_MAX);
   struct nm_text text;
   while (slice->row_count < NM_RUN_SLICE_ROWS_MAX) {
     if (!nm_rows_next(&run->rows, &text)) {
@@ -482,7 +522,7 @@ static void rebuild(struct nm_running *run)
     }
     struct row row;
     bool is_repeated;
-    nm_require(read_row(run, text, arena, &row, &is_repeated) == NM_OK);
+    nm_require(read_row(run, text, arena, &row, &run->seen, &is_repeated) == NM_OK);
     json_decref(row.recipient.event);
   }
   nm_arena_destroy(arena);
@@ -525,17 +565,19 @@ static bool is_parked(struct nm_running *run)
 
 void nm_run_expand(struct nm_running *run)
 {
-  if (!run->generation || run->is_loading) return;
+  if (run->is_loading) return;
   if (run->slice) {
     if (run->slice->is_ready) work_on_slice(run->slice);
     return;
   }
-  if (!run->is_rebuilt) {
-    rebuild(run);
-    return;
-  }
+  if (nm_run_play(run)) return;
   if (run->row.cursor_page >= run->row.pages_fetched) {
     if (run->row.is_fetched) submit_end(run);
+    return;
+  }
+  if (!run->generation) return;
+  if (!run->is_rebuilt) {
+    rebuild(run);
     return;
   }
   if (!nm_run_has_room(run)) return;

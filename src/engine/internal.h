@@ -73,6 +73,9 @@ struct nm_call {
     struct nm_store_finish finish;
     struct nm_store_page_save page_save;
     struct nm_store_page_load page_load;
+    struct nm_store_mark_load mark_load;
+    struct nm_store_run_release run_release;
+    struct nm_store_run_repin run_repin;
     struct nm_store_expand expand;
     struct nm_store_run_set run_set;
     struct nm_store_fence fence;
@@ -201,3 +204,8 @@ void nm_control_take(struct nm_engine *engine, struct nm_control *control);
 void nm_control_answer(struct nm_control *control, int rc, json_t *answer); /* takes answer */
 void nm_control_explain(struct nm_engine *engine, struct nm_control *control);
 json_t *nm_control_status(struct nm_engine *engine);
+/* What is done to one run by hand (hand.c). */
+void nm_control_run_cancel(struct nm_engine *engine, struct nm_control *control);
+void nm_control_run_pause(struct nm_engine *engine, struct nm_control *control);
+void nm_control_run_release(struct nm_engine *engine, struct nm_control *control);
+void nm_control_run_repin(struct nm_engine *engine, struct nm_control *control);

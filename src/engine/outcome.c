@@ -122,6 +122,7 @@ void nm_item_finish(struct nm_lane *lane, struct nm_item *item, enum nm_message_
   const struct nm_message *message = item->message;
   nm_finisher_add(lane, &(struct nm_finish){ .message_id = message->id, .run_id = message->run_id,
                                              .state = state, .due_at_ms = due_at_ms,
-                                             .attempts = message->attempts, .reason = reason });
+                                             .attempts = message->attempts, .reason = reason,
+                                             .first_attempt_ms = message->first_attempt_ms });
   nm_item_done(lane, item);
 }

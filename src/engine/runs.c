@@ -116,7 +116,10 @@ void nm_run_merge(struct nm_book *book, const struct nm_run *row)
            nm_run_state_name(row->state));
     return;
   }
+  run->row.play_until = row->play_until;
+  run->row.is_released = row->is_released;
   if (run->row.state == row->state || run->is_fenced) return;
+  run->row.is_parked = row->is_parked;
   run->row.state = row->state;
   run->fetch_failures = 0;
   run->fetch_at_ms = 0;
@@ -129,6 +132,10 @@ void nm_runs_offer_generation(struct nm_book *book, const struct nm_generation *
 {
   struct nm_generation *counted = (struct nm_generation *)(uintptr_t)generation;
   for (struct nm_running *run = book->runs; run; run = run->next) {
+    if (!run->repin && run->row.repin_generation_id == generation->id) {
+      counted->references++;
+      run->repin = counted;
+    }
     if (run->generation || run->row.generation_id != generation->id) continue;
     counted->references++;
     run->generation = counted;
@@ -136,14 +143,31 @@ void nm_runs_offer_generation(struct nm_book *book, const struct nm_generation *
   }
 }
 
+static bool is_at_end(const struct nm_running *run)
+{
+  return run->row.is_fetched && run->row.cursor_page >= run->row.pages_fetched;
+}
+
 void nm_runs_check_generations(struct nm_book *book)
 {
   for (struct nm_running *run = book->runs; run; run = run->next)
-    if (!run->generation && run->row.state == NM_RUN_ACTIVE)
-      nm_run_set(
-          run, NM_RUN_HELD,
-          NM_TEXT(
-              "the rules that this run began with are gone: run repin gives it the active ones"));
+    if (!run->generation && run->row.state == NM_RUN_ACTIVE && !is_at_end(run))
+      nm_run_set(run, NM_RUN_HELD,
+                 NM_TEXT("the rules that this run began with are gone: run repin gives it the"
+                         " active ones, then run release"));
+}
+
+void nm_run_turn_page(struct nm_running *run)
+{
+  if (run->row.repin_generation_id == 0 || run->row.cursor_page < run->row.repin_page) return;
+  nm_generation_unref(run->generation);
+  run->generation = run->repin;
+  run->repin = NULL;
+  run->row.generation_id = run->row.repin_generation_id;
+  run->row.repin_generation_id = 0;
+  struct nm_log_ids ids = nm_run_ids(run);
+  nm_log(NM_LOG_INFO, "engine", &ids, "from page %lld on the run asks the rules it was given by hand",
+         (long long)run->row.cursor_page);
 }
 
 /* ---- going ----------------------------------------------------------------------------------- */
@@ -162,8 +186,10 @@ static void free_run(void *data)
   if (nm_expect(*at == run)) *at = run->next;
   nm_run_drop_slice(run);
   nm_run_drop_page(run);
+  nm_run_drop_mark(run);
   nm_seen_deinit(&run->seen);
   nm_generation_unref(run->generation);
+  nm_generation_unref(run->repin);
   free((char *)(uintptr_t)run->row.campaign.ptr);
   free((char *)(uintptr_t)run->row.stamp.ptr);
   free(run);
@@ -238,7 +264,7 @@ bool nm_run_has_room(const struct nm_running *run)
   /* What is counted as waiting may be held by now: an idle lane knows better. */
   if (lane && nm_lane_is_idle(lane)) return true;
   for (const struct nm_running *other = run->book->runs; other; other = other->next)
-    if (!other->is_gone && !other->is_fenced && (other == run || lane_of(other) == lane))
+    if (!other->is_gone && !other->is_fenced && !other->row.is_parked && (other == run || lane_of(other) == lane))
       waiting += other->waiting;
   return waiting < (lane ? nm_lane_ahead_max(lane) : NM_RUN_AHEAD_MESSAGES);
 }

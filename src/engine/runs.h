@@ -36,6 +36,11 @@ struct nm_running {
   bool is_rebuilt;
   int64_t rebuilt_page;
 
+  /* rows that are played again */
+  struct nm_call *mark;             /* NULL = none at hand */
+  struct nm_call *mark_page;
+
+  struct nm_generation *repin;      /* takes over at row.repin_page; one reference; NULL = none */
   struct nm_slice *slice;
   int64_t waiting;                  /* messages made that have no end yet */
 };
@@ -83,6 +88,15 @@ bool nm_run_has_room(const struct nm_running *run);
 bool nm_run_is_stopped(const struct nm_running *run);
 /* INACTIVE connectors let runs rest at their pages. */
 bool nm_run_pause_inactive(struct nm_running *run);
+
+/* True while rows that the rules held are played again (play.c). */
+bool nm_run_play(struct nm_running *run);
+void nm_run_drop_mark(struct nm_running *run);
+/* One mark's rows become a slice; `rows` stands before the first of `numbers` (expand.c). */
+void nm_run_play_mark(struct nm_running *run, const struct nm_store_mark_load *mark,
+                      struct nm_rows *rows, const json_t *numbers);
+/* Its cursor stands at a page from which another generation takes over. */
+void nm_run_turn_page(struct nm_running *run);
 
 /* Something failed that may be better in a moment. */
 void nm_run_rest(struct nm_running *run);

@@ -23,6 +23,9 @@ enum nm_control_verb {
   NM_CONTROL_CONNECTOR_STATUS = 21, /* args {tenant}: what the last look found, when, and when the next is */
   NM_CONTROL_CONNECTOR_TEST = 22,   /* args {tenant, only_key?}; payload: struct nm_tenant that is not saved yet, borrowed,
                                      * or NULL.  {ok, checks:[{what, result, text}]}; NM_EDENIED with it: key refused */
+  NM_CONTROL_RUN_PAUSE = 30,   /* args {run}: {state, in_flight} */
+  NM_CONTROL_RUN_RELEASE = 31, /* args {run}: {state, was, rows}: held rows that are played again */
+  NM_CONTROL_RUN_REPIN = 32,   /* args {run}: {generation, page}: the active rules, from that page on */
   NM_CONTROL_RELOAD = 9,       /* answered by main: looks at the rules folder and the settings now;
                                 * {rules:[{file, tenant, verdict, digest, problems:[text]}],
                                 * settings:{applied:[key], restart:[key], problems:[text]}} */

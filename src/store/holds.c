@@ -74,6 +74,15 @@ int nm_writer_run_release(struct nm_writer *writer, struct nm_store_run_release 
   if (is_over || (!is_resting && last_mark == 0))
     return refuse_release(err, release->run_id, state);
 
+  int64_t is_page_gone;
+  rc = nm_db_number(&writer->db, &is_page_gone, 0,
+                    "SELECT 1 FROM run_holds AS h WHERE h.run_id = ?1 AND NOT EXISTS (SELECT 1"
+                    " FROM pages AS p WHERE p.run_id = ?1 AND p.number = h.page) LIMIT 1",
+                    NM_I(release->run_id));
+  if (rc) return rc;
+  if (is_page_gone)
+    return nm_fail(err, NM_ECONFLICT, "run %lld is past its retention: its held rows are gone",
+                   (long long)release->run_id);
   rc = nm_writer_unpark(writer, release->run_id);
   release->unparked = rc ? 0 : nm_db_changes(&writer->db);
   release->was = (enum nm_run_state)state;
@@ -137,7 +146,8 @@ int nm_writer_run_repin(struct nm_writer *writer, struct nm_store_run_repin *rep
   if (repin->generation_id == 0)
     return nm_fail(err, NM_ECONFLICT, "no rules of its tenant are active");
   repin->is_changed = repin->generation_id != now;
-  repin->page = row == 0 || !is_there ? page : page + 1;
+  bool is_resting = state != NM_RUN_ACTIVE;
+  repin->page = (row == 0 && is_resting) || !is_there ? page : page + 1;
   if (repin->page == page)
     return nm_db_run(&writer->db,
                      "UPDATE runs SET generation_id = ?2, repin_generation_id = 0, repin_page = 0"

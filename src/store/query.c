@@ -166,7 +166,8 @@ static int add_object(struct nm_db *db, json_t *object, const char *key, const c
   " reason, campaign, channel_id, stamp, triggered_at, fenced_at, ended_at, rows_fetched,"         \
   " pages_fetched, is_fetched AS \"is_fetched:bool\", cursor_page, cursor_row, made, repeated,"    \
   " skipped, held, sent, dead, stopped, expired, open AS waiting, in_flight_at_fence,"   \
-  " is_parked AS \"is_parked:bool\", repin_generation_id AS \"repin_generation_id:id\", repin_page,"   \
+  " is_parked AS \"is_parked:bool\", repin_generation_id AS \"repin_generation_id:id\", CASE WHEN repin_generation_id <> 0"   \
+  " THEN repin_page END AS repin_page,"   \
   " play_until > 0 AS \"is_playing:bool\", is_released AS \"is_released:bool\", checked_at"
 
 #define QUEUE_COLUMNS                                                                              \
