@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/limits.h"
+#include "json/read.h"
 
 /* jansson's own depth limit is far above ours: brackets outside strings are counted before parsing,
  * which is cheap, and keeps its recursion short. */
@@ -30,8 +31,13 @@ static bool is_too_deep(struct nm_text text)
 static int parse(json_t **out, struct nm_text text, size_t flags, struct nm_error *err)
 {
   json_error_t why;
+  json_t *value = nm_json_read(text, (flags & JSON_DECODE_ANY) != 0);
+  if (value) {
+    *out = value;
+    return NM_OK;
+  }
   if (is_too_deep(text)) return nm_fail(err, NM_ELIMIT, "nested deeper than %d", NM_JSON_DEPTH_MAX);
-  json_t *value = json_loadb(text.ptr ? text.ptr : "", text.len, JSON_REJECT_DUPLICATES | flags, &why);
+  value = json_loadb(text.ptr ? text.ptr : "", text.len, JSON_REJECT_DUPLICATES | flags, &why);
   if (!value)
     return nm_fail(err, NM_EINVAL, "not JSON: %s (line %d, column %d)", why.text, why.line, why.column);
   *out = value;

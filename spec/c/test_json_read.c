@@ -1,0 +1,134 @@
+/* links: json */
+/* The quick reader takes nothing that jansson refuses, and makes of what it takes the same tree. */
+#include "check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "json/read.h"
+
+static const char *const taken[] = {
+  "{}", "[]", " { } ", "[ 1 , -2,0 , -0, 9223372036854775807, -9223372036854775808 ]",
+  "{\"EventTypeID\":11,\"CustomerID\":\"C1\",\"attributes\":{\"first_name\":\"Ada\"},\"x\":[true,false,null]}",
+  "[\"\\u0131\\u0049\\ud83d\\ude00 \\\"\\\\\\/\\b\\f\\n\\r\\t\"]", "[\"\xc4\xb1\xf0\x9f\x98\x80\x7f\"]",
+  "{\"a\":{\"a\":1},\"A\":2,\"\":3}", "\r\n\t[[[[{}]]]]\n",
+};
+
+static const char *const refused[] = {
+  "", " ", "{", "[", "]", "{]", "[1,]", "[,]", "{,}", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}", "{'a':1}",
+  "[01]", "[-]", "[+1]", "[--1]", "[1 2]", "[1]x", "[1][2]", "[tru]", "[trueish]", "[nul]", "[NaN]",
+  "[\"a]", "[\"\\x\"]", "[\"\\u12\"]", "[\"\\u000\"]", "[\"\\u0000\"]", "[\"\\ud800\"]", "[\"\\udc00\"]",
+  "[\"\\ud800\\u0041\"]", "[\"\\ud800\\udbff\"]", "[\"\x1f\"]", "[\"\n\"]", "[\"\x80\"]", "[\"\xc0\xaf\"]",
+  "[\"\xed\xa0\x80\"]", "[\"\xf5\x80\x80\x80\"]", "[\"\\\"]", "{\"a\":1,\"a\":2}", "{\"a\":1,\"\\u0061\":2}",
+  "[9223372036854775808]", "[-9223372036854775809]", "[1e400]", "1", "\"a\"", "null", "/**/[]", "\xef\xbb\xbf[]",
+};
+
+static json_t *by_jansson(struct nm_text text)
+{
+  json_error_t why;
+  return json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES, &why);
+}
+
+static void both_agree(struct nm_text text)
+{
+  json_t *quick = nm_json_read(text, false);
+  json_t *theirs = by_jansson(text);
+  bool is_same = !quick || (theirs && json_equal(quick, theirs));
+  if (!is_same) fail_msg("they differ over: %.*s", NM_TEXT_ARG(text));
+  json_decref(quick);
+  json_decref(theirs);
+}
+
+static void takes_what_is_json(void **state)
+{
+  (void)state;
+  for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
+    json_t *quick = nm_json_read(nm_text_from(taken[i]), false);
+    if (!quick) fail_msg("does not take %s", taken[i]);
+    json_decref(quick);
+    both_agree(nm_text_from(taken[i]));
+  }
+}
+
+static void refuses_what_is_not(void **state)
+{
+  (void)state;
+  for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+    json_t *value = NULL;
+    json_t *quick = nm_json_read(nm_text_from(refused[i]), false);
+    if (quick) fail_msg("takes %s", refused[i]);
+    assert_int_equal(nm_json_parse(&value, nm_text_from(refused[i]), NULL), NM_EINVAL);
+    assert_null(value);
+  }
+}
+
+static void leaves_fractions_to_jansson(void **state)
+{
+  (void)state;
+  json_t *value = NULL;
+  assert_null(nm_json_read(NM_TEXT("[1.5]"), false));
+  assert_int_equal(nm_json_parse(&value, NM_TEXT("[1.5]"), NULL), NM_OK);
+  assert_true(json_real_value(json_array_get(value, 0)) > 1.4);
+  json_decref(value);
+}
+
+static void keeps_the_limit_of_nesting(void **state)
+{
+  (void)state;
+  char text[2 * NM_JSON_DEPTH_MAX + 4];
+  json_t *value = NULL;
+  for (int depth = NM_JSON_DEPTH_MAX; depth <= NM_JSON_DEPTH_MAX + 1; depth++) {
+    size_t len = 0;
+    for (int i = 0; i < depth; i++) text[len++] = '[';
+    text[len++] = '1';
+    for (int i = 0; i < depth; i++) text[len++] = ']';
+    int rc = nm_json_parse(&value, (struct nm_text){ text, len }, NULL);
+    assert_int_equal(rc, depth > NM_JSON_DEPTH_MAX ? NM_ELIMIT : NM_OK);
+  }
+  json_decref(value);
+}
+
+/* Bytes changed, taken out, doubled, swapped between documents: whatever comes of it. */
+static void agrees_over_mangled_documents(void **state)
+{
+  (void)state;
+  static const char alphabet[] = "{}[]\",:\\u0dDe19-.+ tfnrlasE\n\x01\x80\xc4\xed\xf0";
+  unsigned seed = 7;
+  char bytes[256];
+  for (int round = 0; round < 60000; round++) {
+    const char *one = taken[(size_t)round % (sizeof taken / sizeof *taken)];
+    size_t len = strlen(one);
+    memcpy(bytes, one, len);
+    for (int changes = 1 + round % 4; changes > 0; changes--) {
+      seed = seed * 1103515245u + 12345u;
+      size_t at = (seed >> 8) % len;
+      char c = alphabet[(seed >> 16) % (sizeof alphabet - 1)];
+      if ((seed >> 4) % 3 == 0 && len > 1) {
+        memmove(bytes + at, bytes + at + 1, --len - at);
+      } else if ((seed >> 4) % 3 == 1 && len < sizeof bytes) {
+        memmove(bytes + at + 1, bytes + at, len++ - at);
+        bytes[at] = c;
+      } else {
+        bytes[at] = c;
+      }
+    }
+    char *exact = malloc(len); /* so that the sanitizer sees a byte too many */
+    assert_non_null(exact);
+    memcpy(exact, bytes, len);
+    both_agree((struct nm_text){ exact, len });
+    free(exact);
+  }
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(takes_what_is_json),
+    cmocka_unit_test(refuses_what_is_not),
+    cmocka_unit_test(leaves_fractions_to_jansson),
+    cmocka_unit_test(keeps_the_limit_of_nesting),
+    cmocka_unit_test(agrees_over_mangled_documents),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
