@@ -6,27 +6,24 @@
 local examples = require "netmove.examples"
 local effects = require "netmove.effects"
 local problems = require "netmove.problems"
+local reading = require "netmove.reading"
 local runner = require "netmove.runner"
 local sandbox = require "netmove.sandbox"
-local syntax = require "netmove.syntax"
 local tenant = require "netmove.tenant"
-local unknown = require "netmove.unknown"
 local words = require "netmove.words"
 
 local netmove = {}
 
-local load, pairs, pcall, tostring, type = load, pairs, pcall, tostring, type
-local sub = string.sub
-
-local BYTE_ORDER_MARK = "\xEF\xBB\xBF"
+local pairs, pcall, tostring, type = pairs, pcall, tostring, type
 
 -- What every part of one load shares.
-local function new_state(book)
+local function new_state(book, host)
   local state = {
-    book = book, words = {},
+    book = book, words = {}, host = host,
     messages = {}, channels = {}, templates = { ids = {} }, events = {}, hooks = {},
     sends = {}, -- names that steps send by, with their lines; checked once all are known
     day_of = nil, -- the day of a moment in the tenant's zone
+    used = {}, -- libraries, by name
     trace = {}, at = 0, depth = 0, running = nil, quiet = nil,
   }
   local own = words.new(state)
@@ -69,7 +66,7 @@ local function failure(state, entry, raised)
     local step = state.running
     p.line, p.entry = step.line, p.entry or step.label or entry.label
   end
-  local message = problems.format(state.book.chunk, p)
+  local message = problems.format(state.book.chunk, problems.named(state.book, p))
   return { message = message, step = state.at, problem = p }
 end
 
@@ -109,48 +106,31 @@ local function evaluator(state, room)
   end
 end
 
-local function read(book, source, own, room)
-  if sub(source, 1, 3) == BYTE_ORDER_MARK then source = sub(source, 4) end
-  local main, wrong = load(source, "@" .. book.chunk, "t", room.env)
-  if not main then
-    local line, message = problems.split(book, wrong)
-    local hint = syntax.hint(message)
-    problems.add(book, nil, hint and message .. " (" .. hint .. ")" or message, line)
-    return false
-  end
-  sandbox.inspect(book, main, own, words.libraries)
-  sandbox.enter(room)
-  local ran, returned = pcall(main)
-  sandbox.leave()
-  if not ran then
-    if returned ~= unknown.enough then
-      local line, message = problems.split(book, returned)
-      problems.add(book, nil, message, line)
-    end
-    return false
-  end
-  return true, returned
-end
-
 --- Reads and proves a rules file: all of its mistakes, or rules that have passed their
 -- examples.
 ---@param source string
 ---@param chunkname string  the file's name, as messages should show it
 ---@param host table?       { known_zone = fun(name: string): boolean,
---                             zone_date = fun(zone: string, ms: integer): string }
+--                             zone_date = fun(zone: string, ms: integer): string,
+--                             library = fun(name: string): string?, string?,
+--                             libraries = fun(): string[] }
 ---@return table? rules
 ---@return netmove.problem[]? problems
 function netmove.load(source, chunkname, host)
+  host = host or {}
   local book = problems.book(chunkname)
-  local state, own = new_state(book)
+  local state, own = new_state(book, host)
   local room = sandbox.new(book, own, words.libraries)
-  local whole, returned = read(book, source, own, room)
+  state.reader = { book = book, own = own, libraries = words.libraries, room = room }
+  sandbox.enter(room)
+  local whole, returned = reading.run(state.reader, source, 0)
+  sandbox.leave()
   if not whole then return nil, problems.all(book) end
-  local rules, list = tenant.build(state, returned, host or {})
+  local rules, list = tenant.build(state, returned, host)
   if #book.list > 0 or not rules then return nil, problems.all(book) end
-  book.open = false
+  book.open, state.reader = false, nil
   rules.evaluate = evaluator(state, room)
-  rules.warnings = examples.run(book, rules.evaluate, list, host or {})
+  rules.warnings = examples.run(book, rules.evaluate, list, host)
   if #book.list > 0 then return nil, problems.all(book) end
   return rules
 end

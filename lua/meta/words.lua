@@ -310,6 +310,11 @@ function json.encode(value) end
 
 -- The file.
 
+--- What lib/NAME.lua beside this file returns; for what several tenants share.
+---@param name string  small letters, digits and "_"
+---@return any
+function use(name) end
+
 --- Which message a template stands for: by its number; by campaign and channel; by default.
 ---@class netmove.templates
 ---@field default? string

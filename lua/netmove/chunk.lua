@@ -164,12 +164,13 @@ end
 --- The line on which a function of the author begins.
 ---@param f function
 ---@return integer?
+---@return string? source  the name of its chunk
 function chunk.line(f)
   if not dump or type(f) ~= "function" then return nil end
   local dumped, s = pcall(dump, f)
   if not dumped or sub(s, 1, #HEADER) ~= HEADER then return nil end
-  local _, at = read_text(s, HEADER_SIZE + 1)
-  return (read_size(s, at))
+  local source, at = read_text(s, HEADER_SIZE + 1)
+  return (read_size(s, at)), source
 end
 
 return chunk

@@ -104,16 +104,32 @@ function case:fails(text)
   end
 end
 
+local function text_of(path)
+  local file, wrong = io.open(path, "rb")
+  if not file then return nil, wrong end
+  local source = file:read("a")
+  file:close()
+  return source
+end
+
+-- What is asked of us while a file is loaded: by whoever calls, else the libraries beside it.
+local function host_of(path, own)
+  local host = {}
+  for key, value in pairs(own or {}) do host[key] = value end
+  host.library = host.library or function(name)
+    return (text_of((path:match("^(.*/)[^/]*$") or "") .. "lib/" .. name .. ".lua"))
+  end
+  return host
+end
+
 --- Loads a tenant's file; every mistake of it is in the error.
 ---@param path string
 ---@param host table?  as for netmove.load
 ---@return table tenant  given, hold, drop, and rules as netmove.load gives them
 function given.rules(path, host)
-  local file, wrong = io.open(path, "rb")
-  if not file then error(wrong, 2) end
-  local source = file:read("a")
-  file:close()
-  local rules, found = netmove.load(source, path, host)
+  local source, wrong = text_of(path)
+  if not source then error(wrong, 2) end
+  local rules, found = netmove.load(source, path, host_of(path, host))
   if not rules then
     local lines = {}
     for i, p in ipairs(found) do lines[i] = netmove.format_problem(path, p) end

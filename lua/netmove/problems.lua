@@ -19,16 +19,19 @@ local SHORTEST_PART = 4 -- letters of a word that says something inside another
 local LONGEST_QUOTE = 60
 local LONGEST_LIST = 12 -- known words that a message lists when none is near
 local FRAMES = 24 -- how far up the stack the author's line is looked for
+local LINES = 1 << 32 -- a line of a library counts from its file's number times this
 
 ---@class netmove.problem
 ---@field entry string?   where in the tenant: "templates[1202]"
----@field line integer?   where in the file
+---@field line integer?   where in the file; of a library, with its number: see `plain_line`
+---@field file string?    of a library; nothing for the tenant's own file
 ---@field message string  what was found, what was expected, the nearest known word
 ---@field trace string?   for developers only; never shown by itself
 
 ---@class netmove.book
 ---@field chunk string   the file's name
----@field shown string   the same as Lua prefixes it to its own messages
+---@field files { name: string, shown: string }[]  the tenant's own at 0, then libraries; `shown`
+--                        is the name as Lua prefixes it to its own messages
 ---@field open boolean   true while the file is being read
 ---@field list netmove.problem[]
 ---@field ctx table?   of the event that is being run: for words that are called without it
@@ -149,14 +152,74 @@ function problems.hint(word, known)
   return " (known: " .. concat(names, ", ") .. ")"
 end
 
+-- Lua shortens long names in its messages: ask it how.
+local function shown_as(name)
+  local _, position = pcall(load("error('', 1)", "@" .. name, "t", { error = error }))
+  return sub(position, 1, -5)
+end
+
 ---@param chunkname string
 ---@return netmove.book
 function problems.book(chunkname)
   local name = sub(chunkname, 1, 1) == "@" and sub(chunkname, 2) or chunkname
-  -- Lua shortens long names in its messages: ask it how.
-  local _, position = pcall(load("error('', 1)", "@" .. name, "t", { error = error }))
-  return { chunk = name, shown = sub(position, 1, -5), open = true, list = {} }
+  local own = { name = name, shown = shown_as(name) }
+  return { chunk = name, files = { [0] = own }, open = true, list = {} }
 end
+
+--- One more file of the same load: a library.
+---@param book netmove.book
+---@param name string
+---@return integer number
+function problems.add_file(book, name)
+  book.files[#book.files + 1] = { name = name, shown = shown_as(name) }
+  return #book.files
+end
+
+--- A line of the file of that number, as a problem or a step carries it.
+---@param line integer?
+---@param number integer  0 for the tenant's own file, whose lines are plain
+---@return integer?
+function problems.line_in(line, number)
+  return line and line + number * LINES
+end
+
+--- The same for a function's first line and the name of its chunk.
+---@param book netmove.book
+---@param line integer?
+---@param source string?  "@rules/lib/texts.lua"
+---@return integer?
+function problems.line_of(book, line, source)
+  for number = 1, source and #book.files or 0 do
+    if source == "@" .. book.files[number].name then return problems.line_in(line, number) end
+  end
+  return line
+end
+
+--- What a person reads of a line: its number, and the file that it is in.
+---@param book netmove.book
+---@param line integer?
+---@return integer?
+---@return string file
+function problems.plain_line(book, line)
+  local file = book.files[line and line // LINES or 0] or book.files[0]
+  return line and line % LINES, file.name
+end
+
+--- The number of the file that a line is in.
+---@param line integer
+---@return integer
+function problems.file_of(line)
+  return line // LINES
+end
+
+-- Names the library that a problem stands in.
+local function named(book, p)
+  local number = p.line and p.line // LINES or 0
+  if number > 0 then p.file = book.files[number].name end
+  return p
+end
+
+problems.named = named
 
 --- Splits `rules/acme.lua:12: message` into its line and the rest.
 ---@param book netmove.book
@@ -167,11 +230,14 @@ function problems.split(book, message)
   if type(message) ~= "string" then
     return nil, "an error that is " .. problems.quote(message) .. ", not text"
   end
-  local size = #book.shown
-  if sub(message, 1, size + 1) ~= book.shown .. ":" then return nil, message end
-  local line, rest = match(sub(message, size + 2), "^(%d+): ?(.*)$")
-  if not line then return nil, message end
-  return tonumber(line), rest
+  for number = 0, #book.files do
+    local shown = book.files[number].shown
+    if sub(message, 1, #shown + 1) == shown .. ":" then
+      local line, rest = match(sub(message, #shown + 2), "^(%d+): ?(.*)$")
+      if line then return problems.line_in(tonumber(line), number), rest end
+    end
+  end
+  return nil, message
 end
 
 --- The line of the author's file that is being run, if any.
@@ -194,7 +260,7 @@ function problems.add(book, entry, message, line)
   for _, p in ipairs(book.list) do
     if p.line == line and p.message == message and p.entry == entry then return p end
   end
-  local p = { entry = entry, line = line, message = message }
+  local p = named(book, { entry = entry, line = line, message = message })
   book.list[#book.list + 1] = p
   return p
 end
@@ -242,8 +308,8 @@ end
 ---@param p netmove.problem
 ---@return string
 function problems.format(chunkname, p)
-  local name = sub(chunkname, 1, 1) == "@" and sub(chunkname, 2) or chunkname
-  if p.line then name = name .. ":" .. tostring(p.line) end
+  local name = p.file or (sub(chunkname, 1, 1) == "@" and sub(chunkname, 2) or chunkname)
+  if p.line then name = name .. ":" .. tostring(p.line % LINES) end
   if p.entry then name = name .. ": " .. p.entry end
   return name .. ": " .. p.message
 end

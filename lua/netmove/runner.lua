@@ -122,7 +122,7 @@ local function add_step(state, entry, value, label)
   end
   entry[#entry + 1] = {
     name = "function", run = call_author, call = value,
-    author = true, line = chunk.line(value), label = label,
+    author = true, line = problems.line_of(state.book, chunk.line(value)), label = label,
   }
 end
 

@@ -20,7 +20,7 @@ local SYSTEM = "rules open nothing and read no clock; time comes in ctx"
 local METATABLES = "rules have no metatables"
 local NOTHING = "what is not there is nil"
 local WITHIN = "it is there inside a function: function(event, ctx) ... end"
-local LOADING = "a rules file is one file"
+local LOADING = 'what files share stands in rules/lib, and is had by use("its name")'
 
 -- What people look for, and why it is not here.
 local absent = {
@@ -100,18 +100,19 @@ end
 ---@param main function
 ---@param words table<string, any>
 ---@param libraries table<string, table<string, any>>
-function sandbox.inspect(book, main, words, libraries)
+---@param number integer  of the file
+function sandbox.inspect(book, main, words, libraries, number)
   local known = {}
   for name in pairs(words) do known[name] = true end
   for name in pairs(libraries) do known[name] = true end
   for _, use in ipairs(chunk.globals(main) or {}) do
-    local library = libraries[use.name]
+    local library, line = libraries[use.name], problems.line_in(use.line, number)
     if use.set then
-      problems.add(book, nil, setting(nil, use.name), use.line)
+      problems.add(book, nil, setting(nil, use.name), line)
     elseif not known[use.name] then
-      problems.add(book, nil, missing(nil, use.name, known), use.line).unknown = use.name
+      problems.add(book, nil, missing(nil, use.name, known), line).unknown = use.name
     elseif use.field and library and library[use.field] == nil then
-      problems.add(book, nil, missing(use.name, use.field, library), use.line)
+      problems.add(book, nil, missing(use.name, use.field, library), line)
     end
   end
 end

@@ -260,7 +260,7 @@ function tenant.build(state, returned, host)
   add_messages(state, named)
   add_channels(state, state.listed)
   state.templates = templates.read(state, part(book, given, "templates", "messages by template id"))
-  check_sends(state)
+  if not host.is_alone then check_sends(state) end
   name_unquoted(book, named)
   add_events(state, part(book, given, "events", "steps by event type"))
   add_hooks(state, part(book, given, "hooks", "steps by event name"))

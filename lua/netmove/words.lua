@@ -6,6 +6,7 @@ local effects = require "netmove.effects"
 local json = require "netmove.json"
 local messages = require "netmove.messages"
 local sending = require "netmove.sending"
+local sharing = require "netmove.sharing"
 local steps = require "netmove.steps"
 local tenant = require "netmove.tenant"
 local values = require "netmove.values"
@@ -60,7 +61,8 @@ function words.new(state)
   local book, all = state.book, {}
   for _, own in pairs {
     messages.words(book), values.words(state), conditions.words(state), effects.words(book),
-    steps.words(state), sending.words(state), choices.words(state), tenant.words(book), words.lua,
+    steps.words(state), sending.words(state), choices.words(state), tenant.words(book),
+    sharing.words(state), words.lua,
   } do
     for name, word in pairs(own) do all[name] = word end
   end

@@ -36,7 +36,8 @@ static const struct nm_script_context context = { 1000000000000, 2026, 11, 23, 7
 static int load(struct nm_script **out, struct nm_arena *arena, struct nm_error *err)
 {
   struct nm_value found;
-  return nm_script_load(out, NM_TEXT("rules/acme.lua"), nm_text_from(tenant), arena, &found, err);
+  return nm_script_load(out, NM_TEXT("rules/acme.lua"), nm_text_from(tenant), NULL, arena, &found,
+                        err);
 }
 
 /* Loading takes thousands of allocations: the first ones each, later ones in steps, so that it

@@ -15,9 +15,21 @@ function support.read(path)
 end
 
 --- Loads a whole file from its text; the rules, or the lines its author would see.
-function support.load(source, name)
+function support.load(source, name, libraries)
   name = name or "t.lua"
-  local rules, mistakes = netmove.load(source, name, support.host)
+  local host = support.host
+  if libraries then
+    host = {
+      known_zone = host.known_zone,
+      library = function(of) return libraries[of] end,
+      libraries = function()
+        local names = {}
+        for of in pairs(libraries) do names[#names + 1] = of end
+        return names
+      end,
+    }
+  end
+  local rules, mistakes = netmove.load(source, name, host)
   if rules then return rules end
   local lines = {}
   for i, p in ipairs(mistakes) do lines[i] = netmove.format_problem(name, p) end

@@ -81,6 +81,8 @@ enum {
 
   /* rules */
   NM_RULES_SOURCE_MAX_BYTES = 256 * 1024,
+  NM_RULES_LIBRARIES_MAX = 32,                     /* that one tenant's file uses, by others too */
+  NM_RULES_BUNDLE_MAX_BYTES = 512 * 1024,          /* a tenant's file and its libraries together */
   NM_RULES_STATE_MAX_BYTES = 8 * 1024 * 1024,
   NM_RULES_CALL_INSTRUCTIONS_MAX = 1000000,
   NM_RULES_CALL_CPU_MAX_MS = 20,
@@ -148,6 +150,11 @@ enum {
   NM_OPTIMOVE_TEMPLATES_MAX = 100,
   NM_OPTIMOVE_CALLBACK_TIMEOUT_MS = 10 * 60 * 1000,
   NM_OPTIMOVE_CALL_TIMEOUT_MS = 30 * 1000,    /* of a call, but for pages of recipients */
+  NM_OPTIMOVE_METRICS_MAX = 100,              /* rows of UpdateCampaignMetrics */
+  NM_OPTIMOVE_PREFERENCES_MAX = 50000,        /* customers of SetCustomerChannelPreference */
+  NM_CATCH_UP_SOON_MS = 30 * 1000,            /* after the listeners were looked at */
+  NM_CATCH_UP_AFTER_MS = 10 * 60 * 1000,      /* so long a campaign's notice may be on its way */
+  NM_CATCH_UP_CAMPAIGNS_MAX = 10000,          /* of a channel and two days */
   NM_CONNECTOR_CHECK_EVERY_MS = 3600 * 1000,  /* between two looks for drift of listeners */
 
   /* the process */

@@ -20,9 +20,9 @@ struct findings {
   int count, wrong, missing;
 };
 
-enum kind { KIND_RULES = 0, KIND_TENANT = 1, KIND_SETTINGS = 2 };
+enum kind { KIND_RULES = 0, KIND_TENANT = 1, KIND_SETTINGS = 2, KIND_LIBRARY = 3 };
 
-static const char *const kind_names[] = { "rules", "tenant", "settings" };
+static const char *const kind_names[] = { "rules", "tenant", "settings", "library" };
 
 /* ---- one file ------------------------------------------------------------------------------------------- */
 
@@ -48,6 +48,7 @@ static enum kind kind_of(const char *path, struct nm_text source)
 {
   const char *name = strrchr(path, '/');
   name = name ? name + 1 : path;
+  if (name - path >= 4 && strncmp(name - 4, "lib/", 4) == 0) return KIND_LIBRARY;
   if (contains(source, "return tenant") || strstr(path, "rules/")) return KIND_RULES;
   if (strcmp(name, "netmove.lua") == 0) return KIND_SETTINGS;
   return contains(source, "appKey") || strstr(path, "tenants/") ? KIND_TENANT : KIND_SETTINGS;
@@ -59,10 +60,13 @@ static int check_provider(struct nm_text adapter, const json_t *settings, struct
   return found ? found->check(settings, err) : NM_OK; /* the parser has said so */
 }
 
-static void check_rules(struct findings *findings, const char *path, struct nm_text source)
+static int check_rules(struct findings *findings, const char *path, struct nm_text source)
 {
   struct nm_rules *rules = NULL;
-  if (nm_rules_load(&rules, nm_text_from(path), source, &findings->problems)) return;
+  struct nm_rules_libraries libraries = { .arena = findings->invocation->arena };
+  int rc =
+      nm_rules_load_file(&rules, nm_text_from(path), source, &libraries, &findings->problems);
+  if (rc) return rc;
   const struct nm_rules_facts *facts = nm_rules_facts(rules);
   for (size_t i = 0; i < facts->warning_count; i++) {
     struct nm_text line = facts->warnings[i];
@@ -70,6 +74,7 @@ static void check_rules(struct findings *findings, const char *path, struct nm_t
     if (!findings->invocation->is_json) fprintf(stderr, "%.*s (a warning)\n", NM_TEXT_ARG(line));
   }
   nm_rules_destroy(rules);
+  return NM_OK;
 }
 
 static void check_tenant(const char *path, struct nm_problems *problems)
@@ -102,10 +107,11 @@ static void check_file(struct findings *findings, const char *path)
     return;
   }
   enum kind kind = kind_of(path, source);
-  if (kind == KIND_RULES) check_rules(findings, path, source);
+  if (kind == KIND_RULES) rc = check_rules(findings, path, source);
+  else if (kind == KIND_LIBRARY) rc = nm_rules_check_library(nm_text_from(path), problems);
   else if (kind == KIND_TENANT) check_tenant(path, problems);
   else check_settings(path, problems);
-  bool is_fine = problems->count == before;
+  bool is_fine = !rc && problems->count == before;
   findings->count++;
   findings->wrong += !is_fine;
   json_array_append_new(findings->files, json_pack("{s:s,s:s,s:b}", "file", path, "kind",

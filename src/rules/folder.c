@@ -1,5 +1,7 @@
 #include "rules/folder.h"
 
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -35,8 +37,9 @@ static bool settle(struct nm_rules_folder *folder, struct nm_rules_file *file, i
     return true;
   }
   if (now_ms - file->changed_at_ms < NM_RULES_STILL_MS) return true;
-  nm_rules_file_read(folder, file, false);
-  return false;
+  if (!nm_rules_file_read(folder, file, false, NM_RULES_STILL_MS)) return false;
+  file->is_waiting = true;
+  return true;
 }
 
 static void on_settle(uv_timer_t *timer)
@@ -54,26 +57,35 @@ static void on_settle(uv_timer_t *timer)
 static void on_event(uv_fs_event_t *event, const char *name, int events, int status)
 {
   struct nm_rules_folder *folder = event->data;
+  bool is_library = event == &folder->watches[NM_RULES_WATCH_LIBRARIES].event;
   (void)events;
   if (status != 0 || !name) return; /* the backstop sees it */
-  struct nm_rules_file *file = nm_rules_files_find(folder, nm_text_from(name));
+  struct nm_rules_file *file = nm_rules_files_find(folder, nm_text_from(name), is_library);
   if (file) wait_for(folder, file);
 }
 
 /* A folder that was replaced needs a new watch; without any watch the backstop does. */
-static void keep_watching(struct nm_rules_folder *folder)
+static void watch(struct nm_rules_watch *watch, const char *path)
 {
   struct stat found;
-  bool is_there = stat(folder->path, &found) == 0;
-  bool is_same = is_there && found.st_ino == folder->watched_inode &&
-                 found.st_dev == folder->watched_device;
-  if (folder->is_watching && is_same) return;
-  if (folder->is_watching) uv_fs_event_stop(&folder->event);
-  folder->is_watching = false;
-  if (!is_there || uv_fs_event_start(&folder->event, on_event, folder->path, 0) != 0) return;
-  folder->is_watching = true;
-  folder->watched_inode = found.st_ino;
-  folder->watched_device = found.st_dev;
+  bool is_there = stat(path, &found) == 0;
+  if (watch->is_watching && is_there && found.st_ino == watch->inode &&
+      found.st_dev == watch->device)
+    return;
+  if (watch->is_watching) uv_fs_event_stop(&watch->event);
+  watch->is_watching = false;
+  if (!is_there || uv_fs_event_start(&watch->event, on_event, path, 0) != 0) return;
+  watch->is_watching = true;
+  watch->inode = found.st_ino;
+  watch->device = found.st_dev;
+}
+
+static void keep_watching(struct nm_rules_folder *folder)
+{
+  char path[PATH_MAX];
+  watch(&folder->watches[NM_RULES_WATCH_FILES], folder->path);
+  int len = snprintf(path, sizeof path, "%s/lib", folder->path);
+  if (len > 0 && len < (int)sizeof path) watch(&folder->watches[NM_RULES_WATCH_LIBRARIES], path);
 }
 
 static void look_for_changes(struct nm_rules_folder *folder)
@@ -98,7 +110,7 @@ void nm_rules_folder_look(struct nm_rules_folder *folder, bool all)
   keep_watching(folder);
   if (!nm_rules_files_scan(folder)) return;
   for (struct nm_rules_file *file = folder->files; file && !folder->is_closing; file = file->next)
-    nm_rules_file_read(folder, file, all);
+    (void)nm_rules_file_read(folder, file, all, 0);
 }
 
 /* ---- open and close -------------------------------------------------------------------------- */
@@ -112,12 +124,15 @@ static void free_folder(struct nm_rules_folder *folder)
 
 static int start(struct nm_rules_folder *folder, uv_loop_t *loop)
 {
-  /* These three cannot fail on Linux; a handle that is open must be closed through the loop. */
+  /* These cannot fail on Linux; a handle that is open must be closed through the loop. */
   nm_require(uv_timer_init(loop, &folder->look) == 0);
   nm_require(uv_timer_init(loop, &folder->settle) == 0);
-  nm_require(uv_fs_event_init(loop, &folder->event) == 0);
-  folder->open_handles = 3;
-  folder->look.data = folder->settle.data = folder->event.data = folder;
+  folder->look.data = folder->settle.data = folder;
+  for (int i = 0; i < 2; i++) {
+    nm_require(uv_fs_event_init(loop, &folder->watches[i].event) == 0);
+    folder->watches[i].event.data = folder;
+  }
+  folder->open_handles = 4;
   return uv_timer_start(&folder->look, on_look, NM_RULES_LOOK_MS, NM_RULES_LOOK_MS);
 }
 
@@ -162,5 +177,6 @@ void nm_rules_folder_close(struct nm_rules_folder *folder, void (*on_closed)(voi
   folder->closed_data = data;
   uv_close((uv_handle_t *)&folder->look, on_handle_closed);
   uv_close((uv_handle_t *)&folder->settle, on_handle_closed);
-  uv_close((uv_handle_t *)&folder->event, on_handle_closed);
+  for (int i = 0; i < 2; i++)
+    uv_close((uv_handle_t *)&folder->watches[i].event, on_handle_closed);
 }

@@ -18,9 +18,19 @@ struct nm_rules_mark {
   dev_t device;
 };
 
+/* A library that a file asked for when it was loaded. */
+struct nm_rules_use {
+  char *name;                             /* "lib/texts.lua" */
+  char digest[NM_RULES_DIGEST_BYTES + 1]; /* of what it was then; "" = not there */
+};
+
 struct nm_rules_file {
   struct nm_rules_file *next; /* by name */
-  char *name;                 /* "acme.lua" */
+  char *name;                 /* "acme.lua", "lib/texts.lua" */
+  bool is_library;
+  bool is_stale;              /* a library of it has changed since */
+  struct nm_rules_use *uses;
+  size_t use_count;
   struct nm_rules_mark mark;  /* when it was last read */
   bool was_read;
   bool is_fresh;              /* read so soon after its change that another may hide */
@@ -36,10 +46,13 @@ struct nm_rules_folder {
   void *data;
   struct nm_rules_file *files;
   size_t file_count;
-  bool is_missing_told, is_full_told, is_watching, is_closing;
-  ino_t watched_inode;
-  dev_t watched_device;
-  uv_fs_event_t event;
+  bool is_missing_told, is_full_told, is_closing;
+  struct nm_rules_watch {
+    uv_fs_event_t event;
+    bool is_watching;
+    ino_t inode;
+    dev_t device;
+  } watches[2];               /* the folder, and its `lib` */
   uv_timer_t look, settle;
   int open_handles;
   void (*on_closed)(void *data);
@@ -48,19 +61,26 @@ struct nm_rules_folder {
 
 /* files.c.  None of them keeps a descriptor open. */
 
-/* Finds the *.lua files there are; those not known yet are added.  False where the folder cannot be
+enum { NM_RULES_WATCH_FILES = 0, NM_RULES_WATCH_LIBRARIES = 1 };
+
+/* Finds the *.lua files there are, and those of `lib`; those not known yet are added.  False where the folder cannot be
  * read. */
 bool nm_rules_files_scan(struct nm_rules_folder *folder);
 
-/* The file of that name, known from now on; NULL for other names, and when there are too many. */
-struct nm_rules_file *nm_rules_files_find(struct nm_rules_folder *folder, struct nm_text name);
+/* The file of that name in the folder or in its `lib`, known from now on; NULL for other names, and
+ * when there are too many. */
+struct nm_rules_file *nm_rules_files_find(struct nm_rules_folder *folder, struct nm_text name,
+                                          bool is_library);
 
 /* Looks at the file; false where it is gone or no file. */
 bool nm_rules_file_mark(const struct nm_rules_folder *folder, const struct nm_rules_file *file,
                         struct nm_rules_mark *out);
 bool nm_rules_mark_equal(const struct nm_rules_mark *a, const struct nm_rules_mark *b);
 
-/* Reads it and gives its verdict, if its digest is a new one (or `always`). */
-void nm_rules_file_read(struct nm_rules_folder *folder, struct nm_rules_file *file, bool always);
+/* Reads it and gives its verdict, if its digest or that of a library is a new one (or `always`); a
+ * library's news are verdicts of those who use it.  With still_ms > 0 nothing is given on, and true
+ * returned, where a library changed within that time: it may be half written. */
+bool nm_rules_file_read(struct nm_rules_folder *folder, struct nm_rules_file *file, bool always,
+                        int64_t still_ms);
 
 void nm_rules_files_free(struct nm_rules_folder *folder);

@@ -1,6 +1,8 @@
 /* internal.h - what the files of rules/ share. */
 #pragma once
 
+#include <limits.h>
+
 #include "rules/rules.h"
 #include "script/script.h"
 
@@ -27,6 +29,26 @@ NM_MUST_CHECK int nm_rules_read_facts(struct nm_rules *rules, const struct nm_va
 /* effects.c: what a rule gave, as the rest of the daemon reads it. */
 NM_MUST_CHECK int nm_rules_read_effects(const struct nm_value *given, struct nm_arena *arena,
                                         struct nm_effects *out, struct nm_error *err);
+
+/* libraries.c: a source as the parts of a bundle.  False where it is a plain file. */
+struct nm_rules_bundle {
+  struct nm_text main;
+  struct nm_text rest; /* the libraries' parts */
+};
+bool nm_rules_bundle_read(struct nm_text source, struct nm_rules_bundle *out);
+struct nm_script_libraries nm_rules_bundle_libraries(struct nm_rules_bundle *bundle);
+
+/* Looks beside a file; the struct borrows both. */
+struct nm_rules_beside {
+  struct nm_rules_libraries *libraries;
+  struct nm_text file;
+};
+struct nm_script_libraries nm_rules_beside_libraries(struct nm_rules_beside *beside);
+/* Whether what a path names lies below the folder of the tenant's file; NM_ENOTFOUND, NM_EDENIED. */
+NM_MUST_CHECK int nm_rules_library_path(struct nm_text file, const char *path, char real[PATH_MAX],
+                                        struct nm_error *err);
+NM_MUST_CHECK int nm_rules_bundle_make(struct nm_rules_libraries *libraries, struct nm_text file,
+                                       struct nm_text source);
 
 /* load.c */
 void nm_rules_digest(struct nm_text source, char out[NM_RULES_DIGEST_BYTES + 1]);

@@ -8,6 +8,7 @@
 
 #include <uv.h>
 
+#include "base/limits.h"
 #include "base/problems.h"
 #include "base/zone.h"
 #include "json/json.h"
@@ -18,9 +19,37 @@ struct nm_rules; /* one tenant's proven rules, in a sandboxed state with limits 
 enum { NM_RULES_DIGEST_BYTES = 64 }; /* hex of SHA-256 of the source */
 
 /* Loads a tenant's file and proves it on its own examples.  `file` is what messages name
- * ("rules/acme.lua").  Borrows all, gives *out.  NM_EINVAL with every mistake in problems. */
+ * ("rules/acme.lua").  A source is a file, or the bundle of one and the libraries that it used.
+ * Borrows all, gives *out.  NM_EINVAL with every mistake in problems. */
 NM_MUST_CHECK int nm_rules_load(struct nm_rules **out, struct nm_text file, struct nm_text source,
                                 struct nm_problems *problems);
+
+/* One library that a file asked for by `use`. */
+struct nm_rules_library {
+  struct nm_text name;   /* "texts" */
+  struct nm_text source;
+  bool is_found;
+};
+
+/* The libraries beside a file, in its `lib`: each is read once, when it is asked for. */
+struct nm_rules_libraries {
+  struct nm_arena *arena;  /* what was read and the bundle live here */
+  int64_t still_ms;        /* one that changed within this time is_moving; 0 = never */
+  struct nm_rules_library items[NM_RULES_LIBRARIES_MAX]; /* out: also those that are not there */
+  size_t count;            /* out */
+  size_t bytes;            /* out: of all */
+  bool is_moving;          /* out: one may be written right now; load again */
+  struct nm_text bundle;   /* out: what was proven as one text; the digest's.  The source itself where
+                            * no library was used */
+};
+
+/* The same for a file of a folder, whose libraries are read from its `lib`. */
+NM_MUST_CHECK int nm_rules_load_file(struct nm_rules **out, struct nm_text file,
+                                     struct nm_text source, struct nm_rules_libraries *libraries,
+                                     struct nm_problems *problems);
+
+/* Runs a library by itself, as if a tenant used it: its mistakes.  NM_EINVAL with all of them. */
+NM_MUST_CHECK int nm_rules_check_library(struct nm_text file, struct nm_problems *problems);
 void nm_rules_destroy(struct nm_rules *rules);
 
 struct nm_rules_template {
@@ -113,14 +142,15 @@ struct nm_rules_folder;
 struct nm_rules_verdict {
   struct nm_text tenant;          /* file name without .lua */
   struct nm_text file;            /* "rules/acme.lua" */
-  struct nm_text source;
+  struct nm_text source;          /* with the libraries that it uses: a bundle */
   struct nm_rules *rules;         /* NULL where it did not prove itself; takes it by setting NULL */
   const struct nm_problems *problems;
 };
 
 /* Watches a folder on the loop (file events, with a look every second as a backstop); calls
  * on_verdict for each *.lua in it that is new or whose digest changed, once its content has been
- * still for a moment. Files in subfolders do not count.  A missing folder is a warning and is
+ * still for a moment, and anew where a library of `lib` that it uses changed.  Files in other
+ * subfolders do not count.  A missing folder is a warning and is
  * watched for. */
 NM_MUST_CHECK int
 nm_rules_folder_open(struct nm_rules_folder **out, uv_loop_t *loop, struct nm_text path,

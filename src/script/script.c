@@ -13,10 +13,13 @@ struct nm_script {
   struct nm_script_cost cost;
 };
 
+enum { LIBRARIES_LISTED_MAX = 256 };
+
 static const char evaluate_key; /* its address names rules.evaluate in the registry */
 
 struct load_call {
   struct nm_text file, source;
+  const struct nm_script_libraries *libraries;
   struct nm_arena *arena;
   struct nm_value *found;
   bool is_proven;
@@ -60,10 +63,52 @@ static int spent(lua_State *L)
   return 2;
 }
 
+/* library(name): its text, or nil and why; nil alone where there is none. */
+static int read_library(lua_State *L)
+{
+  const struct load_call *call = lua_touserdata(L, lua_upvalueindex(1));
+  struct nm_text name, source = { NULL, 0 };
+  struct nm_error err = { 0, "" };
+  name.ptr = luaL_checklstring(L, 1, &name.len);
+  int rc = call->libraries->read(call->libraries->data, name, call->arena, &source, &err);
+  if (rc == NM_OK) {
+    lua_pushlstring(L, source.ptr ? source.ptr : "", source.len);
+    return 1;
+  }
+  lua_pushnil(L);
+  if (rc == NM_ENOTFOUND) return 1;
+  lua_pushstring(L, err.text);
+  return 2;
+}
+
+static int list_libraries(lua_State *L)
+{
+  const struct load_call *call = lua_touserdata(L, lua_upvalueindex(1));
+  struct nm_text names[LIBRARIES_LISTED_MAX];
+  size_t count =
+      call->libraries->list(call->libraries->data, call->arena, names, LIBRARIES_LISTED_MAX);
+  lua_createtable(L, (int)count, 0);
+  for (size_t i = 0; i < count; i++) {
+    lua_pushlstring(L, names[i].ptr, names[i].len);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  return 1;
+}
+
 /* What the library may ask of us while it loads. */
 static void push_host(lua_State *L, struct load_call *call)
 {
-  lua_createtable(L, 0, 5);
+  lua_createtable(L, 0, 8);
+  if (call->libraries) {
+    lua_pushlightuserdata(L, call);
+    lua_pushcclosure(L, read_library, 1);
+    lua_setfield(L, -2, "library");
+    lua_pushlightuserdata(L, call);
+    lua_pushcclosure(L, list_libraries, 1);
+    lua_setfield(L, -2, "libraries");
+    lua_pushboolean(L, call->libraries->is_alone);
+    lua_setfield(L, -2, "is_alone");
+  }
   lua_pushcfunction(L, known_zone);
   lua_setfield(L, -2, "known_zone");
   lua_pushcfunction(L, zone_date);
@@ -118,11 +163,12 @@ static int load_protected(lua_State *L)
 }
 
 int nm_script_load(struct nm_script **out, struct nm_text file, struct nm_text source,
-                   struct nm_arena *arena, struct nm_value *found, struct nm_error *err)
+                   const struct nm_script_libraries *libraries, struct nm_arena *arena,
+                   struct nm_value *found, struct nm_error *err)
 {
   static const struct nm_budget budget = { 0, NM_RULES_LOAD_CPU_MAX_MS };
   struct nm_value value = { .kind = NM_VALUE_NIL };
-  struct load_call call = { file, source, arena, &value, false, 0, 0 };
+  struct load_call call = { file, source, libraries, arena, &value, false, 0, 0 };
   struct nm_script *script = calloc(1, sizeof *script);
   if (!script) return nm_fail(err, NM_ENOMEM, "out of memory");
 

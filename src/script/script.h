@@ -9,13 +9,28 @@
 
 struct nm_script;
 
-/* Loads and proves a rules file with the embedded library.  `file` is what messages name.  Borrows
- * all; what is found lives in the arena.  0: gives *out, *found are the rules' own words (name,
+/* Where the text of a library comes from that a rules file names by `use`. */
+struct nm_script_libraries {
+  void *data;
+  bool is_alone; /* the file only stands in for the tenants that will use a library */
+  /* Gives *source, in the arena or longer-lived.  NM_ENOTFOUND: there is none of that name; else err
+   * is told to the author.  `name` is [a-z0-9_]+. */
+  int (*read)(void *data, struct nm_text name, struct nm_arena *arena, struct nm_text *source,
+              struct nm_error *err);
+  /* The names that there are, at most `max`, for whoever misspelt one. */
+  size_t (*list)(void *data, struct nm_arena *arena, struct nm_text *names, size_t max);
+};
+
+/* Loads and proves a rules file with the embedded library.  `file` is what messages name;
+ * `libraries` is NULL where there are none.  Borrows all; what is found lives in the arena.
+ * 0: gives *out, *found are the rules' own words (name,
  * time_zone, channels ...).  NM_EINVAL: *found is a list of problems, each with `text`, perhaps
  * `trace`.  Otherwise (NM_ELIMIT, NM_ENOMEM) *found is nothing and err says why. */
 NM_MUST_CHECK int nm_script_load(struct nm_script **out, struct nm_text file,
-                                 struct nm_text source, struct nm_arena *arena,
-                                 struct nm_value *found, struct nm_error *err);
+                                 struct nm_text source,
+                                 const struct nm_script_libraries *libraries,
+                                 struct nm_arena *arena, struct nm_value *found,
+                                 struct nm_error *err);
 void nm_script_destroy(struct nm_script *script);
 
 /* What rules are told of time and place. */
