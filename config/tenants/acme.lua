@@ -20,6 +20,8 @@ return {
     -- timeZone = "Europe/Istanbul",  -- reads Optimove's times; UTC without it
     -- repeat = "allow" lifts the hold on a second run of a campaign within 12 hours; it is a word of
     -- Lua's, so it is written ["repeat"] = "allow".
+    -- catchUp = "run" also sends campaigns whose notice never came, once it is catchUpAfter = 600
+    -- seconds late; without it they are held for a person ("off": nobody asks).
   },
 
   -- Each may also say rate (messages a second), unknown = "hold" (do not send again where the answer

@@ -74,6 +74,16 @@ int nm_cli_connector_apply(struct nm_invocation *invocation)
   return code;
 }
 
+static void print_catch_up(const json_t *catch_up)
+{
+  struct nm_text problem = nm_json_string(catch_up, "problem");
+  printf("catch-up: %s, %lld campaigns without a notice since the start, %lld may still get one\n",
+         nm_json_string(catch_up, "mode").ptr,
+         (long long)json_integer_value(json_object_get(catch_up, "missed")),
+         (long long)json_integer_value(json_object_get(catch_up, "waiting")));
+  if (problem.len > 0) printf("catch-up: %.*s\n", NM_TEXT_ARG(problem));
+}
+
 int nm_cli_connector_status(struct nm_invocation *invocation)
 {
   static const struct nm_cli_column facts[] = {
@@ -91,6 +101,7 @@ int nm_cli_connector_status(struct nm_invocation *invocation)
   if (code == NM_CLI_DONE) {
     if (!invocation->is_json) {
       nm_cli_print_facts(answer.body, facts, sizeof facts / sizeof *facts);
+      print_catch_up(json_object_get(answer.body, "catch_up"));
       print_report(answer.body);
     }
     if (!json_is_true(json_object_get(answer.body, "settled"))) code = NM_CLI_NOT_RIGHT;

@@ -37,6 +37,7 @@ static struct nm_book *insert(struct nm_engine *engine, size_t at, struct nm_ten
   book->account = nm_optimove_account(engine->optimove, tenant);
   nm_updates_open(&book->updates, book);
   nm_reconciler_open(&book->reconciler, book);
+  nm_catchup_open(&book->catchup, book);
 
   memmove(engine->books + at + 1, engine->books + at,
           (engine->book_count - at) * sizeof *engine->books);
@@ -139,6 +140,7 @@ void nm_books_close_alarms(struct nm_engine *engine)
     nm_alarm_close(&book->updates.alarm, NULL);
     nm_alarm_close(&book->reconciler.alarm, NULL);
     nm_alarm_close(&book->reconciler.patience, NULL);
+    nm_alarm_close(&book->catchup.alarm, NULL);
     nm_lanes_close_alarms(book);
     nm_runs_close_alarms(book);
   }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/log.h"
+#include "engine/catchup.h"
 #include "engine/fence.h"
 #include "engine/internal.h"
 #include "engine/reconciler.h"
@@ -23,6 +24,7 @@ struct nm_book {
   size_t fences_open;
   struct nm_updates updates;
   struct nm_reconciler reconciler;
+  struct nm_catchup catchup;
 };
 
 /* The tenant's book, made when it is not there; NULL where there is no such tenant. */

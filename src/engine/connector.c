@@ -83,6 +83,7 @@ static void status(struct nm_book *book, struct nm_control *control)
     json_object_set_new(answer, "last_look_at", json_integer(reconciler->last_ended_at_ms));
   if (reconciler->next_look_at_ms)
     json_object_set_new(answer, "next_look_at", json_integer(reconciler->next_look_at_ms));
+  json_object_set_new(answer, "catch_up", nm_catchup_status(&book->catchup));
   nm_control_answer(control, NM_OK, answer);
 }
 

@@ -83,6 +83,7 @@ struct nm_call {
     struct nm_store_batch_finish batch_finish;
     struct nm_store_profiles_load profiles;
     struct nm_store_resume resume;
+    struct nm_store_catch_up catch_up;
   } u;
   struct nm_engine *engine;
   void (*then)(struct nm_call *call);

@@ -131,6 +131,7 @@ static void on_reconciled(void *data, int rc, const json_t *report)
   reconciler->is_running = false;
   if (nm_engine_is_running(engine)) log_report(reconciler, rc, report);
   remember(reconciler, rc, report);
+  if (rc != NM_EDENIED) nm_catchup_soon(&reconciler->book->catchup);
   /* Something changed meanwhile (a new tenant's rules came in): the next round's end is told too.
    */
   if (reconciler->waiting && reconciler->is_wanted && rc != NM_EDENIED)

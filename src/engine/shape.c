@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 
+#include "engine/failover.h"
 #include "engine/quiet.h"
 
 /* ---- one message ----------------------------------------------------------------------------- */
@@ -45,8 +46,6 @@ static void fill_message(const struct nm_shape *shape, const struct nm_effect *e
     .template_id = effect->template_id, .campaign = effect->campaign,
     .customer = effect->customer.len > 0 || effect->to_is_address ? effect->customer : effect->to,
     .address = effect->to_is_address ? effect->to : NM_TEXT(""), .name = effect->message,
-    /* A copy: the tenant may be saved anew before the store has the message. */
-    .provider = nm_arena_copy(shape->arena, tenant->chains[effect->channel][0]),
     .content = effect->content,
     .stamp = shape->stamp, .triggered_at_ms = shape->triggered_at_ms,
     .created_at_ms = shape->now_ms, .quiet = has_quiet ? effect->quiet : shape->run_quiet,
@@ -59,7 +58,6 @@ static void fill_message(const struct nm_shape *shape, const struct nm_effect *e
 enum nm_shaped nm_shape_message(const struct nm_shape *shape, const struct nm_effect *effect,
                                 struct nm_message *out, struct nm_text *reason)
 {
-  const struct nm_tenant *tenant = shape->book->tenant;
   *reason =
       nm_shape_channel_trouble(shape->book, shape->arena, effect->channel_id, effect->channel);
   if (reason->len > 0) return NM_SHAPED_HELD;
@@ -69,19 +67,10 @@ enum nm_shaped nm_shape_message(const struct nm_shape *shape, const struct nm_ef
     return NM_SHAPED_DROPPED;
   }
   fill_message(shape, effect, out);
-  const struct nm_tenant_provider *provider = nm_tenant_find_provider(tenant, out->provider);
-  const struct nm_adapter *adapter = provider ? nm_adapter_find(provider->adapter) : NULL;
-  if (!adapter) {
-    *reason = nm_arena_printf(shape->arena, "the adapter of provider %.*s is not built",
-                              NM_TEXT_ARG(out->provider));
-    return NM_SHAPED_HELD;
-  }
-  const char *unfit = NULL;
-  if (!(adapter->channels & (1u << effect->channel)))
-    *reason = nm_arena_printf(shape->arena, "provider %.*s does not carry %s",
-                              NM_TEXT_ARG(out->provider), nm_channel_name(effect->channel));
-  else if (adapter->unfit && (unfit = adapter->unfit(out)))
-    *reason = nm_arena_printf(shape->arena, "message %.*s %s", NM_TEXT_ARG(out->name), unfit);
+  /* A copy: the tenant may be saved anew before the store has the message. */
+  out->provider =
+      nm_arena_copy(shape->arena, nm_failover_choose(shape->book, effect->channel, out));
+  *reason = nm_failover_misfit(shape->book, shape->arena, out, out->provider);
   return reason->len > 0 ? NM_SHAPED_HELD : NM_SHAPED_MESSAGE;
 }
 
@@ -279,6 +268,13 @@ static bool is_settled_before(struct planning *p)
     settle_state(plan, NM_EVENT_HELD,
                  nm_arena_printf(p->shape.arena, "tenant %.*s has no Optimove connector",
                                  NM_TEXT_ARG(tenant->name)));
+    return true;
+  }
+  if (p->event->type == NM_EVENT_TYPE_CAMPAIGN && tenant->connector.is_active &&
+      tenant->connector.catch_up != NM_CATCH_UP_RUN &&
+      nm_text_equal(p->event->foreign_id, NM_TEXT(NM_CATCH_UP_MARK))) {
+    settle_state(plan, NM_EVENT_HELD,
+                 NM_TEXT("found by catch-up: the campaign was executed, its notice never came"));
     return true;
   }
   if (tenant->connector.is_active || p->event->type == NM_EVENT_TYPE_CANCEL) return false;

@@ -154,6 +154,18 @@ static int submit_list(struct nm_optimove_account *account, const char *function
   return NM_OK;
 }
 
+int nm_optimove_list(struct nm_optimove_account *account, const char *function, struct nm_text path,
+                     nm_optimove_done *done, void *data)
+{
+  return submit_list(account, function, path, 0, LIST_MAX_BYTES, done, data);
+}
+
+int nm_optimove_post(struct nm_optimove_account *account, const char *function, struct nm_text path,
+                     json_t *body, nm_optimove_done *done, void *data)
+{
+  return submit_json(account, function, path, body, NM_PATIENT, done, data);
+}
+
 int nm_optimove_ask(struct nm_optimove_account *account, const char *function, struct nm_text path,
                     nm_optimove_done *done, void *data)
 {

@@ -33,6 +33,15 @@ struct nm_optimove_call *nm_optimove_call_create(struct nm_optimove_account *acc
 NM_MUST_CHECK int nm_optimove_ask(struct nm_optimove_account *account, const char *function,
                                   struct nm_text path, nm_optimove_done *done, void *data);
 
+/* GET of a function that answers with a list, by ourselves. */
+NM_MUST_CHECK int nm_optimove_list(struct nm_optimove_account *account, const char *function,
+                                   struct nm_text path, nm_optimove_done *done, void *data);
+
+/* POST of a JSON body, by ourselves; takes body. */
+NM_MUST_CHECK int nm_optimove_post(struct nm_optimove_account *account, const char *function,
+                                   struct nm_text path, json_t *body, nm_optimove_done *done,
+                                   void *data);
+
 /* Queues a call; takes it. */
 void nm_optimove_submit(struct nm_optimove_call *call);
 void nm_optimove_call_destroy(struct nm_optimove_call *call);

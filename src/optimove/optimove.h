@@ -82,6 +82,25 @@ NM_MUST_CHECK int nm_optimove_delete_templates(struct nm_optimove_account *accou
                                                const struct nm_store_template *templates,
                                                size_t count, nm_optimove_done *done, void *data);
 
+/* GetExecutedCampaignsByChannel: what was executed on a channel on a day ("2026-11-23", in the
+ * connector's zone).  OK: body is an array of {"CampaignID"}, or NULL. */
+NM_MUST_CHECK int nm_optimove_executed(struct nm_optimove_account *account, int64_t channel_id,
+                                       struct nm_text day, nm_optimove_done *done, void *data);
+struct nm_text nm_optimove_campaign_of(const json_t *row, struct nm_arena *arena);
+
+/* UpdateCampaignMetrics: at most NM_OPTIMOVE_METRICS_MAX rows.  Whether a value sets or adds is not
+ * documented: UNKNOWN may not simply be sent again. */
+NM_MUST_CHECK int nm_optimove_update_metrics(struct nm_optimove_account *account,
+                                             const struct nm_fact *facts, size_t count,
+                                             nm_optimove_done *done, void *data);
+
+/* SetCustomerChannelPreference: at most NM_OPTIMOVE_PREFERENCES_MAX customers.  Saying it twice
+ * changes nothing. */
+NM_MUST_CHECK int nm_optimove_set_preference(struct nm_optimove_account *account,
+                                             int64_t channel_id, int mode,
+                                             const struct nm_text *customers, size_t count,
+                                             nm_optimove_done *done, void *data);
+
 /* ---- reading what came back ------------------------------------------------------------------ */
 
 /* One row of a page. */

@@ -221,6 +221,7 @@ int nm_writer_generation_save(struct nm_writer *writer, struct nm_store_generati
 int nm_writer_profile_save(struct nm_writer *writer, struct nm_store_profile_save *save);
 int nm_writer_listener_save(struct nm_writer *writer, struct nm_store_listener_save *save);
 int nm_writer_templates_save(struct nm_writer *writer, struct nm_store_templates_save *save);
+int nm_writer_catch_up(struct nm_writer *writer, struct nm_store_catch_up *look);
 int nm_writer_retry(struct nm_writer *writer, struct nm_store_retry *retry);
 int nm_writer_drop(struct nm_writer *writer, struct nm_store_retry *drop);
 int nm_writer_retain(struct nm_writer *writer, struct nm_store_retain *retain);

@@ -8,7 +8,8 @@
 static int retry_event(struct nm_writer *writer, int64_t id)
 {
   int rc = nm_db_run(&writer->db,
-                     "UPDATE events SET state = 0, reason = '', due_at = 0"
+                     "UPDATE events SET state = 0, reason = '', due_at = 0,"
+                     " foreign_id = CASE kind WHEN 0 THEN '' ELSE foreign_id END"
                      " WHERE id = ?1 AND state = 3",
                      NM_I(id));
   if (rc || nm_db_changes(&writer->db) == 0) return rc;

@@ -140,6 +140,14 @@ static const char *const step_3[] = {
   " WHERE checked_at > 0;"
   "ALTER TABLE messages ADD COLUMN first_attempt_at INTEGER NOT NULL DEFAULT 0;"
   "CREATE INDEX messages_parked ON messages (run_id) WHERE state = 6",
+
+  /* campaigns whose notice never came */
+  "CREATE TABLE catch_ups ("
+  " tenant_id INTEGER NOT NULL, channel_id INTEGER NOT NULL, day TEXT NOT NULL,"
+  " campaign TEXT NOT NULL, first_seen_at INTEGER NOT NULL, is_settled INTEGER NOT NULL,"
+  " PRIMARY KEY (tenant_id, channel_id, day, campaign)) STRICT, WITHOUT ROWID;"
+  "CREATE INDEX events_of_campaign ON events (tenant_id, campaign, channel_id, received_at)"
+  " WHERE type = 13",
   NULL,
 };
 

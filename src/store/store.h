@@ -18,6 +18,7 @@
 #include "base/port.h"
 #include "json/json.h"
 #include "model/event.h"
+#include "model/fact.h"
 #include "model/message.h"
 #include "model/run.h"
 
@@ -44,6 +45,7 @@ enum nm_store_verb {
   NM_STORE_PROFILE_SAVE,
   NM_STORE_LISTENER_SAVE,
   NM_STORE_TEMPLATES_SAVE,
+  NM_STORE_CATCH_UP,
   NM_STORE_RETRY,
   NM_STORE_RETAIN,
   /* reader */
@@ -487,6 +489,27 @@ struct nm_store_templates_load {
   int64_t tenant_id;
   struct nm_store_template *templates; /* by channel and number */
   size_t count;
+};
+
+/* ---- catch-up: campaigns that were executed and whose notice never came ---------------------------- */
+
+struct nm_store_missed {
+  struct nm_store_arrival arrival; /* the notice that is made of it; its stamp is the day.  out: id, 0 =
+                                    * none was made */
+  int64_t from_ms;                 /* notices from then on are that day's */
+};
+
+/* What Optimove names of one channel against the notices that came.  The first look of all only
+ * learns what was there before us. */
+struct nm_store_catch_up {
+  struct nm_store_request request;
+  int64_t tenant_id, channel_id;
+  int64_t now_ms;
+  int64_t after_ms;                  /* so long after it was first seen a notice still may come */
+  struct nm_store_missed *campaigns;
+  size_t count;
+  bool is_first;                     /* out */
+  size_t waiting, missed;            /* out: not seen so long; made events of */
 };
 
 /* ---- by hand, and looking ------------------------------------------------------------------------------ */

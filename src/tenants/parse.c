@@ -15,7 +15,8 @@ static const char *const tenant_keys[] = { "name",     "appKey",  "restApiKey", 
                                            "channels", "hooks",   "urlSecret" };
 static const char *const connector_keys[] = { "baseUrl",  "apiKey", "status", "channels",
                                               "timeZone", "params", "repeat", "timeout",
-                                              "checkEvery" };
+                                              "checkEvery", "catchUp", "catchUpAfter",
+                                              "metrics", "metricsAfter", "unsubscribeMode" };
 static const char *const statuses[] = { "ACTIVE", "INACTIVE" };
 
 static bool is_word(struct nm_text text, const char *more)
@@ -184,6 +185,28 @@ static int64_t read_seconds(struct nm_tenant_reader *reader, const json_t *table
   return 0;
 }
 
+/* What Optimove is asked and told of campaigns by ourselves. */
+static void read_feedback(struct nm_tenant_reader *reader, struct nm_tenant_connector *connector,
+                          const json_t *table)
+{
+  static const char *const catch_ups[] = { "report", "run", "off" };
+  static const char *const modes[] = { "once", "off" };
+  enum { MODE_MAX = 1000 };
+  connector->catch_up = (enum nm_catch_up)nm_tenant_word(reader, "optimove", table, "catchUp",
+                                                         catch_ups, COUNT(catch_ups), 0);
+  connector->catch_up_after_ms = read_seconds(reader, table, "catchUpAfter", 24 * 3600);
+  connector->reports_metrics =
+      nm_tenant_word(reader, "optimove", table, "metrics", modes, COUNT(modes), 0) == 0;
+  connector->metrics_after_ms = read_seconds(reader, table, "metricsAfter", 7 * 24 * 3600);
+  const json_t *mode = json_object_get(table, "unsubscribeMode");
+  if (!mode || json_is_null(mode)) return;
+  if (json_is_integer(mode) && json_integer_value(mode) >= 1 && json_integer_value(mode) <= MODE_MAX)
+    connector->unsubscribe_mode = (int)json_integer_value(mode);
+  else
+    nm_tenant_complain(reader, "optimove.unsubscribeMode",
+                       "expected Optimove's CommunicationMode, a whole number from 1 to %d", MODE_MAX);
+}
+
 static void read_connector(struct nm_tenant_reader *reader, struct nm_tenant *tenant,
                            const json_t *document)
 {
@@ -203,6 +226,7 @@ static void read_connector(struct nm_tenant_reader *reader, struct nm_tenant *te
       nm_tenant_word(reader, "optimove", table, "repeat", repeats, COUNT(repeats), 0) == 1;
   connector->timeout_ms = read_seconds(reader, table, "timeout", 300);
   connector->check_every_ms = read_seconds(reader, table, "checkEvery", 7 * 24 * 3600);
+  read_feedback(reader, connector, table);
   struct nm_text zone = nm_tenant_text(reader, "optimove", table, "timeZone", false, NULL);
   if (zone.len > 0 && nm_zone_find(&connector->zone, zone))
     nm_tenant_complain(reader, "optimove.timeZone",

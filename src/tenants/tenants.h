@@ -41,6 +41,13 @@ struct nm_tenant_hook {
   bool hold_inactive;      /* inactive = "hold" */
 };
 
+/* What becomes of a campaign whose notice never came. */
+enum nm_catch_up {
+  NM_CATCH_UP_REPORT = 0, /* held for a person */
+  NM_CATCH_UP_RUN = 1,
+  NM_CATCH_UP_OFF = 2,    /* nobody asks */
+};
+
 struct nm_tenant_connector {
   bool is_present;
   bool is_active;
@@ -50,6 +57,11 @@ struct nm_tenant_connector {
   const struct nm_zone *zone; /* reads TimeStamp and ScheduleTime; UTC by default */
   int64_t timeout_ms;      /* of a call to Optimove; 0 = the default */
   int64_t check_every_ms;  /* between two looks for drift; 0 = the default */
+  enum nm_catch_up catch_up;
+  int64_t catch_up_after_ms;  /* so long a notice may be late; 0 = the default */
+  bool reports_metrics;       /* tells Optimove what became of each run, once */
+  int64_t metrics_after_ms;   /* from a run's end to its figures; 0 = the default */
+  int unsubscribe_mode;       /* CommunicationMode of who wants no more; 0 = Optimove is not told */
   struct nm_tenant_channel *channels;
   size_t channel_count;
   struct nm_tenant_param *params;
