@@ -9,6 +9,7 @@ local problems = require "netmove.problems"
 local reading = require "netmove.reading"
 local runner = require "netmove.runner"
 local sandbox = require "netmove.sandbox"
+local serving = require "netmove.serving"
 local tenant = require "netmove.tenant"
 local words = require "netmove.words"
 
@@ -132,6 +133,7 @@ function netmove.load(source, chunkname, host)
   rules.evaluate = evaluator(state, room)
   rules.warnings = examples.run(book, rules.evaluate, list, host)
   if #book.list > 0 then return nil, problems.all(book) end
+  rules.serve = serving.compile(state, rules.evaluate, host)
   return rules
 end
 

@@ -60,6 +60,11 @@ local function get_map(map, event, ctx, lost)
   return out
 end
 
+--- The getters of constants and texts, for whoever compiles them further.
+fields.getters = {
+  constant = get_constant, text = get_text, html = get_html, address = get_address, map = get_map,
+}
+
 -- Compilers of constants by kind: (value, field) -> getter, argument | nil, expected.
 
 fields.compile = {}

@@ -239,6 +239,16 @@ function values.is(value)
   return kind == value_mt or kind == condition_mt
 end
 
+--- Whether a function of the author's may have to be asked for it.
+---@param value any
+---@return boolean
+function values.has_code(value)
+  local kind = getmetatable(value)
+  if kind == condition_mt then return values.has_code(value.of) or type(value.with) == "function" end
+  if kind == value_mt then return value.has_default and values.has_code(value.fallback) end
+  return type(value) == "function"
+end
+
 ---@param value any
 ---@return boolean
 function values.is_renamed(value)

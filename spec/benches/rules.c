@@ -52,22 +52,20 @@ static struct nm_rules *load(struct nm_text text)
   return rules;
 }
 
-static size_t one_event(struct nm_rules *rules, struct nm_text body)
+/* As the engine holds it: what the front door read stands beside the bytes. */
+static size_t one_event(struct nm_rules *rules, struct nm_text body, struct nm_text customer)
 {
   const struct nm_rules_moment moment = { .now_ms = 1700000000000 };
+  const struct nm_event event = { .kind = NM_EVENT_CAMPAIGN, .type = NM_EVENT_TYPE_SINGLE,
+                                  .channel_id = 459, .template_id = 1201, .campaign = NM_TEXT("7"),
+                                  .customer = customer, .stamp = NM_TEXT("2030-01-01 10:00:00"),
+                                  .body = body };
   struct nm_arena *arena = nm_arena_create(4 * 1024 * 1024);
-  struct nm_event event = { 0 };
   struct nm_effects effects = { 0 };
   struct nm_error err = { 0 };
-  const char *field = NULL;
-  json_t *value = NULL;
-  if (nm_event_read_campaign(arena, body, 0, &event, &field, &err) ||
-      nm_event_for_rules(&event, &value, &err) ||
-      nm_rules_run(rules, value, &moment, arena, &effects, &err))
-    fail("event", err.text);
+  if (nm_rules_serve(rules, &event, NULL, &moment, arena, &effects, &err)) fail("event", err.text);
   if (effects.count != 1 || effects.items[0].kind != NM_EFFECT_SEND) fail("event", "is not sent");
   size_t len = effects.items[0].content.len;
-  json_decref(value);
   nm_arena_destroy(arena);
   return len;
 }
@@ -82,7 +80,9 @@ static void run(struct nm_rules *rules, int64_t count)
                        "{\"EventTypeID\":11,\"CampaignID\":7,\"ChannelID\":459,\"TemplateID\":1201,"
                        "\"CustomerID\":\"C%" PRId64 "\",\"TimeStamp\":\"2030-01-01 10:00:00\","
                        "\"attributes\":{\"first_name\":\"Ada\"}}", i);
-    bytes += one_event(rules, (struct nm_text){ body, (size_t)len });
+    const char *customer = strstr(body, "\"C") + 1;
+    bytes += one_event(rules, (struct nm_text){ body, (size_t)len },
+                       (struct nm_text){ customer, strcspn(customer, "\"") });
   }
   double us = (clock_s(CLOCK_PROCESS_CPUTIME_ID) - began) * 1e6 / (double)count;
   printf("{\"us\":%.4f,\"bytes\":%zu}\n", us, bytes);

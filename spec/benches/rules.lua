@@ -20,7 +20,7 @@ end
 
 return {
   name = "rules",
-  about = "event 11 from its bytes to effects as bytes, limits on, CPU time; " .. TENANTS ..
+  about = "event 11 from its bytes to its effect, content as JSON, limits on, CPU time; " .. TENANTS ..
     " tenants with rules/acme.lua each, proven on its examples; their reload",
   sides = {
     { name = "netmove's rules", play = watched("us", "@bench_rules", { "run", "@rules/acme.lua", EVENTS }) },

@@ -186,8 +186,8 @@ static void run_rules(struct nm_slice *slice, size_t at)
   }
   json_t *profile = profile_of(slice, at);
   if (profile) json_object_set(row->recipient.event, "user", profile);
-  int rc = nm_rules_run(slice->generation->rules, row->recipient.event, &moment,
-                        arena_of(slice), &effects, &error);
+  int rc = nm_rules_serve_row(slice->generation->rules, row->recipient.event, &moment,
+                              arena_of(slice), &effects, &error);
   if (rc == NM_ELIMIT) slice->overruns++;
   if (rc) {
     hold_row(slice, row->number, nm_text_from(error.text[0] ? error.text : nm_code_name(rc)));

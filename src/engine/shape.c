@@ -282,19 +282,30 @@ static bool is_settled_before(struct planning *p)
   return true;
 }
 
-/* Asks the rules; false where they failed, and the event is then held with their line. */
-static bool ask_rules(struct planning *p, struct nm_effects *effects)
+/* As traffic does, or with a trace of it. */
+static int ask(const struct planning *p, bool wants_trace, struct nm_effects *effects,
+               struct nm_error *error)
 {
-  struct nm_error error = { 0 };
+  struct nm_rules *rules = p->shape.book->active->rules;
   struct nm_rules_moment moment = { .now_ms = p->shape.now_ms };
   json_t *seen = NULL;
-  int rc = nm_event_for_rules(p->event, &seen, &error);
+  if (!wants_trace)
+    return nm_rules_serve(rules, p->event, p->shape.profile, &moment, p->shape.arena, effects,
+                          error);
+  int rc = nm_event_for_rules(p->event, &seen, error);
   if (!rc && p->shape.profile &&
       json_object_set(seen, "user", (json_t *)(uintptr_t)p->shape.profile))
-    rc = nm_fail(&error, NM_ENOMEM, "out of memory");
-  if (!rc)
-    rc = nm_rules_run(p->shape.book->active->rules, seen, &moment, p->shape.arena, effects, &error);
+    rc = nm_fail(error, NM_ENOMEM, "out of memory");
+  if (!rc) rc = nm_rules_run(rules, seen, &moment, p->shape.arena, effects, error);
   json_decref(seen);
+  return rc;
+}
+
+/* Asks the rules; false where they failed, and the event is then held with their line. */
+static bool ask_rules(struct planning *p, bool wants_trace, struct nm_effects *effects)
+{
+  struct nm_error error = { 0 };
+  int rc = ask(p, wants_trace, effects, &error);
   if (!rc) return true;
   struct nm_text reason = nm_text_from(error.text[0] ? error.text : nm_code_name(rc));
   reason = nm_arena_copy(p->shape.arena, reason);
@@ -315,12 +326,13 @@ void nm_shape_plan(const struct nm_book *book, const struct nm_event *event, con
                .profile = profile },
     .event = event, .plan = plan,
   };
+  bool wants_trace = effects != NULL; /* of explain; nobody else looks at effects */
   if (!effects) effects = &own;
   *plan = (struct nm_plan){ .event_id = event->id, .tenant_id = book->tenant_id,
                             .generation_id = p.shape.generation_id };
   if (event->stamp.len > 0 && zone && !nm_zone_read(zone, event->stamp, &plan->stamp_ms))
     plan->stamp_ms = 0;
-  if (is_settled_before(&p) || !ask_rules(&p, effects)) return;
+  if (is_settled_before(&p) || !ask_rules(&p, wants_trace, effects)) return;
   if (!make_room(&p, effects)) {
     settle_state(plan, NM_EVENT_HELD, NM_TEXT("out of memory"));
     return;

@@ -13,6 +13,7 @@
 #include "base/zone.h"
 #include "json/json.h"
 #include "model/effect.h"
+#include "model/event.h"
 
 struct nm_rules; /* one tenant's proven rules, in a sandboxed state with limits */
 
@@ -90,6 +91,18 @@ struct nm_rules_moment {
 NM_MUST_CHECK int nm_rules_run(struct nm_rules *rules, const json_t *event,
                                const struct nm_rules_moment *moment, struct nm_arena *arena,
                                struct nm_effects *out, struct nm_error *err);
+
+/* The same for an event by its bytes, with the customer's profile (or NULL) as `user`: what traffic
+ * takes, several times cheaper; gives no trace. */
+NM_MUST_CHECK int nm_rules_serve(struct nm_rules *rules, const struct nm_event *event,
+                                 const json_t *profile, const struct nm_rules_moment *moment,
+                                 struct nm_arena *arena, struct nm_effects *out,
+                                 struct nm_error *err);
+
+/* As nm_rules_run without a trace: for the rows of a run. */
+NM_MUST_CHECK int nm_rules_serve_row(struct nm_rules *rules, const json_t *row,
+                                     const struct nm_rules_moment *moment, struct nm_arena *arena,
+                                     struct nm_effects *out, struct nm_error *err);
 
 /* What these rules took so far, over all events; read on the thread that runs them.  Instructions
  * are counted in hundreds. */

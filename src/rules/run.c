@@ -54,3 +54,57 @@ int nm_rules_run(struct nm_rules *rules, const json_t *event, const struct nm_ru
   if (rc == NM_OK) *out = effects;
   return rc;
 }
+
+/* ---- for traffic ----------------------------------------------------------------------------- */
+
+static int take_send(const struct nm_script_send *send, struct nm_arena *arena,
+                     struct nm_effects *out, struct nm_error *err)
+{
+  struct nm_effect *effect = nm_arena_alloc(arena, sizeof *effect);
+  if (!effect) return nm_fail(err, NM_ENOMEM, "no room for what it gave");
+  effect->kind = NM_EFFECT_SEND;
+  effect->channel = nm_channel_from(send->channel);
+  effect->channel_id = send->channel_id;
+  effect->template_id = send->template_id;
+  effect->message = send->message;
+  effect->to = effect->customer = send->customer;
+  effect->campaign = send->campaign;
+  effect->content = send->content;
+  effect->expires_in_ms = send->expires_in_ms;
+  effect->quiet = (struct nm_quiet){ send->quiet_from, send->quiet_to };
+  out->items = effect;
+  out->count = 1;
+  return NM_OK;
+}
+
+static int serve(struct nm_rules *rules, const struct nm_script_event *event,
+                 const struct nm_rules_moment *moment, struct nm_arena *arena,
+                 struct nm_effects *out, struct nm_error *err)
+{
+  struct nm_script_context context = context_at(rules->facts.zone, moment);
+  struct nm_effects effects = { NULL, 0, { NULL, 0 } };
+  struct nm_script_answer answer;
+  int rc = nm_script_serve(rules->script, event, &context, arena, &answer, err);
+  note_cost(rules);
+  if (rc == NM_OK)
+    rc = answer.is_send ? take_send(&answer.send, arena, &effects, err)
+                        : nm_rules_read_effects(&answer.effects, arena, &effects, err);
+  if (rc == NM_OK) *out = effects;
+  return rc;
+}
+
+int nm_rules_serve(struct nm_rules *rules, const struct nm_event *event, const json_t *profile,
+                   const struct nm_rules_moment *moment, struct nm_arena *arena,
+                   struct nm_effects *out, struct nm_error *err)
+{
+  struct nm_script_event subject = { .event = event, .profile = profile };
+  return serve(rules, &subject, moment, arena, out, err);
+}
+
+int nm_rules_serve_row(struct nm_rules *rules, const json_t *row,
+                       const struct nm_rules_moment *moment, struct nm_arena *arena,
+                       struct nm_effects *out, struct nm_error *err)
+{
+  struct nm_script_event subject = { .json = row };
+  return serve(rules, &subject, moment, arena, out, err);
+}

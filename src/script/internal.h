@@ -8,7 +8,9 @@
 
 #include "base/error.h"
 #include "json/json.h"
-#include "script/value.h"
+#include "json/tape.h"
+#include "model/event.h"
+#include "script/script.h"
 
 enum nm_overrun {
   NM_OVERRUN_NONE = 0,
@@ -41,6 +43,11 @@ struct nm_state {
   int64_t cpu_began_ns;      /* -1 until the call has taken long enough to be worth a look */
   enum nm_overrun overrun;
   char where[160]; /* the author's line when it was noticed: "rules/acme.lua:12: ", or empty */
+};
+
+struct nm_script {
+  struct nm_state state;
+  struct nm_script_cost cost;
 };
 
 /* state.c */
@@ -80,6 +87,20 @@ NM_MUST_CHECK int nm_state_call(struct nm_state *state, lua_CFunction f, void *c
 
 /* Pushes a copy; null is absent, integers stay integers. */
 void nm_push_json(lua_State *L, const json_t *value);
+
+/* event.c: the same for an event's own bytes.  Reads them; false where they take the long way over
+ * nm_event_for_rules. */
+NM_MUST_CHECK bool nm_event_tape_read(struct nm_json_tape *tape, const struct nm_event *event,
+                                      struct nm_arena *arena);
+
+/* Pushes what was read, as nm_event_for_rules shows the event.  May throw. */
+void nm_push_event(lua_State *L, const struct nm_event *event, const struct nm_json_tape *tape);
+
+/* quote.c: the host's json_text. */
+int nm_json_text_inside(lua_State *L);
+
+/* evaluate.c: keeps what runs the rules that stand at `rules`.  May throw. */
+void nm_evaluate_keep(lua_State *L, int rules);
 
 /* Copies what stands at index into the arena; throws above its limits. */
 void nm_read_value(lua_State *L, int index, struct nm_arena *arena, struct nm_value *out);

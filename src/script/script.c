@@ -8,14 +8,7 @@
 #include "base/zone.h"
 #include "script/internal.h"
 
-struct nm_script {
-  struct nm_state state;
-  struct nm_script_cost cost;
-};
-
 enum { LIBRARIES_LISTED_MAX = 256 };
-
-static const char evaluate_key; /* its address names rules.evaluate in the registry */
 
 struct load_call {
   struct nm_text file, source;
@@ -116,6 +109,8 @@ static void push_host(lua_State *L, struct load_call *call)
   lua_pushlightuserdata(L, call);
   lua_pushcclosure(L, spent, 1);
   lua_setfield(L, -2, "spent");
+  lua_pushcfunction(L, nm_json_text_inside);
+  lua_setfield(L, -2, "json_text");
   lua_pushinteger(L, NM_RULES_CALL_INSTRUCTIONS_MAX);
   lua_setfield(L, -2, "instructions_max");
   lua_pushinteger(L, NM_RULES_CALL_CPU_MAX_MS * 1000);
@@ -156,9 +151,7 @@ static int load_protected(lua_State *L)
     return 0;
   }
   nm_read_value(L, 3, call->arena, call->found);
-  lua_getfield(L, 3, "evaluate");
-  luaL_checktype(L, -1, LUA_TFUNCTION);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &evaluate_key);
+  nm_evaluate_keep(L, 3);
   return 0;
 }
 
@@ -192,86 +185,6 @@ void nm_script_destroy(struct nm_script *script)
   if (!script) return;
   nm_state_close(&script->state);
   free(script);
-}
-
-/* ---- evaluating ------------------------------------------------------------------------------ */
-
-struct evaluate_call {
-  const json_t *event;
-  const struct nm_script_context *context;
-  struct nm_arena *arena;
-  struct nm_value effects, trace;
-};
-
-static void write_digits(char *at, int digits, int value)
-{
-  for (int i = digits - 1; i >= 0; i--, value /= 10) at[i] = (char)('0' + value % 10);
-}
-
-/* A table of its own for each call: what a rule writes into it must not reach the next event. */
-static void push_context(lua_State *L, const struct nm_script_context *context)
-{
-  char date[] = "YYYY-MM-DD";
-  write_digits(date, 4, context->year);
-  write_digits(date + 5, 2, context->month);
-  write_digits(date + 8, 2, context->day);
-  lua_createtable(L, 0, 5);                   /* stack: ctx */
-  lua_pushinteger(L, context->now_ms);
-  lua_setfield(L, -2, "now_ms");
-  lua_pushinteger(L, context->minute);
-  lua_setfield(L, -2, "minute");
-  lua_pushinteger(L, context->weekday);
-  lua_setfield(L, -2, "weekday");
-  lua_pushlstring(L, date, sizeof date - 1);
-  lua_setfield(L, -2, "date");
-  lua_pushboolean(L, context->is_recipient);
-  lua_setfield(L, -2, "recipient");
-}
-
-static int evaluate_protected(lua_State *L)
-{
-  struct evaluate_call *call = lua_touserdata(L, 1);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &evaluate_key); /* stack: call, evaluate */
-  nm_push_json(L, call->event);                     /* stack: call, evaluate, event */
-  push_context(L, call->context);                   /* stack: call, evaluate, event, ctx */
-  lua_call(L, 2, 2);                                /* stack: call, effects, trace */
-  nm_read_value(L, 2, call->arena, &call->effects);
-  nm_read_value(L, 3, call->arena, &call->trace);
-  return 0;
-}
-
-/* The library caught an error of the author's, or one of Lua's on his behalf. */
-static int explain_failure(struct nm_script *script, const struct nm_value *failure,
-                           struct nm_error *err)
-{
-  struct nm_text message = nm_value_text(failure, "message");
-  if (script->state.is_starved || script->state.used_bytes > script->state.max_bytes / 4)
-    nm_state_collect(&script->state);
-  if (message.ptr && script->state.is_starved && strstr(message.ptr, "not enough memory"))
-    return nm_fail(err, NM_ELIMIT, "needs more than its %zu KiB of memory",
-                   script->state.max_bytes / 1024);
-  size_t len = strcspn(message.ptr ? message.ptr : "", "\n");
-  return nm_fail(err, NM_EINVAL, "%.*s", (int)len, message.ptr ? message.ptr : "");
-}
-
-int nm_script_evaluate(struct nm_script *script, const json_t *event,
-                       const struct nm_script_context *context, struct nm_arena *arena,
-                       struct nm_value *effects, struct nm_value *trace, struct nm_error *err)
-{
-  static const struct nm_budget budget = { NM_RULES_CALL_INSTRUCTIONS_MAX,
-                                           NM_RULES_CALL_CPU_MAX_MS };
-  struct evaluate_call call = { .event = event, .context = context, .arena = arena };
-  int rc = nm_state_call(&script->state, evaluate_protected, &call, &budget, NULL, NULL, err);
-  script->cost = (struct nm_script_cost){ script->state.instructions,
-                                          nm_budget_cpu_ns(&script->state),
-                                          script->state.peak_bytes, false };
-  if (rc == NM_OK && call.effects.kind != NM_VALUE_TABLE)
-    rc = explain_failure(script, &call.trace, err);
-  script->cost.is_overrun = rc == NM_ELIMIT && script->state.overrun != NM_OVERRUN_ROOM;
-  if (rc != NM_OK) return rc;
-  *effects = call.effects;
-  *trace = call.trace;
-  return NM_OK;
 }
 
 struct nm_script_cost nm_script_cost(const struct nm_script *script)

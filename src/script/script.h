@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "model/event.h"
 #include "script/value.h"
 
 struct nm_script;
@@ -49,6 +50,33 @@ NM_MUST_CHECK int nm_script_evaluate(struct nm_script *script, const json_t *eve
                                      const struct nm_script_context *context,
                                      struct nm_arena *arena, struct nm_value *effects,
                                      struct nm_value *trace, struct nm_error *err);
+
+/* An event as traffic brings it. */
+struct nm_script_event {
+  const struct nm_event *event; /* its bytes; or */
+  const json_t *json;           /* what nm_event_for_rules would show, for one row of a run */
+  const json_t *profile;        /* becomes `user`; NULL = none */
+};
+
+/* One message to the event's customer, which is what nearly all events come to. */
+struct nm_script_send {
+  struct nm_text channel, message, customer, campaign;
+  struct nm_text content; /* a JSON object */
+  int64_t template_id, channel_id, expires_in_ms;
+  int quiet_from, quiet_to; /* minutes of the day; the same = none */
+};
+
+struct nm_script_answer {
+  bool is_send;
+  struct nm_script_send send; /* where is_send */
+  struct nm_value effects;    /* otherwise: a list of tables */
+  struct nm_value failure;
+};
+
+/* As nm_script_evaluate, by the short way where there is one, and without a trace. */
+NM_MUST_CHECK int nm_script_serve(struct nm_script *script, const struct nm_script_event *event,
+                                  const struct nm_script_context *context, struct nm_arena *arena,
+                                  struct nm_script_answer *out, struct nm_error *err);
 
 /* What a call took, as its budget counts it: instructions in hundreds, so a short rule shows 0. */
 struct nm_script_cost {
