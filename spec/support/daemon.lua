@@ -61,7 +61,7 @@ function daemon.folder(options)
   options = options or {}
   local self = { path = assert(uv.fs_mkdtemp((os.getenv("TMPDIR") or "/tmp") .. "/netmove-spec-XXXXXX")),
                  listen = "127.0.0.1:0", admin = "127.0.0.1:0", settings = options.settings or "",
-                 program = program }
+                 program = program, starts_ms = {} }
   uv.fs_mkdir(self.path .. "/rules", 448)
   uv.fs_mkdir(self.path .. "/tenants", 448)
   if options.rules ~= false then
@@ -110,6 +110,7 @@ function daemon.folder(options)
       command = "sh"
       args = { "-c", 'ulimit -n "$0"; exec "$@"', tostring(options.files), self.program, table.unpack(args) }
     end
+    local began = uv.hrtime()
     self.process = process.start({ command = command, args = args, cwd = self.path, env = env })
     loop.await("netmove to be ready", function()
       return find_line('"message":"(ready)"') or self.process.exit_code
@@ -117,6 +118,7 @@ function daemon.folder(options)
     if self.process.exit_code then
       error("netmove ended: " .. table.concat(self.process.err, "\n"), 2)
     end
+    self.starts_ms[#self.starts_ms + 1] = (uv.hrtime() - began) // 1000000
     self.listen = assert(find_line('"message":"public on ([%d.:]+)"'), "no public address in the log")
     self.admin = assert(find_line('"message":"admin on ([%d.:]+)"'), "no admin address in the log")
     self.url = ((options.public or ""):find("tls = ", 1, true) and "https://" or "http://") .. self.listen
