@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "engine/failover.h"
 #include "engine/runs.h"
 #include "engine/turns.h"
 
@@ -89,6 +90,7 @@ static void say_unopened(struct nm_lane *lane, const char *reason)
   struct nm_log_ids ids = nm_book_ids(lane->book);
   nm_log(NM_LOG_ERROR, "engine", &ids, "provider %.*s cannot be opened, its messages wait: %s",
          NM_TEXT_ARG(lane->name), reason);
+  lane->is_ill = true;
   nm_lane_pause(lane, REOPEN_WAIT_MS, nm_text_from(reason));
 }
 
@@ -188,7 +190,7 @@ void nm_lane_refresh(struct nm_lane *lane)
     /* Whatever made the old one wait says nothing of the new one. */
     lane->paused_until_ms = 0;
     lane->pauses = lane->failures = 0;
-    lane->is_denied = false;
+    lane->is_denied = lane->is_ill = false;
     lane->reason[0] = '\0';
     if (lane->outlet) nm_outlet_retire(lane->outlet);
     lane->outlet = NULL;
@@ -343,7 +345,8 @@ static void lease_if_wanted(struct nm_lane *lane)
   size_t window = window_of(lane);
   size_t ready = lane->singles.count + lane->rest.count + lane->turns.behind;
   if (lane->next_due_ms > 0 && lane->next_due_ms <= nm_clock_wall_ms()) lane->is_hungry = true;
-  if (!lane->is_hungry || lane->is_leasing || nm_lane_pause_left_ms(lane) > 0) return;
+  if (!lane->is_hungry || lane->is_leasing) return;
+  if (nm_lane_pause_left_ms(lane) > 0 && !nm_lane_moves_over(lane)) return;
   /* Lanes that rest may hold much: the others still get their share. */
   if (lane->book->engine->leased >= NM_ENGINE_LEASED_MAX && window > SCARCE_WINDOW)
     window = SCARCE_WINDOW;
@@ -370,6 +373,7 @@ static void on_lane_turn(void *data)
   if (lane->settings && !lane->outlet && nm_lane_pause_left_ms(lane) == 0) open_outlet(lane);
   if (!lane->settings) hold_strays(lane);
   else if (lane->outlet) nm_lane_send(lane);
+  if (lane->settings) nm_lane_move_over(lane);
   lease_if_wanted(lane);
   if (lane->next_due_ms > 0) nm_alarm_due(&lane->alarm, lane->next_due_ms);
 }

@@ -101,6 +101,8 @@ struct nm_lane {
   int pauses;              /* in a row */
   int failures;            /* sends in a row that delivered nothing and may be tried again */
   bool is_denied;          /* its key was refused, and that was said */
+  bool is_ill;             /* it rests because it delivers nothing, not because it was asked to */
+  bool is_left;            /* its messages go by another one, and that was said */
   char reason[NM_LANE_REASON_MAX_BYTES]; /* why it waits; empty = it does not */
 };
 

@@ -5,13 +5,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
-#include "engine/lanes.h"
+#include "engine/failover.h"
 #include "engine/settle.h"
 
 static void throttle(struct nm_lane *lane, const struct nm_outcome *outcome)
 {
   if (outcome->scope == NM_SCOPE_MESSAGE || nm_lane_pause_left_ms(lane) > 0) return;
   lane->pauses++;
+  lane->is_ill = false;
   int64_t wait_ms = outcome->retry_after_ms >= 0
                         ? outcome->retry_after_ms
                         : nm_backoff_ceiling_ms(&nm_backoff_pause, lane->pauses);
@@ -25,7 +26,7 @@ static void stop_for_key(struct nm_lane *lane, const struct nm_outcome *outcome)
   if (!lane->is_denied)
     nm_log(NM_LOG_ERROR, "engine", &ids, "provider %.*s refuses our key, its messages wait: %.*s",
            NM_TEXT_ARG(lane->name), NM_TEXT_ARG(outcome->reason));
-  lane->is_denied = true;
+  lane->is_denied = lane->is_ill = true;
   if (nm_lane_pause_left_ms(lane) == 0) nm_lane_pause(lane, NM_LANE_AUTH_PAUSE_MS, outcome->reason);
 }
 
@@ -36,14 +37,17 @@ static void note_lane(struct nm_dispatch *dispatch, const struct nm_outcome *out
     dispatch->was_unreachable = true;
   else if (outcome->kind != NM_OUTCOME_UNKNOWN) dispatch->was_reached = true;
 
-  if (outcome->kind == NM_OUTCOME_RETRY && !outcome->is_unreachable) dispatch->had_failure = true;
+  /* An answer that never comes is no delivery either. */
+  if (outcome->kind == NM_OUTCOME_UNKNOWN ||
+      (outcome->kind == NM_OUTCOME_RETRY && !outcome->is_unreachable))
+    dispatch->had_failure = true;
   if (dispatch->outlet != lane->outlet) return; /* an answer to settings of before */
   if (outcome->kind == NM_OUTCOME_THROTTLED) throttle(lane, outcome);
   if (outcome->kind == NM_OUTCOME_AUTH) stop_for_key(lane, outcome);
   if (outcome->kind == NM_OUTCOME_DELIVERED || outcome->kind == NM_OUTCOME_ACCEPTED) {
     dispatch->had_success = true;
     lane->pauses = 0;
-    lane->is_denied = false;
+    lane->is_denied = lane->is_ill = false;
     if (nm_lane_pause_left_ms(lane) == 0) lane->reason[0] = '\0';
   }
 }
@@ -92,6 +96,14 @@ static void say_given_up(const struct nm_message *message, const struct nm_outco
   end->reason = (struct nm_text){ out, (size_t)len < size ? (size_t)len : size - 1 };
 }
 
+/* Nothing was sent, and nobody says when it may be: another provider need not wait. */
+static bool is_deferred(const struct nm_outcome *outcome, const struct nm_finish *end)
+{
+  return end->state == NM_MESSAGE_WAITING &&
+         (outcome->kind == NM_OUTCOME_AUTH ||
+          (outcome->kind == NM_OUTCOME_RETRY && outcome->is_unreachable));
+}
+
 void nm_dispatch_outcome(struct nm_dispatch *dispatch, struct nm_item *item,
                          const struct nm_outcome *outcome)
 {
@@ -110,9 +122,18 @@ void nm_dispatch_outcome(struct nm_dispatch *dispatch, struct nm_item *item,
   nm_settle(item->message, outcome, &how, &end);
   say_given_up(item->message, outcome, &end, given_up, sizeof given_up);
   if (end.reason.len > NM_ERROR_TEXT_MAX_BYTES) end.reason.len = NM_ERROR_TEXT_MAX_BYTES;
+  struct nm_lane *goes_by = lane;
+  char moved[NM_LANE_REASON_MAX_BYTES];
+  if (is_deferred(outcome, &end)) {
+    struct nm_lane *other = nm_lane_move(lane, item->message, &end, moved, sizeof moved);
+    if (other) {
+      goes_by = other;
+      end.due_at_ms = end.ended_at_ms;
+    }
+  }
   log_end(lane, item->message, &end);
-  nm_finisher_add(lane, &end);
-  if (end.state == NM_MESSAGE_WAITING) nm_lane_turn_later(lane, item->message, end.due_at_ms);
+  nm_finisher_add(goes_by, &end);
+  if (end.state == NM_MESSAGE_WAITING && goes_by == lane) nm_lane_turn_later(lane, item->message, end.due_at_ms);
   nm_item_done(lane, item);
 }
 

@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "engine/lanes.h"
+#include "engine/failover.h"
 
 enum { REST_MS = 1000 };
 
@@ -254,7 +254,7 @@ static struct nm_lane *lane_of(const struct nm_running *run)
   const struct nm_tenant *tenant = run->book->tenant;
   const struct nm_tenant_channel *channel = nm_tenant_find_channel(tenant, run->row.channel_id);
   if (!channel || tenant->chain_counts[channel->kind] == 0) return NULL;
-  return nm_lane_find(run->book, tenant->chains[channel->kind][0]);
+  return nm_lane_find(run->book, nm_failover_choose(run->book, channel->kind, NULL));
 }
 
 bool nm_run_has_room(const struct nm_running *run)

@@ -53,9 +53,13 @@ void nm_outlets_close(struct nm_engine *engine)
 
 void nm_lanes_wake_host(struct nm_engine *engine, const struct nm_host *host)
 {
-  for (size_t i = 0; i < engine->book_count; i++)
-    for (struct nm_lane *lane = engine->books[i]->lanes; lane; lane = lane->next)
-      if (lane->host == host) nm_engine_soon(engine, &lane->job);
+  for (size_t i = 0; i < engine->book_count; i++) {
+    struct nm_lane *lanes = engine->books[i]->lanes, *lane = lanes;
+    while (lane && lane->host != host) lane = lane->next;
+    /* All of the tenant: what waits for another one may go by this one now, or the other way. */
+    for (struct nm_lane *any = lane ? lanes : NULL; any; any = any->next)
+      nm_engine_soon(engine, &any->job);
+  }
 }
 
 /* ---- the end of a send ----------------------------------------------------------------------- */
@@ -94,6 +98,7 @@ static void note_failures(struct nm_dispatch *dispatch)
   if (dispatch->had_success || dispatch->outlet != lane->outlet) lane->failures = 0;
   if (dispatch->had_success || !dispatch->had_failure || ++lane->failures < FAILURES_MAX) return;
   if (nm_lane_pause_left_ms(lane) > 0) return;
+  lane->is_ill = true;
   nm_lane_pause(lane, nm_backoff_ceiling_ms(&nm_backoff_pause, ++lane->pauses),
                 NM_TEXT("send after send was answered with a failure"));
 }

@@ -34,6 +34,7 @@ static json_t *lane_status(const struct nm_lane *lane)
   json_object_set_new(out, "in_flight", number_of(lane->in_flight));
   json_object_set_new(out, "sends", number_of(lane->send_count));
   json_object_set_new(out, "paused_ms", json_integer(nm_lane_pause_left_ms(lane)));
+  if (lane->is_left) json_object_set_new(out, "is_left", json_true());
   if (lane->reason[0]) json_object_set_new(out, "reason", json_string(lane->reason));
   set_breaker(out, lane->host);
   return out;
