@@ -16,7 +16,7 @@ local rules = {
     -- messages, steps, effects, values
     "push", "sms", "email", "tenant",
     "send_template", "for_each_recipient", "cancel_campaign", "quiet_between", "update_customer",
-    "when", "split", "send", "hold", "drop", "use",
+    "track_event", "when", "split", "all", "send", "hold", "drop", "use",
     "from", "renamed", "minutes", "hours", "days", "one_of", "starts_with", "matches",
     -- Lua's own
     "ipairs", "pairs", "next", "select", "type", "tostring", "tonumber", "error", "assert",

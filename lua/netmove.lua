@@ -24,6 +24,7 @@ local function new_state(book, host)
     messages = {}, channels = {}, templates = { ids = {} }, events = {}, hooks = {},
     sends = {}, -- names that steps send by, with their lines; checked once all are known
     day_of = nil, -- the day of a moment in the tenant's zone
+    instant = nil, -- the moment of a time in the tenant's zone
     used = {}, -- libraries, by name
     trace = {}, at = 0, depth = 0, running = nil, quiet = nil,
   }
@@ -113,6 +114,7 @@ end
 ---@param chunkname string  the file's name, as messages should show it
 ---@param host table?       { known_zone = fun(name: string): boolean,
 --                             zone_date = fun(zone: string, ms: integer): string,
+--                             zone_instant = fun(zone, y, m, d, hour, minute, second): integer,
 --                             library = fun(name: string): string?, string?,
 --                             libraries = fun(): string[] }
 ---@return table? rules

@@ -16,7 +16,7 @@
 ---@alias netmove.answer netmove.effect|(netmove.effect|netmove.step)[]|netmove.step|nil|false
 ---@alias netmove.author fun(event: netmove.event, ctx: netmove.ctx): netmove.answer
 ---@alias netmove.steps netmove.step|netmove.author|netmove.constant|(netmove.step|netmove.author|netmove.constant)[]
----@alias netmove.effect netmove.send|netmove.expand|netmove.cancel|netmove.delay|netmove.hold|netmove.drop|netmove.update
+---@alias netmove.effect netmove.send|netmove.expand|netmove.cancel|netmove.delay|netmove.constant|netmove.update|netmove.track
 ---@alias netmove.constant netmove.hold|netmove.drop
 
 --- What came in; keys in Optimove's spelling whatever the sender's was.
@@ -188,6 +188,23 @@ function split(shares) end
 ---@return netmove.step
 function update_customer(attributes) end
 
+---@class (exact) netmove.track_event
+---@field event netmove.value                          # Optimove's name of it: "cart_filled"
+---@field customer? netmove.from|netmove.function      # or a visitor
+---@field visitor? netmove.from|netmove.function
+---@field timestamp? netmove.value                     # the event's own time if left out
+---@field context? table<string, netmove.value>
+
+--- Tells Optimove of an event in real time.
+---@param event netmove.track_event
+---@return netmove.step
+function track_event(event) end
+
+--- Runs every step, and gives what all of them give.
+---@param steps netmove.steps[]
+---@return netmove.step
+function all(steps) end
+
 -- Effects.
 
 ---@class (exact) netmove.send
@@ -231,6 +248,14 @@ function update_customer(attributes) end
 ---@field effect "update"
 ---@field customer string
 ---@field attributes table<string, netmove.plain>
+
+---@class (exact) netmove.track
+---@field effect "track"
+---@field event string
+---@field customer? string
+---@field visitor? string
+---@field timestamp string  # "2020-04-12 17:32:06.094 UTC"
+---@field context? table<string, netmove.plain>
 
 --- The step that sends a message; with an event, the effect at once.
 ---@param message string|netmove.message

@@ -1,4 +1,4 @@
---- Steps that choose between steps: `when` and `split`.
+--- Steps that choose between steps: `when`, `split` and `all`.
 
 local effects = require "netmove.effects"
 local problems = require "netmove.problems"
@@ -136,11 +136,47 @@ local function split_word(state)
   end
 end
 
---- The words `when` and `split`.
+local function run_all(self, event, ctx)
+  local list = {}
+  for _, inner in ipairs(self.parts) do
+    for _, effect in ipairs(runner.run(self.state, inner, event, ctx, true) or {}) do
+      list[#list + 1] = effect
+    end
+  end
+  if list[1] then return list end
+end
+
+local function all_word(state)
+  local book = state.book
+  return function(given)
+    local step = { book = book, state = state, name = "all", run = run_all, parts = {} }
+    if type(given) ~= "table" or getmetatable(given) or given.effect ~= nil then
+      if not unknown.is(given) then
+        local is_effect = type(given) == "table" and not getmetatable(given)
+        problems.misuse(book, "all: expected a list of steps, as in all { step, step }, got "
+          .. (is_effect and "an effect" or problems.quote(given)))
+      end
+      return unknown.new()
+    end
+    for _, key in ipairs(problems.sorted_keys(given)) do
+      if mtype(key) ~= "integer" then
+        problems.misuse(book, "all: unknown key " .. problems.quote(key)
+          .. ", expected a list of steps")
+      else
+        step.parts[#step.parts + 1], step.line =
+          runner.inner(state, "all", "all" .. problems.index(key), given[key])
+      end
+    end
+    if #step.parts == 0 then problems.misuse(book, "all: no step") end
+    return runner.step(step)
+  end
+end
+
+--- The words `when`, `split` and `all`.
 ---@param state table
 ---@return table<string, function>
 function choices.words(state)
-  return { when = when_word(state), split = split_word(state) }
+  return { when = when_word(state), split = split_word(state), all = all_word(state) }
 end
 
 return choices

@@ -90,6 +90,39 @@ local function moment_of(y, m, d, rest)
     + ((hour * 60 + minute - offset) * 60 + (second or 0)) * 1000)
 end
 
+--- The moment, in milliseconds since 1970, that a time names: by itself, or on the tenant's clock
+-- as `instant` reads it (in UTC without it).
+---@param value any
+---@param instant (fun(year, month, day, hour, minute, second): integer)?
+---@return integer?
+function conversions.moment(value, instant)
+  if type(value) == "string" and not find(value, "^%d+$") then
+    local date = conversions.date(value)
+    if not date then return nil end
+    local year, month, day, rest = match(value, "^(%d+)%-(%d+)%-(%d+)(.*)$")
+    local y, m, d = tointeger(year), tointeger(month), tointeger(day)
+    local ms = rest ~= "" and moment_of(y, m, d, rest)
+    if ms then return ms end
+    local hour, minute, second = match(rest, "^[T ](%d%d):(%d%d):?(%d?%d?)")
+    local h, min, s = tointeger(hour) or 0, tointeger(minute) or 0, tointeger(second) or 0
+    if h > 23 or min > 59 or s > 60 then return nil end
+    if instant then return instant(y, m, d, h, min, s) end
+    return day_of_date(y, m, d) * DAY_MS + ((h * 60 + min) * 60 + s) * 1000
+  end
+  local ms = conversions.number(value)
+  if not ms or ms < EARLIEST_MS or ms > 253402300799999 then return nil end
+  return floor(ms)
+end
+
+--- "2020-04-12 17:32:06.094 UTC", as Optimove writes a moment.
+---@param ms integer
+---@return string
+function conversions.stamp(ms)
+  local of_day = ms % DAY_MS
+  return format("%s %02d:%02d:%02d.%03d UTC", date_of_day(ms // DAY_MS), of_day // 3600000,
+    of_day // 60000 % 60, of_day // 1000 % 60, of_day % 1000)
+end
+
 --- The day, counted from 1970, of "YYYY-MM-DD".
 ---@param date string
 ---@return integer

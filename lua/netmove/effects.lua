@@ -25,6 +25,10 @@ local shapes = {
   hold = { reason = { "text", true } },
   drop = { reason = { "text", true } },
   update = { customer = { "text", true }, attributes = { "attributes", true } },
+  track = {
+    event = { "text", true }, customer = { "text" }, visitor = { "text" },
+    timestamp = { "text", true }, context = { "context" },
+  },
 }
 
 for _, shape in pairs(shapes) do shape.effect = { "text", true } end
@@ -42,12 +46,16 @@ end
 effects.names = {}
 for name in pairs(shapes) do effects.names[name] = true end
 
-local function is_attributes(value)
-  if type(value) ~= "table" or next(value) == nil then return false end
+local function is_context(value)
+  if type(value) ~= "table" then return false end
   for name, inner in next, value do
     if type(name) ~= "string" or not problems.is_scalar(inner) then return false end
   end
   return true
+end
+
+local function is_attributes(value)
+  return is_context(value) and next(value) ~= nil
 end
 
 local kinds = {
@@ -56,6 +64,7 @@ local kinds = {
   table = { "a table", function(v) return type(v) == "table" end },
   clock = { 'a time such as "09:00"', function(v) return effects.minute_of(v) ~= nil end },
   attributes = { 'names with text, number or boolean, as in { CITY = "Izmir" }', is_attributes },
+  context = { 'names with text, number or boolean, as in { opt_in = true }', is_context },
 }
 
 --- The minute of the day of "HH:MM".
@@ -87,6 +96,9 @@ function effects.check(effect)
   local shape = shapes[name]
   if not shape then
     return "unknown effect " .. problems.quote(name) .. problems.hint(name, effects.names)
+  end
+  if name == "track" and (effect.customer == nil) == (effect.visitor == nil) then
+    return "track: expected a customer or a visitor, and not both"
   end
   if is_good(effect, shape) then return nil end
   if name == "send" and effect.content == nil then

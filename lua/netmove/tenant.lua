@@ -111,6 +111,12 @@ local function zone_days(zone, host)
   return zone_date and function(ms) return zone_date(zone, ms) end
 end
 
+-- Reads a time on the tenant's clock, where the host can.
+local function zone_instants(zone, host)
+  local instant = host.zone_instant
+  return instant and function(...) return instant(zone, ...) end
+end
+
 local function add_messages(state, given)
   for _, name in ipairs(problems.sorted_keys(given)) do
     local message = given[name]
@@ -256,6 +262,7 @@ function tenant.build(state, returned, host)
   local rules = { name = check_name(book, given.name) }
   rules.time_zone = check_zone(book, given.time_zone, host)
   state.day_of = zone_days(rules.time_zone, host)
+  state.instant = zone_instants(rules.time_zone, host)
   state.named, state.listed = named, part(book, given, "channels", "kinds by channel id")
   add_messages(state, named)
   add_channels(state, state.listed)

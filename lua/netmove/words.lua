@@ -9,6 +9,7 @@ local sending = require "netmove.sending"
 local sharing = require "netmove.sharing"
 local steps = require "netmove.steps"
 local tenant = require "netmove.tenant"
+local tracking = require "netmove.tracking"
 local values = require "netmove.values"
 
 local words = {}
@@ -62,7 +63,7 @@ function words.new(state)
   for _, own in pairs {
     messages.words(book), values.words(state), conditions.words(state), effects.words(book),
     steps.words(state), sending.words(state), choices.words(state), tenant.words(book),
-    sharing.words(state), words.lua,
+    tracking.words(state), sharing.words(state), words.lua,
   } do
     for name, word in pairs(own) do all[name] = word end
   end

@@ -49,6 +49,8 @@ static const char tenant[] =
     "= 3.0, R = 59.9,\n"
     "      S = from(\"attributes.store\"):default(\"online\"), BIG = 9007199254740993 },\n"
     "    DATED = update_customer { CustomerID = from(\"extId\"), DAY = from(\"time\"):as(\"date\") },\n"
+    "    TOLD = track_event { event = \"cart_filled\", customer = from(\"extId\"),\n"
+    "      context = { worth = 99.5, is_new = true, shop = from(\"attributes.shop\") } },\n"
     "    CUT = function(event) return send(\"hello\", event) end,\n"
     "  },\n"
     "}\n";
@@ -167,6 +169,20 @@ static void a_date_is_the_day_of_the_tenants_clock(void **state)
   struct nm_effect e = only("{\"type\":\"EVENT\",\"name\":\"DATED\",\"extId\":\"42\","
                             "\"time\":\"2024-04-30T22:30:00Z\",\"attributes\":{}}");
   assert_string_equal(e.attributes[0].value.ptr, "2024-05-01"); /* 01:30 in Istanbul */
+}
+
+static void a_real_time_event_names_its_moment_on_the_tenants_clock(void **state)
+{
+  (void)state;
+  struct nm_effect e = only("{\"type\":\"EVENT\",\"name\":\"TOLD\",\"extId\":\"42\","
+                            "\"time\":\"2024-05-01 01:30:00\",\"attributes\":{\"shop\":\"K\"}}");
+  assert_int_equal(e.kind, NM_EFFECT_TRACK);
+  assert_string_equal(nm_effect_name(e.kind), "track");
+  assert_string_equal(e.event_name.ptr, "cart_filled");
+  assert_string_equal(e.customer.ptr, "42");
+  assert_int_equal(e.visitor.len, 0);
+  assert_string_equal(e.timestamp.ptr, "2024-04-30 22:30:00.000 UTC");
+  assert_string_equal(e.context.ptr, "{\"is_new\":true,\"shop\":\"K\",\"worth\":99.5}");
 }
 
 static void quiet_hours_are_those_of_the_tenants_clock(void **state)
@@ -377,6 +393,7 @@ int main(void)
     cmocka_unit_test(a_campaign_expands_and_a_stop_cancels),
     cmocka_unit_test(an_update_is_text_as_optimove_takes_it),
     cmocka_unit_test(a_date_is_the_day_of_the_tenants_clock),
+    cmocka_unit_test(a_real_time_event_names_its_moment_on_the_tenants_clock),
     cmocka_unit_test(quiet_hours_are_those_of_the_tenants_clock),
     cmocka_unit_test(holds_say_why_and_the_trace_who_answered),
     cmocka_unit_test(rules_are_told_time_and_place),

@@ -112,6 +112,24 @@ static int read_update(const struct reading *in, const struct nm_value *given,
   return rc;
 }
 
+static int read_track(const struct reading *in, const struct nm_value *given,
+                      struct nm_effect *out)
+{
+  const struct nm_value *context = nm_value_get(given, "context");
+  out->event_name = nm_value_text(given, "event");
+  out->customer = nm_value_text(given, "customer");
+  out->visitor = nm_value_text(given, "visitor");
+  out->timestamp = nm_value_text(given, "timestamp");
+  out->context = NM_TEXT("{}");
+  if (out->event_name.len == 0) return refuse(in, "track", "expected the name of an event");
+  if ((out->customer.len == 0) == (out->visitor.len == 0))
+    return refuse(in, "track", "expected a customer or a visitor");
+  if (out->timestamp.len == 0) return refuse(in, "track", "expected a timestamp");
+  if (!context || context->kind != NM_VALUE_TABLE || context->table.count == 0) return NM_OK;
+  if (nm_value_is_list(context)) return refuse(in, "track", "expected names in its context");
+  return nm_value_json_text(context, in->arena, &out->context, in->err);
+}
+
 static int read_reason(const struct reading *in, const struct nm_value *given,
                        struct nm_effect *out)
 {
@@ -132,7 +150,7 @@ static int read_effect(const struct reading *in, const struct nm_value *given,
 {
   struct nm_text name = nm_value_text(given, "effect");
   int kind = NM_EFFECT_SEND;
-  while (kind <= NM_EFFECT_UPDATE &&
+  while (kind <= NM_EFFECT_TRACK &&
          !nm_text_equal(name, nm_text_from(nm_effect_name((enum nm_effect_kind)kind))))
     kind++;
   out->kind = (enum nm_effect_kind)kind;
@@ -144,6 +162,7 @@ static int read_effect(const struct reading *in, const struct nm_value *given,
   case NM_EFFECT_HOLD:
   case NM_EFFECT_DROP: return read_reason(in, given, out);
   case NM_EFFECT_UPDATE: return read_update(in, given, out);
+  case NM_EFFECT_TRACK: return read_track(in, given, out);
   default: return nm_fail(in->err, NM_EINVAL, "unknown effect \"%.*s\"", NM_TEXT_ARG(name));
   }
 }

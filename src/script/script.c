@@ -43,6 +43,23 @@ static int zone_date(lua_State *L)
   return 1;
 }
 
+/* zone_instant(zone, y, m, d, hour, minute, second): the moment at which its clock shows that. */
+static int zone_instant(lua_State *L)
+{
+  const struct nm_zone *zone;
+  struct nm_text name;
+  int part[6];
+  name.ptr = luaL_checklstring(L, 1, &name.len);
+  for (int i = 0; i < 6; i++) {
+    lua_Integer value = luaL_checkinteger(L, 2 + i);
+    luaL_argcheck(L, value >= 0 && value <= 9999, 2 + i, "out of range");
+    part[i] = (int)value;
+  }
+  if (nm_zone_find(&zone, name)) return 0;
+  lua_pushinteger(L, nm_zone_instant(zone, part[0], part[1], part[2], part[3], part[4], part[5]));
+  return 1;
+}
+
 /* spent(): instructions and microseconds of CPU since it was called last; for what examples cost. */
 static int spent(lua_State *L)
 {
@@ -91,7 +108,7 @@ static int list_libraries(lua_State *L)
 /* What the library may ask of us while it loads. */
 static void push_host(lua_State *L, struct load_call *call)
 {
-  lua_createtable(L, 0, 8);
+  lua_createtable(L, 0, 9);
   if (call->libraries) {
     lua_pushlightuserdata(L, call);
     lua_pushcclosure(L, read_library, 1);
@@ -106,6 +123,8 @@ static void push_host(lua_State *L, struct load_call *call)
   lua_setfield(L, -2, "known_zone");
   lua_pushcfunction(L, zone_date);
   lua_setfield(L, -2, "zone_date");
+  lua_pushcfunction(L, zone_instant);
+  lua_setfield(L, -2, "zone_instant");
   lua_pushlightuserdata(L, call);
   lua_pushcclosure(L, spent, 1);
   lua_setfield(L, -2, "spent");

@@ -10,6 +10,7 @@ local messages = require "netmove.messages"
 local problems = require "netmove.problems"
 local templates = require "netmove.templates"
 local tenant = require "netmove.tenant"
+local tracking = require "netmove.tracking"
 local values = require "netmove.values"
 local words = require "netmove.words"
 
@@ -76,7 +77,7 @@ describe("the definitions for editors", function()
   for class, known in pairs {
     tenant = tenant.keys, example = examples.keys, templates = templates.keys.tenant,
     ctx = problems.set { "now_ms", "minute", "weekday", "date", "recipient" },
-    split = { salt = true }, customer = { CustomerID = true },
+    split = { salt = true }, customer = { CustomerID = true }, track_event = tracking.keys,
   } do
     it("name every key of " .. class, function()
       assert.same(names(known), names(meta.classes["netmove." .. class]))

@@ -27,7 +27,7 @@ describe("an effect that a function writes itself", function()
 
   for text, wrong in pairs {
     ["{ effect = 'sned' }"] = 'unknown effect "sned" (did you mean "send"?)',
-    ["{ effect = 7 }"] = "unknown effect 7 (known: cancel, delay, drop, expand, hold, send, update)",
+    ["{ effect = 7 }"] = "unknown effect 7 (known: cancel, delay, drop, expand, hold, send, track, update)",
     ["{ effect = 'send', message = 'm' }"] = "a send is made by send(message, event, ctx)",
     ["{ effect = 'send', message = 'n', channel = 'push', to = '1', content = {} }"] =
       'no message named "n" (known: m)',
