@@ -1,7 +1,4 @@
 /* public_event.c - POST /optimove/event/{appKey}: a campaign event into the journal, then the answer. */
-#include <inttypes.h>
-#include <stdio.h>
-
 #include "api/internal.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -17,15 +14,21 @@ static void on_accepted(struct nm_task *task)
 {
   struct arriving *arriving = (struct arriving *)(void *)task;
   const struct nm_store_arrival *arrival = &arriving->arrival;
-  char body[96];
+  static const char begin[] = "{\"id\":\"", accepted[] = "\",\"status\":\"accepted\"}",
+                    duplicate[] = "\",\"status\":\"duplicate\"}";
+  char body[sizeof begin + NM_TEXT_I64_MAX_BYTES + sizeof duplicate];
   if (arriving->accept.request.rc) {
     nm_api_refuse_busy(arriving->http);
     return;
   }
-  int len = snprintf(body, sizeof body, "{\"id\":\"%" PRId64 "\",\"status\":\"%s\"}", arrival->id,
-                     arrival->is_duplicate ? "duplicate" : "accepted");
+  struct nm_text end = arrival->is_duplicate ? NM_TEXT(duplicate) : NM_TEXT(accepted);
+  size_t len = sizeof begin - 1;
+  memcpy(body, begin, len);
+  len += nm_text_put_i64(body + len, arrival->id);
+  memcpy(body + len, end.ptr, end.len);
+  len += end.len;
   nm_metric_add(arrival->is_duplicate ? NM_METRIC_EVENTS_DUPLICATE : NM_METRIC_EVENTS_ACCEPTED, 1);
-  nm_http_respond(arriving->http, 200, "application/json", (struct nm_text){ body, (size_t)len }, NM_TEXT(""));
+  nm_http_respond(arriving->http, 200, "application/json", (struct nm_text){ body, len }, NM_TEXT(""));
 }
 
 /* Hands the event over; refuses where it cannot. */

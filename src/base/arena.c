@@ -45,6 +45,10 @@ void nm_arena_reset(struct nm_arena *arena)
     free(arena->first);
     arena->first = next;
   }
+  if (arena->first && arena->first->size > BLOCK_BYTES) {
+    free(arena->first);
+    arena->first = NULL;
+  }
   if (arena->first) arena->first->used = 0;
   arena->used = 0;
 }

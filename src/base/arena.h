@@ -13,7 +13,7 @@ struct nm_arena;
 struct nm_arena *nm_arena_create(size_t max_bytes);
 void nm_arena_destroy(struct nm_arena *arena);
 
-/* Forgets everything but keeps the first block for the next use. */
+/* Forgets everything but keeps the first block, where it is an ordinary one, for the next use. */
 void nm_arena_reset(struct nm_arena *arena);
 
 /* Zeroed memory, aligned for any type; NULL above the maximum or out of memory. */

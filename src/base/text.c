@@ -15,6 +15,7 @@ static char lower(char c)
 bool nm_text_equal_nocase(struct nm_text a, struct nm_text b)
 {
   if (a.len != b.len) return false;
+  if (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0) return true;
   for (size_t i = 0; i < a.len; i++)
     if (lower(a.ptr[i]) != lower(b.ptr[i])) return false;
   return true;
@@ -70,6 +71,18 @@ bool nm_text_to_i64(struct nm_text text, int64_t *out)
   }
   *out = is_negative ? (int64_t)(0 - value) : (int64_t)value;
   return true;
+}
+
+size_t nm_text_put_i64(char out[NM_TEXT_I64_MAX_BYTES], int64_t number)
+{
+  char digits[NM_TEXT_I64_MAX_BYTES];
+  uint64_t rest = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+  size_t at = sizeof digits;
+  do digits[--at] = (char)('0' + rest % 10);
+  while ((rest /= 10) > 0);
+  if (number < 0) digits[--at] = '-';
+  memcpy(out, digits + at, sizeof digits - at);
+  return sizeof digits - at;
 }
 
 /* Length of the valid UTF-8 sequence at p (1 to 4), or 0. */

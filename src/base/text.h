@@ -48,5 +48,9 @@ bool nm_text_cut(struct nm_text text, char at, struct nm_text *head, struct nm_t
 /* Reads the whole text as a decimal integer, with an optional minus; false on anything else. */
 bool nm_text_to_i64(struct nm_text text, int64_t *out);
 
+/* Writes a number's digits, without NUL; returns how many bytes. */
+enum { NM_TEXT_I64_MAX_BYTES = 20 };
+size_t nm_text_put_i64(char out[NM_TEXT_I64_MAX_BYTES], int64_t number);
+
 /* True where the bytes are valid UTF-8 without NUL. */
 bool nm_text_is_utf8(struct nm_text text);

@@ -1,5 +1,7 @@
 #include "http/guard.h"
 
+#include <string.h>
+
 #include "base/limits.h"
 
 /* Where the scan stands. */
@@ -33,10 +35,28 @@ static unsigned next_state(unsigned state, char c)
   }
 }
 
+/* How many bytes of a line come before one that means something, which memchr finds quickly. */
+static size_t plain_run(const char *bytes, size_t len)
+{
+  static const char special[] = { '\r', '\n', '\0' };
+  for (size_t i = 0; i < sizeof special; i++) {
+    const char *found = memchr(bytes, special[i], len);
+    if (found) len = (size_t)(found - bytes);
+  }
+  return len;
+}
+
 enum nm_http_guard_verdict nm_http_guard_scan(struct nm_http_guard *guard, const char *bytes,
                                               size_t len, size_t *used)
 {
   for (size_t i = 0; i < len; i++) {
+    if (guard->state == STATE_LINE) {
+      size_t room = guard->max_bytes - guard->bytes;
+      size_t run = plain_run(bytes + i, len - i < room ? len - i : room);
+      guard->bytes += run;
+      i += run;
+      if (i == len) break;
+    }
     *used = i;
     if (guard->bytes == guard->max_bytes) return NM_HTTP_GUARD_TOO_LARGE;
     unsigned state = next_state(guard->state, bytes[i]);

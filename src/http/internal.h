@@ -13,10 +13,11 @@ struct nm_http_connection;
 /* ---- request.c --------------------------------------------------------------------------------- */
 
 struct nm_http_request {
+  struct nm_http_parser parser; /* first: what follows begins anew with each request */
+  struct nm_http_request *next; /* of the spare ones */
+  struct nm_arena *arena;
   struct nm_http_connection *connection; /* NULL once the caller has gone away */
   struct nm_http_server *server;
-  struct nm_arena *arena;
-  struct nm_http_parser parser;
   struct nm_http_match match;
   struct nm_text params[NM_HTTP_PARAMS_MAX]; /* decoded */
   struct nm_text path, query, content_type;
@@ -27,7 +28,6 @@ struct nm_http_request {
   struct nm_http_fault fault; /* found in the head; answered when the body has been read */
   size_t weight_bytes;       /* of the body's memory, as counted by the server */
   bool is_counted;           /* among the server's `busy` */
-  char allow[NM_HTTP_ALLOW_MAX_BYTES];
   char peer[NM_STREAM_PEER_MAX_BYTES];
 };
 
@@ -35,6 +35,9 @@ struct nm_http_request {
 struct nm_http_request *nm_http_request_create(struct nm_http_connection *connection,
                                                struct nm_http_server *server, const char *peer);
 void nm_http_request_destroy(struct nm_http_request *request);
+
+/* Frees the spare ones. */
+void nm_http_requests_forget(struct nm_http_server *server);
 
 /* Counts what its body has grown by; false where all bodies together are too much. */
 bool nm_http_request_weigh(struct nm_http_request *request);
@@ -136,6 +139,8 @@ struct nm_http_server {
   int requests;         /* alive, their caller gone or not */
   int busy;             /* of them with a body and in their handlers */
   bool is_stopping, is_listener_closed, is_one_timer_closed;
+  struct nm_http_request *spare; /* requests that were, for those to come */
+  int spare_count;
   int64_t date_second;
   char date[32];
   void (*on_stopped)(void *data);

@@ -25,7 +25,8 @@ static enum nm_http_step fail_bad(struct nm_http_parser *parser, const char *mes
 
 void nm_http_parser_init(struct nm_http_parser *parser, size_t head_max_bytes)
 {
-  *parser = (struct nm_http_parser){ .guard = { .max_bytes = head_max_bytes } };
+  memset(parser, 0, offsetof(struct nm_http_parser, few));
+  parser->guard.max_bytes = head_max_bytes;
   nm_buffer_init(&parser->head, head_max_bytes);
   nm_buffer_init(&parser->body, 0);
 }
@@ -34,13 +35,29 @@ void nm_http_parser_deinit(struct nm_http_parser *parser)
 {
   nm_buffer_deinit(&parser->head);
   nm_buffer_deinit(&parser->body);
-  free(parser->fields);
+  if (parser->fields != parser->few) free(parser->fields);
+}
+
+bool nm_http_parser_reuse(struct nm_http_parser *parser, size_t head_max_bytes)
+{
+  struct nm_buffer head = parser->head, body = parser->body;
+  if (head.capacity > NM_HTTP_REUSED_MAX_BYTES || body.capacity > NM_HTTP_REUSED_MAX_BYTES)
+    return false;
+  if (parser->fields != parser->few) free(parser->fields);
+  nm_http_parser_init(parser, head_max_bytes);
+  parser->head.ptr = head.ptr;
+  parser->head.capacity = head.capacity;
+  parser->body.ptr = body.ptr;
+  parser->body.capacity = body.capacity;
+  return true;
 }
 
 bool nm_http_is_token_char(char c)
 {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-         (c != '\0' && strchr("!#$%&'*+-.^_`|~", c));
+  /* a bit for each byte below 128: letters, digits and !#$%&'*+-.^_`|~ */
+  static const uint64_t SETS[2] = { 0x03ff6cfa00000000u, 0x57ffffffc7fffffeu };
+  unsigned char byte = (unsigned char)c;
+  return byte < 128 && (SETS[byte / 64] >> (byte % 64) & 1);
 }
 
 static bool is_token(struct nm_text text)
@@ -70,7 +87,7 @@ static int on_field(llhttp_t *machine, const char *at, size_t len)
 {
   struct nm_http_parser *parser = ((struct reading *)machine->data)->parser;
   if (parser->field_count + 1 >= parser->guard.lines) return -1; /* more headers than lines: no */
-  parser->fields[parser->field_count++].name = (struct nm_text){ at, len };
+  parser->fields[parser->field_count++] = (struct nm_http_field){ { at, len }, { NULL, 0 } };
   return 0;
 }
 
@@ -126,7 +143,9 @@ static enum nm_http_step read_fields(struct nm_http_parser *parser)
   struct reading reading = { .parser = parser };
   struct nm_text head = nm_buffer_text(&parser->head);
 
-  parser->fields = calloc(parser->guard.lines, sizeof *parser->fields);
+  parser->fields = parser->few;
+  if (parser->guard.lines > NM_HTTP_FIELDS_FEW)
+    parser->fields = calloc(parser->guard.lines, sizeof *parser->fields);
   if (!parser->fields) return fail(parser, 503, "overloaded", "no memory; try again later");
   llhttp_init(&machine, HTTP_REQUEST, &SETTINGS);
   machine.data = &reading;

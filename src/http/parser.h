@@ -24,6 +24,8 @@ struct nm_http_fault {
   const char *message;
 };
 
+enum { NM_HTTP_FIELDS_FEW = 20, NM_HTTP_REUSED_MAX_BYTES = 4096 };
+
 struct nm_http_field {
   struct nm_text name, value;
 };
@@ -34,7 +36,7 @@ struct nm_http_parser {
   struct nm_buffer head; /* the bytes of the head; what follows points into it */
   struct nm_buffer body;
   struct nm_text method, target;
-  struct nm_http_field *fields;
+  struct nm_http_field *fields; /* `few`, or allocated */
   unsigned field_count;
   bool is_head_done;
   bool is_1_0, keeps_alive, is_chunked;
@@ -42,10 +44,14 @@ struct nm_http_parser {
   uint64_t left;      /* of a body with Content-Length */
   uint64_t body_seen; /* bytes of body that came, kept or dropped */
   struct nm_http_fault fault;
+  struct nm_http_field few[NM_HTTP_FIELDS_FEW];
 };
 
 void nm_http_parser_init(struct nm_http_parser *parser, size_t head_max_bytes);
 void nm_http_parser_deinit(struct nm_http_parser *parser);
+
+/* As deinit and init, but keeps the memory for the next request where it is not much; then true. */
+bool nm_http_parser_reuse(struct nm_http_parser *parser, size_t head_max_bytes);
 
 /* Feeds bytes of the connection; *used of them belong to this message.  With
  * NM_HTTP_STEP_HEAD, call again even if no bytes are left: there may be no body. */

@@ -66,24 +66,38 @@ static bool are_lines(struct nm_text headers)
   return true;
 }
 
-/* Our part of the head; returns its length. */
+static size_t put(char *out, size_t at, struct nm_text text)
+{
+  memcpy(out + at, text.ptr, text.len);
+  return at + text.len;
+}
+
+/* Our part of the head; returns its length.  No printf: each answer would pay a microsecond. */
 static size_t write_head(char out[HEAD_MAX_BYTES], struct nm_http_request *request, int status,
                          const char *content_type, size_t body_len, bool is_last)
 {
-  bool has_length = status != 204 && status != 304;
-  bool has_type = content_type && body_len > 0;
-  char length[48] = "";
-  if (has_length) snprintf(length, sizeof length, "Content-Length: %zu\r\n", body_len);
-  const char *connection = is_last                   ? "Connection: close\r\n"
-                           : request->parser.is_1_0 ? "Connection: keep-alive\r\n"
-                                                     : "";
-  bool is_tls = request->connection->stream->cover == NM_STREAM_TLS;
-  int len = snprintf(out, HEAD_MAX_BYTES, "HTTP/1.1 %d %s\r\nDate: %s\r\n%s%s%s%s%s%s", status,
-                     reason(status), nm_http_date(request->server),
-                     has_type ? "Content-Type: " : "", has_type ? content_type : "",
-                     has_type ? "\r\n" : "", length, connection, is_tls ? HSTS : "");
-  nm_require(len > 0 && len < HEAD_MAX_BYTES);
-  return (size_t)len;
+  size_t at = put(out, 0, NM_TEXT("HTTP/1.1 "));
+  at += nm_text_put_i64(out + at, status);
+  at = put(out, at, NM_TEXT(" "));
+  at = put(out, at, nm_text_from(reason(status)));
+  at = put(out, at, NM_TEXT("\r\nDate: "));
+  at = put(out, at, nm_text_from(nm_http_date(request->server)));
+  at = put(out, at, NM_TEXT("\r\n"));
+  if (content_type && body_len > 0) {
+    at = put(out, at, NM_TEXT("Content-Type: "));
+    at = put(out, at, nm_text_from(content_type));
+    at = put(out, at, NM_TEXT("\r\n"));
+  }
+  if (status != 204 && status != 304) {
+    at = put(out, at, NM_TEXT("Content-Length: "));
+    at += nm_text_put_i64(out + at, (int64_t)body_len);
+    at = put(out, at, NM_TEXT("\r\n"));
+  }
+  if (is_last) at = put(out, at, NM_TEXT("Connection: close\r\n"));
+  else if (request->parser.is_1_0) at = put(out, at, NM_TEXT("Connection: keep-alive\r\n"));
+  if (request->connection->stream->cover == NM_STREAM_TLS) at = put(out, at, nm_text_from(HSTS));
+  nm_require(at < HEAD_MAX_BYTES);
+  return at;
 }
 
 static bool is_good_type(const char *content_type)

@@ -197,6 +197,7 @@ static void on_timer_closed(uv_handle_t *handle)
   }
   void (*on_stopped)(void *data) = server->on_stopped;
   void *data = server->stopped_data;
+  nm_http_requests_forget(server);
   free(server);
   if (on_stopped) on_stopped(data);
 }

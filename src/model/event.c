@@ -37,7 +37,7 @@ static const char *const hook_types[] = { "EVENT", "MESSAGE_LOG", "PROFILE" };
 static const char *const hook_names[] = { NULL, "MESSAGE_LOG", "PROFILE_ATTRIBUTE_CHANGE" };
 enum { HOOK_EVENT = 0, HOOK_PROFILE = 2, HOOK_TYPE_COUNT = 3 };
 
-enum { FIELD_SHOWN_MAX_BYTES = 64 };
+enum { FIELD_SHOWN_MAX_BYTES = 64, KEYS_FEW = 16 };
 
 /* What one reading carries along. */
 struct reading {
@@ -83,9 +83,25 @@ static const char *shown_key(const struct reading *in, const char *key)
   return copy.ptr ? copy.ptr : "a key";
 }
 
+/* As most bodies are: few keys, none of which is there twice. */
+static bool are_few_and_differ(const json_t *object)
+{
+  const char *keys[KEYS_FEW], *key;
+  size_t count = 0;
+  json_t *value;
+  if (json_object_size(object) > KEYS_FEW) return false;
+  json_object_foreach((json_t *)object, key, value) {
+    for (size_t i = 0; i < count; i++)
+      if (((keys[i][0] ^ key[0]) & ~0x20) == 0 && strcasecmp(keys[i], key) == 0) return false;
+    keys[count++] = key;
+  }
+  return true;
+}
+
 /* Sorted, because a body may hold thousands of keys: comparing each with each would take long. */
 static int check_keys_differ(const struct reading *in, const json_t *object)
 {
+  if (are_few_and_differ(object)) return NM_OK;
   size_t count = json_object_size(object);
   const char **keys = calloc(count + 1, sizeof *keys);
   if (!keys) return no_memory(in);
@@ -173,7 +189,9 @@ static int read_id(const struct reading *in, const char *field, const json_t *va
   if (!value) return NM_OK;
   if (json_is_integer(value)) {
     if (json_integer_value(value) <= 0) return refuse(in, field, "should be above zero");
-    *out = nm_arena_printf(in->arena, "%" PRId64, (int64_t)json_integer_value(value));
+    char digits[NM_TEXT_I64_MAX_BYTES];
+    *out = nm_arena_copy(in->arena, (struct nm_text){ digits, nm_text_put_i64(digits,
+                                                          json_integer_value(value)) });
     return out->ptr ? NM_OK : no_memory(in);
   }
   if (!json_is_string(value)) return refuse(in, field, "should be text or a whole number");
@@ -477,20 +495,37 @@ int nm_event_for_rules(const struct nm_event *event, json_t **out, struct nm_err
   return NM_OK;
 }
 
-/* Lengths stand before texts, so that no two events can write the same line, not even by intent. */
-static struct nm_text campaign_identity(struct nm_arena *arena, const struct nm_event *event)
+static void put_number(struct nm_text *line, int64_t number)
 {
-  return nm_arena_printf(arena, "%" PRId64 "|%zu:%.*s|%" PRId64 "|%zu:%.*s", event->type,
-                         event->campaign.len, NM_TEXT_ARG(event->campaign), event->channel_id,
-                         event->stamp.len, NM_TEXT_ARG(event->stamp));
+  char *out = (char *)(uintptr_t)line->ptr;
+  if (line->len > 0) out[line->len++] = '|';
+  line->len += nm_text_put_i64(out + line->len, number);
 }
 
-static struct nm_text single_identity(struct nm_arena *arena, const struct nm_event *event)
+/* Lengths stand before texts, so that no two events can write the same line, not even by intent. */
+static void put_counted(struct nm_text *line, struct nm_text text)
 {
-  return nm_arena_printf(arena, "%" PRId64 "|%zu:%.*s|%" PRId64 "|%" PRId64 "|%zu:%.*s|%zu:%.*s",
-                         event->type, event->campaign.len, NM_TEXT_ARG(event->campaign),
-                         event->channel_id, event->template_id, event->customer.len,
-                         NM_TEXT_ARG(event->customer), event->stamp.len, NM_TEXT_ARG(event->stamp));
+  char *out = (char *)(uintptr_t)line->ptr;
+  put_number(line, (int64_t)text.len);
+  out[line->len++] = ':';
+  if (text.len > 0) memcpy(out + line->len, text.ptr, text.len);
+  line->len += text.len;
+}
+
+/* "13|7:summer1|459|19:2030-01-01 10:00:00"; an 11 has the template and the customer, too. */
+static struct nm_text keyed_identity(struct nm_arena *arena, const struct nm_event *event)
+{
+  size_t texts = event->campaign.len + event->customer.len + event->stamp.len;
+  bool is_single = event->type == NM_EVENT_TYPE_SINGLE;
+  struct nm_text line = { nm_arena_alloc(arena, texts + 6 * (NM_TEXT_I64_MAX_BYTES + 2)), 0 };
+  if (!line.ptr) return line;
+  put_number(&line, event->type);
+  put_counted(&line, event->campaign);
+  put_number(&line, event->channel_id);
+  if (is_single) put_number(&line, event->template_id);
+  if (is_single) put_counted(&line, event->customer);
+  put_counted(&line, event->stamp);
+  return line;
 }
 
 static struct nm_text digest_identity(struct nm_arena *arena, const struct nm_event *event)
@@ -514,8 +549,8 @@ struct nm_text nm_event_identity(struct nm_arena *arena, const struct nm_event *
     return NM_TEXT("");
   }
   if (event->type == NM_EVENT_TYPE_CAMPAIGN || event->type == NM_EVENT_TYPE_CANCEL)
-    return campaign_identity(arena, event);
+    return keyed_identity(arena, event);
   if (event->type != NM_EVENT_TYPE_SINGLE) return digest_identity(arena, event);
   if (event->stamp.len == 0) *window_ms = NM_EVENT_SINGLE_DEDUP_WINDOW_MS;
-  return single_identity(arena, event);
+  return keyed_identity(arena, event);
 }
