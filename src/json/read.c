@@ -245,8 +245,8 @@ static json_t *read_value(struct reader *in)
 
 json_t *nm_json_read(struct nm_text text, bool takes_scalars)
 {
+  if (text.len == 0) return NULL; /* its ptr may be NULL */
   struct reader in = { text.ptr, text.ptr + text.len, 0 };
-  if (text.len == 0) return NULL;
   skip_blanks(&in);
   bool is_scalar = in.at == in.end || (*in.at != '{' && *in.at != '[');
   if (is_scalar && !takes_scalars) return NULL;
