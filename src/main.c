@@ -328,6 +328,9 @@ static int start(struct nm_daemon *daemon, struct nm_error *err)
   int rc = nm_store_open(&daemon->store, &options, err);
   if (!rc && !daemon->keyring) rc = open_keyring(daemon, err);
   if (rc) return rc;
+  unsigned char person_key[NM_PERSON_KEY];
+  nm_keyring_person_key(daemon->keyring, person_key);
+  nm_store_set_person_key(daemon->store, person_key);
   daemon->tenants = nm_tenants_create(daemon->keyring);
   nm_require(daemon->tenants != NULL);
   rc = load_tenants(daemon, err);

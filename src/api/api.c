@@ -17,6 +17,8 @@ static const struct nm_http_route public_routes[] = {
     nm_api_hook_events },
   { NM_HTTP_GET, "/profiles/{appKey}/{extId}", NULL, 0, nm_api_profile },
   { NM_HTTP_PUT, "/profiles/{appKey}/{extId}", JSON, NM_HTTP_EVENT_BODY_MAX_BYTES, nm_api_profile },
+  { NM_HTTP_DELETE, "/profiles/{appKey}/{extId}", NULL, 0, nm_api_profile_erase },
+  { NM_HTTP_GET, "/profiles/{appKey}/erasures/{job}", NULL, 0, nm_api_erasure },
   { NM_HTTP_GET, "/healthz", NULL, 0, nm_api_healthz },
   { 0, NULL, NULL, 0, NULL },
 };
@@ -41,6 +43,7 @@ static const struct nm_http_route socket_routes[] = {
   { NM_HTTP_POST, "/api/v1/queue/drop", JSON, NM_TENANT_DOCUMENT_MAX_BYTES, nm_api_queue_drop },
   { NM_HTTP_POST, "/api/v1/queue/retry", JSON, NM_TENANT_DOCUMENT_MAX_BYTES, nm_api_queue_retry },
   { NM_HTTP_GET, "/api/v1/queue/{id}", NULL, 0, nm_api_queue_item },
+  { NM_HTTP_GET, "/api/v1/erasures", NULL, 0, nm_api_erasures },
   { NM_HTTP_GET, "/api/v1/runs", NULL, 0, nm_api_runs },
   { NM_HTTP_GET, "/api/v1/runs/{id}", NULL, 0, nm_api_run },
   { NM_HTTP_POST, "/api/v1/runs/{id}/release", NULL, 0, nm_api_run_release },

@@ -110,6 +110,9 @@ void nm_api_event(struct nm_http_request *request, void *data);
 void nm_api_hook_events(struct nm_http_request *request, void *data);
 void nm_api_callback(struct nm_http_request *request, void *data);
 void nm_api_profile(struct nm_http_request *request, void *data);
+void nm_api_profile_erase(struct nm_http_request *request, void *data);
+void nm_api_erasure(struct nm_http_request *request, void *data);
+void nm_api_erasures(struct nm_http_request *request, void *data);
 
 void nm_api_healthz(struct nm_http_request *request, void *data);
 void nm_api_readyz(struct nm_http_request *request, void *data);

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "api/internal.h"
+#include "api/public_profiles.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/metrics.h"
@@ -25,6 +25,7 @@ struct writing {
   int64_t tenant_id;
   struct nm_text ext_id;
   bool is_silent;         /* ?hooks=off */
+  bool restores;          /* ?restore=on: also one who was erased */
   bool is_new;
   int tries;
   struct nm_store_profile profile;
@@ -40,7 +41,9 @@ static void destroy_writing(struct writing *writing)
 
 static void refuse(struct writing *writing, int rc, const struct nm_error *err)
 {
-  if (rc == NM_EINVAL || rc == NM_ELIMIT || rc == NM_ENOTFOUND || rc == NM_ECONFLICT)
+  if (rc == NM_EDENIED)
+    nm_http_refuse(writing->http, 409, "erased", err->text, "extId", 0);
+  else if (rc == NM_EINVAL || rc == NM_ELIMIT || rc == NM_ENOTFOUND || rc == NM_ECONFLICT)
     nm_api_refuse(writing->http, rc, err);
   else nm_api_refuse_busy(writing->http);
   destroy_writing(writing);
@@ -94,7 +97,8 @@ static void on_saved(struct nm_task *task)
 static void save(struct writing *writing, bool has_event)
 {
   writing->u.save = (struct nm_store_profile_save){ .tenant_id = writing->tenant_id, .profile = writing->profile,
-                                                    .arrival = has_event ? &writing->arrival : NULL };
+                                                    .arrival = has_event ? &writing->arrival : NULL,
+                                                    .restores = writing->restores };
   submit(writing, NM_STORE_PROFILE_SAVE, on_saved);
 }
 
@@ -142,7 +146,7 @@ static void on_loaded(struct nm_task *task)
 
 /* ---- the handler ---------------------------------------------------------------------------------------- */
 
-static bool is_ext_id(struct nm_text id)
+bool nm_api_is_ext_id(struct nm_text id)
 {
   if (id.len == 0 || id.len > NM_EVENT_ID_TEXT_MAX_BYTES || !nm_text_is_utf8(id)) return false;
   for (size_t i = 0; i < id.len; i++)
@@ -181,7 +185,7 @@ void nm_api_profile(struct nm_http_request *request, void *data)
 
   struct nm_text ext_id = nm_http_param(request, "extId");
   json_t *patch = NULL;
-  if (!is_ext_id(ext_id)) {
+  if (!nm_api_is_ext_id(ext_id)) {
     nm_http_refuse(request, 400, "invalid", "extId should be text of 1 to 256 bytes", "extId", 0);
     return;
   }
@@ -196,6 +200,8 @@ void nm_api_profile(struct nm_http_request *request, void *data)
   }
   *writing = (struct writing){ .api = api, .http = request, .arena = arena, .patch = patch,
                                .tenant_id = tenant_id, .ext_id = ext_id,
-                               .is_silent = nm_text_equal(nm_http_query(request, "hooks"), NM_TEXT("off")) };
+                               .is_silent = nm_text_equal(nm_http_query(request, "hooks"), NM_TEXT("off")),
+                               .restores = nm_text_equal(nm_http_query(request, "restore"),
+                                                         NM_TEXT("on")) };
   load(writing);
 }

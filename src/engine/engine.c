@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/book.h"
+#include "engine/erasures.h"
 #include "engine/lanes.h"
 #include "engine/planner.h"
 #include "engine/runs.h"
@@ -97,6 +98,7 @@ void nm_engine_check_start(struct nm_engine *engine)
   engine->phase = NM_ENGINE_RUNNING;
   nm_log(NM_LOG_INFO, "engine", NULL, "planning starts, with %zu tenants", engine->book_count);
   nm_planner_wake(engine);
+  nm_erasures_wake(engine);
   for (size_t i = 0; i < engine->book_count; i++) {
     struct nm_book *book = engine->books[i];
     nm_runs_wake(book);
@@ -140,6 +142,7 @@ static void close_handles(struct nm_engine *engine)
   engine->phase = NM_ENGINE_CLOSING;
   nm_books_close_alarms(engine);
   nm_planner_close_alarm(engine);
+  nm_erasures_close_alarm(engine);
   nm_alarm_close(&engine->waiting_alarm, NULL);
   nm_alarm_close(&engine->stop_alarm, NULL);
   nm_mailbox_close(&engine->control.box);
@@ -195,6 +198,7 @@ static void on_waked(uv_async_t *async)
   /* Messages and updates are the engine's own making: it knows of them when their plan is stored.
    */
   if (bits & NM_STORE_WORK_EVENTS) nm_planner_wake(engine);
+  if (bits & NM_STORE_WORK_ERASURES) nm_erasures_wake(engine);
 }
 
 void nm_engine_wake(struct nm_engine *engine, unsigned work)
@@ -247,6 +251,7 @@ static int start(struct nm_engine *engine)
   if (rc) return rc;
   nm_finisher_open(engine);
   nm_planner_open(engine);
+  nm_erasures_open(engine);
   nm_books_open(engine);
   nm_engine_resume(engine);
   return NM_OK;
@@ -263,6 +268,7 @@ static void end(struct nm_engine *engine)
 {
   if (uv_loop_close(&engine->loop)) uv_walk(&engine->loop, name_handle, NULL);
   nm_planner_close(engine);
+  nm_erasures_close(engine);
   nm_books_destroy(engine);
   nm_finisher_close(engine);
   while (engine->hosts) {

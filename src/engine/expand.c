@@ -214,10 +214,14 @@ static void note_expanded(struct nm_running *run, const struct nm_store_expand *
   run->row.repeated += expand->repeated;
   run->row.skipped += expand->skipped;
   for (size_t i = 0; i < expand->hold_count; i++) run->row.held += expand->holds[i].count;
-  run->waiting += (int64_t)expand->message_count;
   nm_metric_add(NM_METRIC_MESSAGES_PLANNED, (int64_t)expand->message_count);
   for (size_t i = 0; i < expand->message_count; i++) {
     const struct nm_message *message = &expand->messages[i];
+    if (message->state != NM_MESSAGE_WAITING) { /* who was erased */
+      run->row.stopped++;
+      continue;
+    }
+    run->waiting++;
     if (!lane || !nm_text_equal(lane->name, message->provider))
       lane = nm_lane_find(run->book, message->provider);
     nm_lane_message_made(lane, message);

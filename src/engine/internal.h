@@ -84,6 +84,8 @@ struct nm_call {
     struct nm_store_profiles_load profiles;
     struct nm_store_resume resume;
     struct nm_store_catch_up catch_up;
+    struct nm_store_erase_step erase_step;
+    struct nm_store_scrub scrub;
   } u;
   struct nm_engine *engine;
   void (*then)(struct nm_call *call);
@@ -127,6 +129,7 @@ enum nm_engine_phase {
 struct nm_planner;
 struct nm_finisher;
 struct nm_outlet;
+struct nm_erasures;
 
 struct nm_engine {
   struct nm_engine_env env;
@@ -155,6 +158,7 @@ struct nm_engine {
   struct nm_outlet *outlets; /* providers that are open */
   struct nm_planner *planner;
   struct nm_finisher *finisher;
+  struct nm_erasures *erasures;
 
   enum nm_engine_phase phase;
   bool is_resumed, are_rules_in;

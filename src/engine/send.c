@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/point.h"
 #include "engine/backoff.h"
+#include "engine/erasures.h"
 #include "engine/lanes.h"
 #include "engine/quiet.h"
 #include "engine/turns.h"
@@ -184,6 +185,10 @@ static bool may_go(struct nm_lane *lane, struct nm_item *item, const struct nm_z
                    int64_t now_ms)
 {
   const struct nm_message *message = item->message;
+  if (nm_erasures_cover(lane->book->engine, message)) {
+    nm_item_finish(lane, item, NM_MESSAGE_STOPPED, 0, NM_TEXT("erased"));
+    return false;
+  }
   if (message->expires_at_ms != 0 && now_ms >= message->expires_at_ms) {
     nm_item_finish(lane, item, NM_MESSAGE_EXPIRED, 0, NM_TEXT("expired before it could be sent"));
     return false;

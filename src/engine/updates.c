@@ -218,6 +218,10 @@ static void use_batch(struct nm_updates *updates, struct nm_call *call)
   struct batch *batch = calloc(1, sizeof *batch);
   nm_require(batch != NULL);
   *batch = (struct batch){ .updates = updates, .take = call };
+  if (take->count == 0) { /* whose they were was erased */
+    note(batch, NM_BATCH_DONE, 0, "");
+    return;
+  }
   if (take->was == NM_BATCH_SENT && was_repeated(updates, take->batch_id)) {
     note(batch, NM_BATCH_DEAD, 0, "no callback from Optimove in 10 minutes");
     return;

@@ -36,11 +36,55 @@ static void checkpoint(struct nm_sqlite *sqlite)
            sqlite->path, sqlite3_errmsg(handle));
 }
 
+/* ---- scrubs ---------------------------------------------------------------------------------- */
+
+int nm_sqlite_post_scrub(struct nm_sqlite *sqlite, struct nm_store_request *request)
+{
+  struct nm_mail *mail = &request->task.mail;
+  mail->next = NULL;
+  uv_mutex_lock(&sqlite->checkpoint_lock);
+  bool is_stopping = sqlite->is_stopping;
+  if (!is_stopping) {
+    if (sqlite->last_scrub) sqlite->last_scrub->next = mail;
+    else sqlite->scrubs = mail;
+    sqlite->last_scrub = mail;
+    uv_cond_signal(&sqlite->checkpoint_wanted);
+  }
+  uv_mutex_unlock(&sqlite->checkpoint_lock);
+  return is_stopping ? NM_ECLOSED : NM_OK;
+}
+
+static struct nm_store_scrub *take_scrub(struct nm_sqlite *sqlite)
+{
+  struct nm_mail *mail = sqlite->scrubs;
+  if (!mail) return NULL;
+  sqlite->scrubs = mail->next;
+  if (!mail->next) sqlite->last_scrub = NULL;
+  return (struct nm_store_scrub *)(void *)mail;
+}
+
+static void answer_scrub(struct nm_sqlite *sqlite, struct nm_store_scrub *scrub, bool is_stopping)
+{
+  struct nm_store_request *request = &scrub->request;
+  request->error = (struct nm_error){ 0 };
+  if (is_stopping || atomic_load(&sqlite->is_broken))
+    request->rc = nm_fail(&request->error, NM_ECLOSED, "the store is closing");
+  else request->rc = nm_sqlite_scrub(sqlite, scrub);
+  nm_task_return(&request->task);
+}
+
 void nm_sqlite_checkpoint(void *data)
 {
   struct nm_sqlite *sqlite = data;
+  struct nm_store_scrub *scrub;
   uv_mutex_lock(&sqlite->checkpoint_lock);
   while (!sqlite->is_stopping) {
+    if ((scrub = take_scrub(sqlite))) {
+      uv_mutex_unlock(&sqlite->checkpoint_lock);
+      answer_scrub(sqlite, scrub, false);
+      uv_mutex_lock(&sqlite->checkpoint_lock);
+      continue;
+    }
     if (sqlite->wal_pages < sqlite->next_at_pages) {
       uv_cond_wait(&sqlite->checkpoint_wanted, &sqlite->checkpoint_lock);
       continue;
@@ -50,5 +94,6 @@ void nm_sqlite_checkpoint(void *data)
     if (!atomic_load(&sqlite->is_broken)) checkpoint(sqlite);
     uv_mutex_lock(&sqlite->checkpoint_lock);
   }
+  while ((scrub = take_scrub(sqlite))) answer_scrub(sqlite, scrub, true);
   uv_mutex_unlock(&sqlite->checkpoint_lock);
 }

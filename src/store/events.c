@@ -214,7 +214,10 @@ static int plan_messages(struct nm_writer *writer, const struct nm_plan *plan)
 static int plan_one(struct nm_writer *writer, struct nm_plan *plan,
                     struct nm_store_request *request)
 {
-  int rc = set_event(writer, plan, &request->error);
+  bool is_suppressed;
+  int rc = nm_writer_suppress_plan(writer, plan, &is_suppressed);
+  if (!rc) rc = set_event(writer, plan, &request->error);
+  if (!rc && is_suppressed) rc = nm_writer_blank_event(writer, plan->event_id);
   if (!rc && plan->cancel) rc = nm_writer_cancel(writer, plan, request->arena);
   if (!rc && plan->run) rc = nm_writer_add_run(writer, plan, request->arena);
   if (!rc) rc = plan_messages(writer, plan);

@@ -16,6 +16,7 @@
 struct nm_store { /* first in the struct of a backend */
   int (*submit)(struct nm_store *store, struct nm_store_request *request);
   void (*close)(struct nm_store *store);
+  void (*set_person_key)(struct nm_store *store, const unsigned char *key);
   bool (*is_sound)(struct nm_store *store);
 };
 
@@ -25,7 +26,7 @@ NM_MUST_CHECK int nm_sqlite_open(struct nm_store **out, struct nm_text path,
 
 /* ---- one connection (db.c) ------------------------------------------------------------------- */
 
-enum { NM_DB_STATEMENTS_MAX = 256 }; /* a power of two above twice the texts that one thread uses */
+enum { NM_DB_STATEMENTS_MAX = 512 }; /* a power of two above twice the texts that one thread uses */
 
 struct nm_db {
   sqlite3 *handle;
@@ -179,6 +180,8 @@ struct nm_writer {
   unsigned work;                           /* of this transaction */
   int64_t retain_after[NM_RETAIN_TABLES]; /* how far the sweep of each table is */
   int retain_table;                       /* the next call begins with this one */
+  unsigned char person_key[NM_PERSON_KEY_BYTES];
+  bool has_suppressed;                    /* somebody was erased: everybody is looked at */
 };
 
 NM_MUST_CHECK int nm_writer_init(struct nm_writer *writer); /* the connection is open */
@@ -225,6 +228,29 @@ int nm_writer_catch_up(struct nm_writer *writer, struct nm_store_catch_up *look)
 int nm_writer_retry(struct nm_writer *writer, struct nm_store_retry *retry);
 int nm_writer_drop(struct nm_writer *writer, struct nm_store_retry *drop);
 int nm_writer_retain(struct nm_writer *writer, struct nm_store_retain *retain);
+int nm_writer_profiles_save(struct nm_writer *writer, struct nm_store_profiles_save *save);
+int nm_writer_erase(struct nm_writer *writer, struct nm_store_erase *erase);
+int nm_writer_erase_step(struct nm_writer *writer, struct nm_store_erase_step *step);
+
+/* ---- people who were erased (suppress.c) ----------------------------------------------------- */
+
+enum { NM_PERSON_HASH_BYTES = 16 };
+
+#define NM_ERASED_REASON "erased"
+#define NM_ERASED_BODY "{\"erased\":true}"
+
+void nm_person_hash(const struct nm_writer *writer, int64_t tenant_id, struct nm_text customer,
+                    unsigned char out[NM_PERSON_HASH_BYTES]);
+/* 1 = erased, 0 = not, else NM_E... */
+NM_MUST_CHECK int nm_writer_is_suppressed(struct nm_writer *writer, int64_t tenant_id,
+                                          struct nm_text customer);
+NM_MUST_CHECK int nm_writer_lift_suppression(struct nm_writer *writer, int64_t tenant_id,
+                                             struct nm_text customer);
+/* An event about somebody who was erased is dropped, and nothing of it is kept. */
+NM_MUST_CHECK int nm_writer_suppress_plan(struct nm_writer *writer, struct nm_plan *plan,
+                                          bool *is_suppressed);
+NM_MUST_CHECK int nm_writer_blank_event(struct nm_writer *writer, int64_t event_id);
+NM_MUST_CHECK int nm_writer_blank_message(struct nm_writer *writer, int64_t message_id);
 
 /* Pieces that several verbs use. */
 int nm_writer_add_message(struct nm_writer *writer, struct nm_message *message, int64_t stamp_ms);

@@ -34,9 +34,26 @@ void nm_row_message(struct nm_row *row, struct nm_message *out)
   };
 }
 
+/* Nothing is sent to who was erased, and nothing is kept of it but that it was so. */
+static int suppress_message(struct nm_writer *writer, struct nm_message *message)
+{
+  int rc = nm_writer_is_suppressed(writer, message->tenant_id, message->customer);
+  if (rc != 1) return rc;
+  struct nm_pending note = { .kind = NM_PENDING_STATE, .state = &message->state,
+                             .was = message->state };
+  rc = nm_writer_note(writer, note);
+  if (rc) return rc;
+  message->state = NM_MESSAGE_STOPPED;
+  message->customer = message->address = message->content = NM_TEXT("");
+  message->reason = NM_TEXT(NM_ERASED_REASON);
+  return NM_OK;
+}
+
 int nm_writer_add_message(struct nm_writer *writer, struct nm_message *message, int64_t stamp_ms)
 {
   int64_t now_ms = nm_clock_wall_ms();
+  int rc = suppress_message(writer, message);
+  if (rc) return rc;
   bool is_waiting = message->state == NM_MESSAGE_WAITING;
   if (message->created_at_ms == 0) message->created_at_ms = now_ms;
   if (message->due_at_ms == 0) message->due_at_ms = message->created_at_ms;
@@ -209,12 +226,31 @@ static int end_message(struct nm_writer *writer, const struct nm_finish *item,
                    NM_I(nm_clock_wall_ms()));
 }
 
+/* 1 = its person was erased while it was out. */
+static int was_erased(struct nm_writer *writer, int64_t message_id)
+{
+  sqlite3_stmt *stmt;
+  if (!writer->has_suppressed) return 0;
+  int rc = nm_db_find(&writer->db, &stmt, "SELECT tenant_id, customer FROM messages WHERE id = ?1",
+                      NM_I(message_id));
+  if (!rc) rc = nm_db_step(&writer->db, stmt);
+  if (rc != 1) return rc;
+  struct nm_text customer = { (const char *)sqlite3_column_text(stmt, 1),
+                              (size_t)sqlite3_column_bytes(stmt, 1) };
+  rc = nm_writer_is_suppressed(writer, sqlite3_column_int64(stmt, 0), customer);
+  sqlite3_reset(stmt);
+  return rc;
+}
+
 static int finish_one(struct nm_writer *writer, const struct nm_finish *item,
                       struct tallies *tallies)
 {
   const struct nm_claim *claim = nm_claims_find(&writer->messages, item->message_id);
   enum nm_message_state state = item->state;
   struct nm_text reason = item->reason;
+  int erased = was_erased(writer, item->message_id);
+  if (erased < 0) return erased;
+  if (erased && state != NM_MESSAGE_SENT) state = NM_MESSAGE_STOPPED;
   if (state == NM_MESSAGE_WAITING && claim && claim->is_fenced) {
     state = NM_MESSAGE_STOPPED;
     reason = NM_TEXT("cancelled");
@@ -227,6 +263,7 @@ static int finish_one(struct nm_writer *writer, const struct nm_finish *item,
     if (item->has_attempt) rc = add_attempt(writer, item);
     if (!rc) rc = count_end(writer, tallies, run_id, state);
   }
+  if (!rc && erased) rc = nm_writer_blank_message(writer, item->message_id);
   return rc ? rc : nm_writer_release(writer, &writer->messages, item->message_id);
 }
 

@@ -32,6 +32,7 @@ static int load_last_id(struct nm_writer *writer)
     "SELECT max(id) FROM updates",     "SELECT max(id) FROM batches",
     "SELECT max(id) FROM tenants",     "SELECT max(id) FROM generations",
     "SELECT max(activation) FROM generations", "SELECT max(id) FROM listeners",
+    "SELECT max(id) FROM erasures",
   };
   for (size_t i = 0; i < sizeof largest / sizeof largest[0]; i++) {
     int64_t id = 0;
@@ -64,6 +65,14 @@ static int load_recent(struct nm_writer *writer)
   return rc;
 }
 
+static int load_suppressed(struct nm_writer *writer)
+{
+  int64_t found = 0;
+  int rc = nm_db_number_values(&writer->db, &found, 0, "SELECT 1 FROM suppressed LIMIT 1", NULL, 0);
+  writer->has_suppressed = found != 0;
+  return rc;
+}
+
 int nm_writer_init(struct nm_writer *writer)
 {
   int rc = nm_db_exec(&writer->db,
@@ -73,6 +82,7 @@ int nm_writer_init(struct nm_writer *writer)
   if (!rc) rc = add_function(writer, "is_claimed_batch", &writer->batches);
   if (!rc) rc = load_last_id(writer);
   if (!rc) rc = load_recent(writer);
+  if (!rc) rc = load_suppressed(writer);
   if (!rc) rc = nm_writer_recover(writer);
   nm_writer_keep(writer);
   return rc;

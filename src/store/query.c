@@ -13,6 +13,7 @@ static const char *const event_states[] = { "new",  "delayed", "planned",
 static const char *const event_kinds[] = { "campaign", "hook", "callback" };
 static const char *const update_states[] = { "waiting", "waiting", "sending", "dead", "done" };
 static const char *const batch_states[] = { "sending", "sent", "retry", "done", "dead" };
+static const char *const erasure_states[] = { "waiting", "under way", "under way", "done" };
 
 #define WORD(words, n) ((n) < sizeof(words) / sizeof((words)[0]) ? (words)[n] : "unknown")
 
@@ -32,6 +33,7 @@ static const char *word_of(const char *how, size_t number)
     return number <= NM_OUTCOME_UNKNOWN ? nm_outcome_name((enum nm_outcome_kind)number) : "";
   if (strcmp(how, "update") == 0) return WORD(update_states, number);
   if (strcmp(how, "batch") == 0) return WORD(batch_states, number);
+  if (strcmp(how, "erasure") == 0) return WORD(erasure_states, number);
   return NULL;
 }
 
@@ -250,6 +252,23 @@ static int list_generations(struct nm_db *db, const json_t *args, json_t *holder
                   NM_VALUES(NM_I(range.tenant_id), NM_I(range.limit)));
 }
 
+/* Without who it is: that is what the jobs are for. */
+static int list_erasures(struct nm_db *db, const json_t *args, json_t *holder)
+{
+  struct range range = read_range(args);
+  int64_t id = 0;
+  (void)nm_json_i64(args, "id", &id);
+  return add_list(db, holder, "rows",
+                  "SELECT id AS \"id:id\", tenant_id AS \"tenant_id:id\", created_at AS at,"
+                  " state AS \"state:erasure\", CASE WHEN state = 1 THEN stage ELSE NULL END AS stage,"
+                  " looked, erased, CASE WHEN traces < 0 THEN NULL ELSE traces END AS traces,"
+                  " CASE WHEN state = 3 THEN ended_at ELSE NULL END AS ended_at FROM erasures"
+                  " WHERE (?1 = 0 OR tenant_id = ?1) AND (?2 = 0 OR id = ?2) AND id < ?3"
+                  " ORDER BY id DESC LIMIT ?4",
+                  NM_VALUES(NM_I(range.tenant_id), NM_I(id), NM_I(range.before),
+                            NM_I(range.limit)));
+}
+
 /* ---- one thing ------------------------------------------------------------------------------- */
 
 #define ONE NM_VALUES(NM_I(id))
@@ -438,6 +457,7 @@ static int answer(struct nm_db *db, struct nm_store_query *query, json_t *out)
   case NM_QUERY_GENERATIONS: return list_generations(db, query->args, out);
   case NM_QUERY_STATUS: return show_status(db, out);
   case NM_QUERY_SHAPE: return list_shape(db, out);
+  case NM_QUERY_ERASURES: return list_erasures(db, query->args, out);
   case NM_QUERY_SHOW:
   case NM_QUERY_RUN:
   case NM_QUERY_EVENT:
@@ -468,7 +488,8 @@ int nm_reader_query(struct nm_db *db, struct nm_store_query *query)
     return rc;
   }
   bool is_list = query->kind == NM_QUERY_QUEUE || query->kind == NM_QUERY_RUNS ||
-                 query->kind == NM_QUERY_GENERATIONS || query->kind == NM_QUERY_SHAPE;
+                 query->kind == NM_QUERY_GENERATIONS || query->kind == NM_QUERY_SHAPE ||
+                 query->kind == NM_QUERY_ERASURES;
   query->answer = is_list ? json_incref(json_object_get(out, "rows")) : json_incref(out);
   json_decref(out);
   return NM_OK;

@@ -290,22 +290,25 @@ static int end_mark(struct nm_writer *writer, const struct nm_store_expand *expa
   if (!rc)
     rc = nm_db_run(&writer->db,
                    "UPDATE runs SET made = made + ?2, repeated = repeated + ?3,"
-                   " skipped = skipped + ?4, held = held + ?5, open = open + ?6 WHERE id = ?1",
+                   " skipped = skipped + ?4, held = held + ?5, open = open + ?6,"
+                   " stopped = stopped + ?7 WHERE id = ?1",
                    NM_I(expand->run_id), NM_I(expand->message_count), NM_I(expand->repeated),
-                   NM_I(expand->skipped), NM_I(held - count), NM_I(open));
+                   NM_I(expand->skipped), NM_I(held - count), NM_I(open),
+                   NM_I((int64_t)expand->message_count - open));
   return rc;
 }
 
 int nm_writer_expand(struct nm_writer *writer, struct nm_store_expand *expand)
 {
   struct standing run;
-  int64_t held = 0, open = 0;
+  int64_t held = 0, open = 0, stopped = 0; /* stopped: who was erased */
   int rc = find_standing(writer, expand->run_id, &run, &expand->request.error);
   if (!rc) rc = check_expand(expand, &run, &expand->request.error);
   for (size_t i = 0; rc == 0 && i < expand->message_count; i++) {
     expand->messages[i].run_id = expand->run_id;
     rc = nm_writer_add_message(writer, &expand->messages[i], 0);
     if (expand->messages[i].state == NM_MESSAGE_WAITING) open++;
+    else stopped++;
   }
   if (!rc) rc = add_holds(writer, expand, &held);
   if (rc) return rc;
@@ -317,7 +320,7 @@ int nm_writer_expand(struct nm_writer *writer, struct nm_store_expand *expand)
                    "UPDATE runs SET state = ?2, cursor_page = ?3, cursor_row = ?4,"
                    " made = made + ?5,"
                    " repeated = repeated + ?6, skipped = skipped + ?7, held = held + ?8,"
-                   " open = open + ?9, ended_at = ?10,"
+                   " open = open + ?9, ended_at = ?10, stopped = stopped + ?11,"
                    " play_until = CASE WHEN ?2 = 0 THEN play_until ELSE 0 END,"
                    " generation_id = CASE WHEN repin_generation_id <> 0 AND ?3 >= repin_page"
                    " THEN repin_generation_id ELSE generation_id END,"
@@ -326,7 +329,7 @@ int nm_writer_expand(struct nm_writer *writer, struct nm_store_expand *expand)
                    NM_I(expand->run_id), NM_I(state), NM_I(expand->to_page), NM_I(expand->to_row),
                    NM_I(expand->message_count), NM_I(expand->repeated), NM_I(expand->skipped),
                    NM_I(held), NM_I(open),
-                   NM_I(state == NM_RUN_DONE ? nm_clock_wall_ms() : 0));
+                   NM_I(state == NM_RUN_DONE ? nm_clock_wall_ms() : 0), NM_I(stopped));
 }
 
 /* ---- by hand --------------------------------------------------------------------------------- */

@@ -171,23 +171,57 @@ static int write_profile(struct nm_writer *writer, int64_t tenant_id,
                    NM_T(profile->body));
 }
 
-int nm_writer_profile_save(struct nm_writer *writer, struct nm_store_profile_save *save)
+/* One that was erased stays so until somebody says that it is to be restored. */
+static int check_restore(struct nm_writer *writer, int64_t tenant_id, struct nm_text ext_id,
+                         bool restores, struct nm_error *err)
 {
-  struct nm_store_profile *profile = &save->profile;
+  int rc = nm_writer_is_suppressed(writer, tenant_id, ext_id);
+  if (rc != 1) return rc;
+  if (restores) return nm_writer_lift_suppression(writer, tenant_id, ext_id);
+  return nm_fail(err, NM_EDENIED,
+                 "this person was erased; ?restore=on keeps a profile of them again");
+}
+
+static int save_profile(struct nm_writer *writer, int64_t tenant_id,
+                        struct nm_store_profile *profile, bool restores, struct nm_error *err)
+{
   int64_t version;
-  int rc = nm_db_number(&writer->db, &version, 0,
-                        "SELECT version FROM profiles WHERE tenant_id = ?1 AND ext_id = ?2",
-                        NM_I(save->tenant_id), NM_T(profile->ext_id));
+  int rc = check_restore(writer, tenant_id, profile->ext_id, restores, err);
+  if (!rc)
+    rc = nm_db_number(&writer->db, &version, 0,
+                      "SELECT version FROM profiles WHERE tenant_id = ?1 AND ext_id = ?2",
+                      NM_I(tenant_id), NM_T(profile->ext_id));
   if (rc) return rc;
   if (version != profile->version)
-    return nm_fail(&save->request.error, NM_ECONFLICT,
-                   "the profile changed meanwhile: version %lld, not %lld", (long long)version,
-                   (long long)profile->version);
+    return nm_fail(err, NM_ECONFLICT, "the profile changed meanwhile: version %lld, not %lld",
+                   (long long)version, (long long)profile->version);
   /* From the one sequence, so that a version never comes back after a profile was deleted. */
   version = nm_text_is_empty(profile->body) ? 0 : nm_writer_id(writer);
-  rc = write_profile(writer, save->tenant_id, profile, version);
-  if (!rc && save->arrival) rc = nm_writer_arrive(writer, save->arrival);
+  rc = write_profile(writer, tenant_id, profile, version);
   return rc ? rc : nm_writer_set(writer, &profile->version, version);
+}
+
+int nm_writer_profile_save(struct nm_writer *writer, struct nm_store_profile_save *save)
+{
+  int rc = save_profile(writer, save->tenant_id, &save->profile, save->restores,
+                        &save->request.error);
+  if (!rc && save->arrival) rc = nm_writer_arrive(writer, save->arrival);
+  return rc;
+}
+
+int nm_writer_profiles_save(struct nm_writer *writer, struct nm_store_profiles_save *save)
+{
+  for (size_t i = 0; i < save->count; i++) {
+    struct nm_profile_item *item = &save->items[i];
+    struct nm_error error = { 0, "" };
+    int rc = save_profile(writer, save->tenant_id, &item->profile, save->restores, &error);
+    item->rc = rc;
+    if (rc == NM_ECONFLICT || rc == NM_EDENIED) continue; /* nothing of it was written */
+    for (size_t k = 0; rc == 0 && k < item->arrival_count; k++)
+      rc = nm_writer_arrive(writer, &item->arrivals[k]);
+    if (rc) return rc;
+  }
+  return NM_OK;
 }
 
 int nm_reader_profiles_load(struct nm_db *db, struct nm_store_profiles_load *load)

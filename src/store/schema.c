@@ -148,6 +148,18 @@ static const char *const step_3[] = {
   " PRIMARY KEY (tenant_id, channel_id, day, campaign)) STRICT, WITHOUT ROWID;"
   "CREATE INDEX events_of_campaign ON events (tenant_id, campaign, channel_id, received_at)"
   " WHERE type = 13",
+
+  /* People who are being erased, and those who were: a keyed hash is all that stays. */
+  "CREATE TABLE erasures ("
+  " id INTEGER PRIMARY KEY, tenant_id INTEGER NOT NULL, state INTEGER NOT NULL,"
+  " customer TEXT NOT NULL, needles TEXT NOT NULL, hash BLOB NOT NULL, stage INTEGER NOT NULL,"
+  " after_id INTEGER NOT NULL, looked INTEGER NOT NULL, erased INTEGER NOT NULL,"
+  " traces INTEGER NOT NULL DEFAULT -1, created_at INTEGER NOT NULL,"
+  " ended_at INTEGER NOT NULL DEFAULT 0) STRICT;"
+  "CREATE INDEX erasures_by_state ON erasures (state);"
+  "CREATE TABLE suppressed ("
+  " tenant_id INTEGER NOT NULL, hash BLOB NOT NULL, saved_at INTEGER NOT NULL,"
+  " PRIMARY KEY (tenant_id, hash)) STRICT, WITHOUT ROWID",
   NULL,
 };
 

@@ -23,6 +23,7 @@ static int submit(struct nm_store *store, struct nm_store_request *request)
   if (request->verb >= NM_STORE_RESUME)
     return nm_mailbox_post(&sqlite->reader_box, &request->task.mail);
   if (atomic_load(&sqlite->is_broken)) return NM_EIO;
+  if (request->verb == NM_STORE_SCRUB) return nm_sqlite_post_scrub(sqlite, request);
   if (request->verb == NM_STORE_PAGE_SAVE) {
     struct nm_store_page_save *save = (struct nm_store_page_save *)request;
     save->packed = NULL;
@@ -35,6 +36,12 @@ static int submit(struct nm_store *store, struct nm_store_request *request)
 static bool is_sound(struct nm_store *store)
 {
   return !atomic_load(&((struct nm_sqlite *)store)->is_broken);
+}
+
+static void set_person_key(struct nm_store *store, const unsigned char *key)
+{
+  struct nm_sqlite *sqlite = (struct nm_sqlite *)store;
+  memcpy(sqlite->writer.person_key, key, NM_PERSON_KEY_BYTES);
 }
 
 /* ---- the file -------------------------------------------------------------------------------- */
@@ -105,6 +112,7 @@ static int open_writer(struct nm_sqlite *sqlite, struct nm_error *err)
   rc = nm_db_exec(db, "PRAGMA journal_mode = WAL");
   if (!rc)
     rc = nm_db_exec(db, "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;"
+                        "PRAGMA secure_delete = ON;" /* what is taken away is overwritten */
                         "PRAGMA journal_size_limit = 67108864");
   if (rc)
     return nm_fail(err, rc, "%s cannot be used, it may be damaged: %s", sqlite->path,
@@ -186,7 +194,8 @@ static struct nm_sqlite *create(struct nm_text path, const struct nm_store_optio
     free(sqlite);
     return NULL;
   }
-  sqlite->store = (struct nm_store){ .submit = submit, .close = close_store, .is_sound = is_sound };
+  sqlite->store = (struct nm_store){ .submit = submit, .close = close_store,
+                                     .set_person_key = set_person_key, .is_sound = is_sound };
   sqlite->options = *options;
   sqlite->lock_fd = -1;
   sqlite->next_at_pages = NM_STORE_WAL_STEP_MAX_PAGES;

@@ -27,6 +27,7 @@ struct nm_sqlite {
   uv_cond_t checkpoint_wanted;
   int wal_pages;      /* as the last commit left them */
   int next_at_pages;  /* wake above this */
+  struct nm_mail *scrubs, *last_scrub; /* NM_STORE_SCRUB requests */
   bool is_stopping;
 };
 
@@ -34,6 +35,12 @@ struct nm_sqlite {
 void nm_sqlite_write(void *data);
 void nm_sqlite_read(void *data);
 void nm_sqlite_checkpoint(void *data);
+
+/* Does it, on the checkpointer's thread (scrub_file.c). */
+int nm_sqlite_scrub(struct nm_sqlite *sqlite, struct nm_store_scrub *scrub);
+
+/* Hands a scrub to the checkpointer. */
+int nm_sqlite_post_scrub(struct nm_sqlite *sqlite, struct nm_store_request *request);
 
 /* From now on nothing is acknowledged; logs once. */
 void nm_sqlite_break(struct nm_sqlite *sqlite, const char *why);

@@ -38,6 +38,11 @@ int nm_store_submit(struct nm_store *store, struct nm_store_request *request)
   return store->submit(store, request);
 }
 
+void nm_store_set_person_key(struct nm_store *store, const unsigned char key[NM_PERSON_KEY_BYTES])
+{
+  store->set_person_key(store, key);
+}
+
 void nm_store_close(struct nm_store *store)
 {
   if (store) store->close(store);

@@ -48,6 +48,11 @@ enum nm_store_verb {
   NM_STORE_CATCH_UP,
   NM_STORE_RETRY,
   NM_STORE_RETAIN,
+  NM_STORE_PROFILES_SAVE,
+  NM_STORE_ERASE,
+  NM_STORE_ERASE_STEP,
+  /* checkpointer */
+  NM_STORE_SCRUB,
   /* reader */
   NM_STORE_RESUME,
   NM_STORE_PAGE_LOAD,
@@ -69,7 +74,8 @@ struct nm_store_request {
 };
 
 /* Bits of what there is to do after a commit. */
-enum { NM_STORE_WORK_EVENTS = 1, NM_STORE_WORK_MESSAGES = 2, NM_STORE_WORK_UPDATES = 4 };
+enum { NM_STORE_WORK_EVENTS = 1, NM_STORE_WORK_MESSAGES = 2, NM_STORE_WORK_UPDATES = 4,
+       NM_STORE_WORK_ERASURES = 8 };
 
 struct nm_store_options {
   struct nm_text url; /* "sqlite:var/netmove.db"; its folder is made */
@@ -90,6 +96,10 @@ NM_MUST_CHECK int nm_store_submit(struct nm_store *store, struct nm_store_reques
 
 /* Commits what is in the mailbox, joins the threads, closes.  Other threads have stopped asking. */
 void nm_store_close(struct nm_store *store);
+
+/* The key under which erased people are remembered: set once, before the first request. */
+enum { NM_PERSON_KEY_BYTES = 32 };
+void nm_store_set_person_key(struct nm_store *store, const unsigned char key[NM_PERSON_KEY_BYTES]);
 
 /* For /readyz: true while a commit can be acknowledged. */
 bool nm_store_is_sound(struct nm_store *store);
@@ -425,6 +435,69 @@ struct nm_store_profile_save {
   int64_t tenant_id;
   struct nm_store_profile profile; /* version: expected; out: the new one */
   struct nm_store_arrival *arrival; /* NULL = no event */
+  bool restores; /* one who was erased may be kept again; else NM_EDENIED */
+};
+
+/* Many profiles in one transaction, each as above; one that is not taken leaves the others. */
+struct nm_profile_item {
+  struct nm_store_profile profile;
+  struct nm_store_arrival *arrivals; /* its events, in order */
+  size_t arrival_count;
+  int rc;                            /* out: NM_OK, NM_ECONFLICT, NM_EDENIED (was erased) */
+};
+
+struct nm_store_profiles_save {
+  struct nm_store_request request;
+  int64_t tenant_id;
+  struct nm_profile_item *items;
+  size_t count;
+  bool restores;
+};
+
+/* ---- erasure: a person is taken out of everything that is kept --------------------------------- */
+
+/* The profile goes at once, the rest by ERASE_STEP, and a keyed hash stays: nothing is sent to that
+ * person, and nothing of theirs is kept, from now on.  The same person again while the job is open:
+ * the first job. */
+struct nm_store_erase {
+  struct nm_store_request request;
+  int64_t tenant_id;
+  struct nm_text ext_id;
+  int64_t id;         /* out: the job's */
+  bool had_profile;   /* out */
+  bool was_open;      /* out: the job was there already */
+};
+
+struct nm_erased_person {
+  int64_t tenant_id;
+  struct nm_text customer;
+};
+
+struct nm_stopped_message {
+  int64_t tenant_id, run_id; /* 0 = a single one */
+};
+
+/* Sweeps on for some milliseconds; jobs that are open go together.  Where the sweep has ended,
+ * `needs_scrub` says that NM_STORE_SCRUB is to be asked, and then this with `was_scrubbed`. */
+struct nm_store_erase_step {
+  struct nm_store_request request;
+  bool was_scrubbed;
+  int64_t traces;     /* what the scrub found; -1 = it did not look */
+  bool is_more;       /* out: ask again */
+  bool needs_scrub;   /* out */
+  struct nm_stopped_message *stopped; /* out: messages that waited and were stopped */
+  size_t stopped_count;
+  struct nm_erased_person *people; /* out: of the pass under way, until its end is near */
+  size_t people_count;
+  struct nm_text needles; /* out, with needs_scrub: JSON array of texts for the scrub */
+};
+
+/* Puts the whole log into the database and truncates it, then looks whether any page of the file still
+ * holds one of the needles. */
+struct nm_store_scrub {
+  struct nm_store_request request;
+  struct nm_text needles; /* JSON array; empty = do not look */
+  int64_t traces;         /* out: pages with a needle; -1 = not looked */
 };
 
 struct nm_store_profiles_load {
@@ -559,6 +632,7 @@ enum nm_store_query_kind {
   NM_QUERY_STATUS = 4, /* {waiting_events, waiting_messages, oldest_waiting_ms, held, dead, ...} */
   NM_QUERY_EVENT = 5,  /* args {id}: one event with its body, for explain */
   NM_QUERY_GENERATIONS = 6, /* args {tenant_id?}: the latest activated first, without their source */
+  NM_QUERY_ERASURES = 8, /* args {tenant_id?, id?, limit}: jobs, the newest first, without who it is */
   NM_QUERY_SHAPE = 7,  /* args {}: what waits, by tenant and destination: {tenant_id, destination, kind, total,
                         * and counts by age below 5, 10, ... 1280 minutes and above} */
 };

@@ -42,10 +42,12 @@ int nm_writer_add_update(struct nm_writer *writer, const struct nm_plan *plan,
                          struct nm_update *update)
 {
   int64_t open = 0;
-  int rc = nm_db_number(&writer->db, &open, 0,
-                        "SELECT id FROM updates INDEXED BY updates_open WHERE state IN (0, 1)"
-                        " AND tenant_id = ?1 AND customer = ?2 AND field = ?3",
-                        NM_I(plan->tenant_id), NM_T(update->customer), NM_T(update->field));
+  int rc = nm_writer_is_suppressed(writer, plan->tenant_id, update->customer);
+  if (rc) return rc < 0 ? rc : NM_OK;
+  rc = nm_db_number(&writer->db, &open, 0,
+                    "SELECT id FROM updates INDEXED BY updates_open WHERE state IN (0, 1)"
+                    " AND tenant_id = ?1 AND customer = ?2 AND field = ?3",
+                    NM_I(plan->tenant_id), NM_T(update->customer), NM_T(update->field));
   if (rc) return rc;
   if (open == 0) return insert_update(writer, plan, update);
   update->id = open;

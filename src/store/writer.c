@@ -33,6 +33,9 @@ static int run_verb(struct nm_writer *writer, struct nm_store_request *request)
   case NM_STORE_CATCH_UP: return nm_writer_catch_up(writer, asked);
   case NM_STORE_RETRY: return nm_writer_retry(writer, asked);
   case NM_STORE_RETAIN: return nm_writer_retain(writer, asked);
+  case NM_STORE_PROFILES_SAVE: return nm_writer_profiles_save(writer, asked);
+  case NM_STORE_ERASE: return nm_writer_erase(writer, asked);
+  case NM_STORE_ERASE_STEP: return nm_writer_erase_step(writer, asked);
   default: break;
   }
   return nm_fail(&request->error, NM_EINTERNAL, "store: no verb %d", (int)request->verb);

@@ -150,6 +150,7 @@ int nm_keyring_open(struct nm_keyring **out, struct nm_text reference, struct nm
   }
   derive(keyring->seal_key, "netmove seal 1", master);
   derive(keyring->url_key, "netmove url 1", master);
+  derive(keyring->person_key, "netmove person 1", master);
   sodium_memzero(master, sizeof master);
   if (was_made) *was_made = is_made;
   *out = keyring;
@@ -161,6 +162,11 @@ void nm_keyring_destroy(struct nm_keyring *keyring)
   if (!keyring) return;
   sodium_memzero(keyring, sizeof *keyring);
   free(keyring);
+}
+
+void nm_keyring_person_key(const struct nm_keyring *keyring, unsigned char out[NM_PERSON_KEY])
+{
+  memcpy(out, keyring->person_key, NM_PERSON_KEY);
 }
 
 void nm_keyring_url_secret(const struct nm_keyring *keyring, struct nm_text tenant, int number,

@@ -10,4 +10,5 @@ enum { NM_MASTER_KEY_BYTES = 32 };
 struct nm_keyring {
   unsigned char seal_key[NM_MASTER_KEY_BYTES];
   unsigned char url_key[NM_MASTER_KEY_BYTES];
+  unsigned char person_key[NM_MASTER_KEY_BYTES];
 };

@@ -141,6 +141,10 @@ enum { NM_URL_SECRET_BYTES = 32 };
 void nm_keyring_url_secret(const struct nm_keyring *keyring, struct nm_text tenant, int number,
                            char out[NM_URL_SECRET_BYTES + 1]);
 
+/* The key under which people who were erased are remembered (store.h). */
+enum { NM_PERSON_KEY = 32 };
+void nm_keyring_person_key(const struct nm_keyring *keyring, unsigned char out[NM_PERSON_KEY]);
+
 /* ---- the directory: who is served now ----------------------------------------------------------- */
 
 struct nm_tenants;
