@@ -20,9 +20,11 @@ local function evidence()
     },
     runs = {
       { id = "21", event_id = "2", campaign = "7", channel_id = 459, state = 5, rows_fetched = 3,
-        made = 2, repeated = 0, skipped = 1, held = 0, sent = 1, dead = 1, stopped = 0, expired = 0, open = 0, in_flight_at_fence = 0 },
+        made = 2, repeated = 0, skipped = 1, held = 0,
+        sent = 1, dead = 1, stopped = 0, expired = 0, open = 0, in_flight_at_fence = 0 },
       { id = "22", event_id = "6", campaign = "8", channel_id = 459, state = 3, rows_fetched = 9,
-        made = 1, repeated = 0, skipped = 0, held = 0, sent = 0, dead = 0, stopped = 1, expired = 0, open = 0, in_flight_at_fence = 2 },
+        made = 1, repeated = 0, skipped = 0, held = 0,
+        sent = 0, dead = 0, stopped = 1, expired = 0, open = 0, in_flight_at_fence = 2 },
     },
     delivered = { acme = { C1 = 1, C2 = 2 }, other = { D1 = 1 } },
     prefixes = { acme = "C", other = "D" },

@@ -8,8 +8,10 @@ local uv = require("luv")
 local sender = {}
 
 --- `acknowledged` gets id to customer for each 2xx.  Customers are prefix-serial-number, or, with `persons`, one
---- of so many whose events are numbered (first_name) and posted one after the other.
----@param options { acknowledged: table, prefix?: string, app_key?: string, key?: string, persons?: integer }
+--- of so many whose events are numbered (first_name) and posted one after the other.  With `pause_ms` a connection
+--- rests so long between two; `sent_at` gets customer to the moment of posting, in milliseconds.
+---@param options { acknowledged: table, prefix?: string, app_key?: string, key?: string, persons?: integer,
+---  pause_ms?: integer, sent_at?: table }
 function sender.new(options)
   local self = { sent = 0, statuses = {}, retry_after = {}, open = 0, is_running = false, numbers = {},
                  acknowledged = 0, stamps = 0 }
@@ -56,7 +58,20 @@ function sender.new(options)
     local function post()
       local body
       if person then customer, body = event_of(person) else customer, body = event() end
+      if options.sent_at then
+        local seconds, micros = uv.gettimeofday()
+        options.sent_at[customer] = seconds * 1000 + micros // 1000
+      end
       tcp:write(bytes_of(body))
+    end
+
+    local function go_on()
+      if not options.pause_ms then return post() end
+      local rest = uv.new_timer()
+      rest:start(options.pause_ms, 0, function()
+        rest:close()
+        if not self.is_running then finish() elseif not tcp:is_closing() then post() end
+      end)
     end
 
     local function take(answer)
@@ -79,7 +94,7 @@ function sender.new(options)
         if not answer then return end
         received = received:sub(next_at)
         take(answer)
-        if self.is_running and answer.headers.connection ~= "close" then post() else finish() end
+        if self.is_running and answer.headers.connection ~= "close" then go_on() else finish() end
       end)
     end)
   end
