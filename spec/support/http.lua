@@ -34,6 +34,7 @@ function http.connect(address)
       end
     end)
   end
+  if address.from then assert(handle:bind(address.from, 0)) end -- 127.0.0.0/8 is all ours
   if address.socket then handle:connect(address.socket, on_connected)
   else handle:connect(address.host, address.port, on_connected) end
   function connection.write(bytes) if not handle:is_closing() then handle:write(bytes) end end
@@ -112,9 +113,11 @@ function http.raw(url, bytes, count, timeout_ms)
 end
 
 --- One request on a connection of its own.
----@param request { url: string, method?: string, headers?: table, body?: string|table, timeout_ms?: integer }
+---@param request { url: string, method?: string, headers?: table, body?: string|table, timeout_ms?: integer,
+---  from?: string }
 function http.request(request)
   local address, path = split_url(request.url)
+  address.from = request.from
   local body = request.body
   local headers = { ["Host"] = address.host and (address.host .. ":" .. address.port) or "netmove",
                     ["Connection"] = "close" }

@@ -29,6 +29,10 @@ void nm_api_explain(struct nm_http_request *request, void *data)
   if (!body) return;
   json_t *event = json_object_get(body, "event");
   struct nm_tenant *tenant = nm_tenants_by_name(api->env.tenants, nm_json_string(body, "tenant"));
+  if (tenant && !nm_api_may_see(request, tenant->id)) {
+    nm_tenant_unref(tenant);
+    tenant = NULL;
+  }
   if (tenant && json_is_object(event)) {
     json_t *args = json_pack("{s:s%,s:O}", "tenant", tenant->name.ptr, tenant->name.len, "event", event);
     nm_api_tell(api, request, NM_CONTROL_EXPLAIN, args, EXPLAIN_MS, answer_explained, NULL);

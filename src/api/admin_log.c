@@ -90,6 +90,7 @@ void nm_api_log(struct nm_http_request *request, void *data)
   }
   json_t *body = nm_api_body(request);
   if (!body) return;
+  nm_api_audit_note(request, NM_TEXT(""), NM_TEXT(""), body);
   if (check_keys(request, body)) change(request, body);
   json_decref(body);
 }

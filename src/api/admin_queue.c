@@ -7,41 +7,11 @@
 #include "base/limits.h"
 #include "base/log.h"
 
-enum { LIST_DEFAULT = 100, TELL_MS = 10 * 1000, RELOAD_MS = 30 * 1000 };
-
-/* ?tenant=, ?limit=, ?before= as the store wants them; NULL after a refusal. */
-static json_t *list_args(struct nm_api *api, struct nm_http_request *request)
-{
-  struct nm_text name = nm_http_query(request, "tenant");
-  struct nm_text limit_text = nm_http_query(request, "limit"), before_text = nm_http_query(request, "before");
-  int64_t limit = LIST_DEFAULT, before = 0, tenant_id = 0;
-  if (limit_text.len > 0 && (!nm_text_to_i64(limit_text, &limit) || limit < 1)) {
-    nm_http_refuse(request, 400, "invalid", "limit should be a number above 0", "limit", 0);
-    return NULL;
-  }
-  if (before_text.len > 0 && (!nm_text_to_i64(before_text, &before) || before < 1)) {
-    nm_http_refuse(request, 400, "invalid", "before should be an id", "before", 0);
-    return NULL;
-  }
-  if (name.len > 0) {
-    struct nm_tenant *tenant = nm_tenants_by_name(api->env.tenants, name);
-    if (!tenant) {
-      nm_http_refuse(request, 404, "not_found", "there is no tenant of this name", "tenant", 0);
-      return NULL;
-    }
-    tenant_id = tenant->id;
-    nm_tenant_unref(tenant);
-  }
-  if (limit > NM_STORE_QUERY_ROWS_MAX) limit = NM_STORE_QUERY_ROWS_MAX;
-  json_t *args = json_pack("{s:I}", "limit", (json_int_t)limit);
-  if (before > 0) json_object_set_new(args, "before", json_integer(before));
-  if (tenant_id > 0) json_object_set_new(args, "tenant_id", json_integer(tenant_id));
-  return args;
-}
+enum { TELL_MS = 10 * 1000, RELOAD_MS = 30 * 1000 };
 
 static void list(struct nm_api *api, struct nm_http_request *request, enum nm_store_query_kind kind)
 {
-  json_t *args = list_args(api, request);
+  json_t *args = nm_api_list_args(api, request);
   if (args) nm_api_query_and_answer(api, request, kind, args);
 }
 
@@ -123,24 +93,51 @@ static int64_t *read_ids(struct nm_http_request *request, size_t *count)
   return NULL;
 }
 
+static void submit(struct retrying *retrying)
+{
+  nm_api_audit_with(retrying->http, &retrying->retry.request);
+  int rc = nm_store_submit(retrying->api->env.store, &retrying->retry.request);
+  if (rc) nm_api_refuse(retrying->http, rc, NULL);
+}
+
+static void on_owner(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
+                     const struct nm_error *err, json_t *answer)
+{
+  bool are_all = json_is_true(json_object_get(answer, "are_all"));
+  (void)api;
+  json_decref(answer);
+  if (rc) nm_api_refuse(request, rc, err);
+  else if (are_all) submit(data);
+  else nm_http_refuse(request, 404, "not_found", "one of the ids names nothing; nothing was changed", "ids", 0);
+}
+
 static void put_right(struct nm_api *api, struct nm_http_request *request, bool is_drop)
 {
   size_t count = 0;
   int64_t *ids = read_ids(request, &count);
   if (!ids) return;
   struct retrying *retrying = nm_arena_alloc(nm_http_arena(request), sizeof *retrying);
-  int rc = NM_ENOMEM;
-  if (retrying) {
-    retrying->api = api;
-    retrying->http = request;
-    nm_api_prepare(api, request, &retrying->retry.request, NM_STORE_RETRY, on_retried);
-    retrying->retry.ids = ids;
-    retrying->retry.count = count;
-    retrying->retry.now_ms = nm_clock_wall_ms();
-    retrying->retry.is_drop = is_drop;
-    rc = nm_store_submit(api->env.store, &retrying->retry.request);
+  json_t *list_of = json_array();
+  for (size_t i = 0; i < count; i++) json_array_append_new(list_of, json_integer(ids[i]));
+  nm_api_audit_note(request, NM_TEXT(""), NM_TEXT(""), list_of);
+  if (!retrying || !list_of) {
+    json_decref(list_of);
+    nm_api_refuse(request, NM_ENOMEM, NULL);
+    return;
   }
-  if (rc) nm_api_refuse(request, rc, NULL);
+  retrying->api = api;
+  retrying->http = request;
+  nm_api_prepare(api, request, &retrying->retry.request, NM_STORE_RETRY, on_retried);
+  retrying->retry.ids = ids;
+  retrying->retry.count = count;
+  retrying->retry.now_ms = nm_clock_wall_ms();
+  retrying->retry.is_drop = is_drop;
+  if (nm_api_scope(request)) {
+    nm_api_ask_owner(api, request, list_of, on_owner, retrying);
+  } else {
+    json_decref(list_of);
+    submit(retrying);
+  }
 }
 
 void nm_api_queue_retry(struct nm_http_request *request, void *data)

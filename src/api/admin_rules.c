@@ -51,7 +51,8 @@ static void on_listed(struct nm_api *api, struct nm_http_request *request, void 
 
 void nm_api_rules(struct nm_http_request *request, void *data)
 {
-  nm_api_query(data, request, NM_QUERY_GENERATIONS, json_pack("{s:i}", "limit", 1000), on_listed, NULL);
+  json_t *args = json_pack("{s:i,s:I}", "limit", 1000, "tenant_id", (json_int_t)nm_api_scope(request));
+  nm_api_query(data, request, NM_QUERY_GENERATIONS, args, on_listed, NULL);
 }
 
 struct showing {
@@ -119,6 +120,7 @@ static void on_rolled_back(struct nm_api *api, struct nm_http_request *request, 
     nm_api_refuse(request, rc, err);
     return;
   }
+  nm_api_audit_note(request, nm_json_string(answer, "was"), nm_json_string(answer, "digest"), NULL);
   nm_api_answer(request, 200, answer);
 }
 

@@ -38,7 +38,7 @@ void nm_api_tenants(struct nm_http_request *request, void *data)
   struct nm_tenant **all = nm_tenants_all(api->env.tenants, nm_http_arena(request), &count);
   json_t *items = json_array();
   for (size_t i = 0; i < count; i++) {
-    json_array_append_new(items, summary_of(all[i]));
+    if (nm_api_may_see(request, all[i]->id)) json_array_append_new(items, summary_of(all[i]));
     nm_tenant_unref(all[i]);
   }
   nm_api_answer(request, 200, json_pack("{s:o}", "items", items));

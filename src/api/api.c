@@ -23,55 +23,55 @@ static const struct nm_http_route public_routes[] = {
   { 0, NULL, NULL, 0, NULL },
 };
 
-#define HEALTH                                                                                     \
-  { NM_HTTP_GET, "/healthz", NULL, 0, nm_api_healthz },                                            \
-  { NM_HTTP_GET, "/readyz", NULL, 0, nm_api_readyz },                                              \
-  { NM_HTTP_GET, "/metrics", NULL, 0, nm_api_metrics }
+/* ---- the admin API: the same table three times ----------------------------------------------------- */
+
+#define DOCUMENT NM_TENANT_DOCUMENT_MAX_BYTES
+#define EVENT NM_HTTP_EVENT_BODY_MAX_BYTES
+
+#define NM_SCOPE_TENANT NM_API_OF_TENANT
+#define NM_SCOPE_THING NM_API_OF_THING
+#define NM_SCOPE_LIST NM_API_LIST
+#define NM_SCOPE_DAEMON NM_API_OF_DAEMON
+#define NM_DOES_LOOKS false
+#define NM_DOES_CHANGES true
+
+static const struct nm_api_route admin_routes[] = {
+#define OPEN(method, path, types, max, handler) { #method, path, 0, NM_API_OF_DAEMON, false, handler },
+#define ROUTE(method, path, types, max, role, of, does, handler)                                   \
+  { #method, path, NM_API_##role, NM_SCOPE_##of, NM_DOES_##does, handler },
+#include "api/routes.def"
+#undef OPEN
+#undef ROUTE
+};
+
+#define OPEN(method, path, types, max, handler) { NM_HTTP_##method, path, types, max, handler },
 
 static const struct nm_http_route socket_routes[] = {
-  HEALTH,
-  { NM_HTTP_GET, "/api/v1/tenants", NULL, 0, nm_api_tenants },
-  { NM_HTTP_GET, "/api/v1/tenants/{tenant}", NULL, 0, nm_api_tenant },
-  { NM_HTTP_PUT, "/api/v1/tenants/{tenant}", JSON, NM_TENANT_DOCUMENT_MAX_BYTES, nm_api_tenant },
-  { NM_HTTP_GET, "/api/v1/connector/{tenant}/plan", NULL, 0, nm_api_connector_plan },
-  { NM_HTTP_POST, "/api/v1/connector/{tenant}/apply", NULL, 0, nm_api_connector_apply },
-  { NM_HTTP_GET, "/api/v1/connector/{tenant}/status", NULL, 0, nm_api_connector_status },
-  { NM_HTTP_POST, "/api/v1/connector/{tenant}/test", NULL, 0, nm_api_connector_test },
-  { NM_HTTP_POST, "/api/v1/connector/{tenant}/rotate", NULL, 0, nm_api_connector_rotate },
-  { NM_HTTP_GET, "/api/v1/queue", NULL, 0, nm_api_queue },
-  { NM_HTTP_GET, "/api/v1/queue/shape", NULL, 0, nm_api_queue_shape },
-  { NM_HTTP_POST, "/api/v1/queue/drop", JSON, NM_TENANT_DOCUMENT_MAX_BYTES, nm_api_queue_drop },
-  { NM_HTTP_POST, "/api/v1/queue/retry", JSON, NM_TENANT_DOCUMENT_MAX_BYTES, nm_api_queue_retry },
-  { NM_HTTP_GET, "/api/v1/queue/{id}", NULL, 0, nm_api_queue_item },
-  { NM_HTTP_GET, "/api/v1/erasures", NULL, 0, nm_api_erasures },
-  { NM_HTTP_GET, "/api/v1/runs", NULL, 0, nm_api_runs },
-  { NM_HTTP_GET, "/api/v1/runs/{id}", NULL, 0, nm_api_run },
-  { NM_HTTP_POST, "/api/v1/runs/{id}/release", NULL, 0, nm_api_run_release },
-  { NM_HTTP_POST, "/api/v1/runs/{id}/cancel", NULL, 0, nm_api_run_cancel },
-  { NM_HTTP_POST, "/api/v1/runs/{id}/pause", NULL, 0, nm_api_run_pause },
-  { NM_HTTP_POST, "/api/v1/runs/{id}/repin", NULL, 0, nm_api_run_repin },
-  { NM_HTTP_POST, "/api/v1/explain", JSON, NM_TENANT_DOCUMENT_MAX_BYTES, nm_api_explain },
-  { NM_HTTP_GET, "/api/v1/explain/{id}", NULL, 0, nm_api_explain_id },
-  { NM_HTTP_GET, "/api/v1/rules", NULL, 0, nm_api_rules },
-  { NM_HTTP_GET, "/api/v1/rules/{tenant}", NULL, 0, nm_api_rules_show },
-  { NM_HTTP_POST, "/api/v1/rules/{tenant}/rollback", NULL, 0, nm_api_rules_rollback },
-  { NM_HTTP_POST, "/api/v1/reload", NULL, 0, nm_api_reload },
-  { NM_HTTP_GET, "/api/v1/status", NULL, 0, nm_api_status },
-  { NM_HTTP_GET, "/api/v1/log", NULL, 0, nm_api_log },
-  { NM_HTTP_PUT, "/api/v1/log", JSON, NM_HTTP_EVENT_BODY_MAX_BYTES, nm_api_log },
+#define ROUTE(method, path, types, max, role, of, does, handler)                                   \
+  { NM_HTTP_##method, path, types, max, nm_api_enter_by_socket },
+#include "api/routes.def"
+#undef ROUTE
   { 0, NULL, NULL, 0, NULL },
 };
 
-enum { ANY = NM_HTTP_GET | NM_HTTP_POST | NM_HTTP_PUT | NM_HTTP_DELETE };
-
-static const struct nm_http_route tcp_routes[] = {
-  HEALTH,
-  { ANY, "/api/v1", NULL, NM_TENANT_DOCUMENT_MAX_BYTES, nm_api_no_tokens },
-  { ANY, "/api/v1/{a}", NULL, NM_TENANT_DOCUMENT_MAX_BYTES, nm_api_no_tokens },
-  { ANY, "/api/v1/{a}/{b}", NULL, NM_TENANT_DOCUMENT_MAX_BYTES, nm_api_no_tokens },
-  { ANY, "/api/v1/{a}/{b}/{c}", NULL, NM_TENANT_DOCUMENT_MAX_BYTES, nm_api_no_tokens },
+static const struct nm_http_route network_routes[] = {
+#define ROUTE(method, path, types, max, role, of, does, handler)                                   \
+  { NM_HTTP_##method, path, types, max, nm_api_enter_by_network },
+#include "api/routes.def"
+#undef ROUTE
   { 0, NULL, NULL, 0, NULL },
 };
+#undef OPEN
+
+const struct nm_api_route *nm_api_route_of(const struct nm_http_route *route)
+{
+  size_t at = 0;
+  while (at < sizeof admin_routes / sizeof *admin_routes && route != &socket_routes[at] &&
+         route != &network_routes[at])
+    at++;
+  nm_require(at < sizeof admin_routes / sizeof *admin_routes);
+  return &admin_routes[at];
+}
 
 const struct nm_http_route *nm_api_public_routes(const struct nm_api *api)
 {
@@ -82,7 +82,7 @@ const struct nm_http_route *nm_api_public_routes(const struct nm_api *api)
 const struct nm_http_route *nm_api_admin_routes(const struct nm_api *api, bool is_socket)
 {
   (void)api;
-  return is_socket ? socket_routes : tcp_routes;
+  return is_socket ? socket_routes : network_routes;
 }
 
 int nm_api_check_provider(struct nm_text adapter, const json_t *settings, struct nm_error *err)
@@ -109,6 +109,8 @@ int nm_api_create(struct nm_api **out, const struct nm_api_env *env, struct nm_e
   }
   nm_require(uv_timer_init(api->loop, &api->clock) == 0);
   api->clock.data = api;
+  rc = nm_api_tokens_load(api, err);
+  if (rc) return rc; /* the process ends */
   *out = api;
   return NM_OK;
 }
@@ -120,6 +122,7 @@ static void on_part_closed(void *data)
   void (*on_closed)(void *closed) = api->on_closed;
   void *closed_data = api->closed_data;
   nm_api_free_door(api);
+  nm_api_tokens_free(api);
   free(api);
   on_closed(closed_data);
 }

@@ -32,7 +32,7 @@ struct nm_api_env {
 NM_MUST_CHECK int nm_api_create(struct nm_api **out, const struct nm_api_env *env, struct nm_error *err);
 
 /* For struct nm_http_options: routes with `data` = the api.  The admin routes of the unix socket need no token; those
- * of TCP refuse everything under /api/v1 (there are no tokens yet). */
+ * of TCP one for everything under /api/v1. */
 const struct nm_http_route *nm_api_public_routes(const struct nm_api *api);
 const struct nm_http_route *nm_api_admin_routes(const struct nm_api *api, bool is_socket);
 

@@ -27,10 +27,22 @@ struct query_call {
   void *data;
 };
 
+/* Whatever a list was asked for: who is limited to one tenant sees no other's rows. */
+static void keep_own(const struct nm_http_request *request, json_t *rows)
+{
+  for (size_t at = json_array_size(rows); at > 0; at--) {
+    int64_t tenant_id;
+    if (nm_json_i64(json_array_get(rows, at - 1), "tenant_id", &tenant_id) &&
+        !nm_api_may_see(request, tenant_id))
+      json_array_remove(rows, at - 1);
+  }
+}
+
 static void on_answered(struct nm_task *task)
 {
   struct query_call *call = (struct query_call *)(void *)task;
   json_t *answer = call->query.answer;
+  if (nm_api_scope(call->http)) keep_own(call->http, answer);
   json_decref(call->args);
   if (answer) nm_api_polish(call->api, answer);
   call->then(call->api, call->http, call->data, call->query.request.rc, &call->query.request.error, answer);

@@ -1,4 +1,4 @@
-/* health.c - /healthz, /readyz, /metrics, and the refusal of what needs a token. */
+/* health.c - /healthz, /readyz, /metrics. */
 #include <stdlib.h>
 #include <sys/statvfs.h>
 
@@ -24,13 +24,6 @@ void nm_api_metrics(struct nm_http_request *request, void *data)
   else
     nm_http_respond(request, 200, "text/plain; version=0.0.4; charset=utf-8", nm_buffer_text(&text), NM_TEXT(""));
   nm_buffer_deinit(&text);
-}
-
-void nm_api_no_tokens(struct nm_http_request *request, void *data)
-{
-  (void)data;
-  nm_http_refuse(request, 401, "unauthorized",
-                 "admin tokens are not built yet: use the unix socket of the settings (admin.socket)", NULL, 0);
 }
 
 /* Bytes left where the store lies; -1 where nobody can say. */

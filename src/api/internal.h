@@ -9,6 +9,49 @@
 struct nm_api_call;
 struct nm_api_refusal;
 
+enum { NM_API_DIGEST_BYTES = 32 };
+
+enum nm_api_role { NM_API_VIEWER = 1, NM_API_OPERATOR = 2, NM_API_ADMIN = 3 };
+
+/* Whose a route's thing is: routes.def. */
+enum nm_api_scope {
+  NM_API_OF_TENANT = 0,
+  NM_API_OF_THING = 1,
+  NM_API_LIST = 2,
+  NM_API_OF_DAEMON = 3,
+};
+
+struct nm_api_route {
+  const char *method, *pattern;
+  enum nm_api_role role; /* 0 = open to everybody */
+  enum nm_api_scope scope;
+  bool changes;
+  void (*handler)(struct nm_http_request *request, void *data);
+};
+
+struct nm_api_token {
+  int64_t id;
+  int64_t tenant_id; /* 0 = the whole daemon */
+  enum nm_api_role role;
+  int64_t created_at_ms, expires_at_ms, used_at_ms;
+  int64_t noted_at_ms; /* used_at_ms as the store has it */
+  char *name;
+  unsigned char digest[NM_API_DIGEST_BYTES];
+};
+
+/* Who asks an admin route; in the request's arena. */
+struct nm_api_caller {
+  struct nm_api *api;
+  struct nm_http_request *request;
+  const struct nm_api_route *route;
+  enum nm_api_role role;
+  int64_t tenant_id;  /* 0 = every tenant */
+  struct nm_text who; /* "token NAME (ID)", "socket uid 1000" */
+  struct nm_store_audit line; /* id 0: the route changes nothing */
+  struct nm_store_audit_end end;
+  bool is_with_change; /* the line ends in the transaction of the change */
+};
+
 struct nm_api {
   struct nm_api_env env;
   uv_loop_t *loop;
@@ -21,6 +64,10 @@ struct nm_api {
   struct nm_pace *paces;      /* of tenants with a rate of their own, by tenant */
   size_t pace_count;
   struct nm_disk disk;
+  struct nm_api_token *tokens;
+  size_t token_count;
+  bool are_tokens_known;
+  struct nm_store_tokens_load tokens_load;
   int closing;                /* handles that still close */
   void (*on_closed)(void *data);
   void *closed_data;
@@ -40,6 +87,10 @@ void nm_api_refuse_busy(struct nm_http_request *request);
 /* Makes an answer of the store's or the engine's ours: "tenant" beside every "tenant_id", times by names that end
  * in _ms. */
 void nm_api_polish(struct nm_api *api, json_t *value);
+
+/* ?tenant=, ?limit=, ?before=, ?state=, ?customer=, ?after= as the store wants them, within what the caller may see;
+ * NULL after a refusal. */
+json_t *nm_api_list_args(struct nm_api *api, struct nm_http_request *request);
 
 /* {id} of the path as a number; 0 after the 404 was given. */
 int64_t nm_api_id(struct nm_http_request *request);
@@ -85,10 +136,54 @@ void nm_api_mention(struct nm_api *api, enum nm_control_verb verb);
 void nm_api_on_clock(uv_timer_t *timer);
 void nm_api_drop_calls(struct nm_api *api);
 
+/* ---- enter.c: who may ask what, and the audit log ----------------------------------------------------- */
+
+const struct nm_api_route *nm_api_route_of(const struct nm_http_route *route);
+void nm_api_enter_by_socket(struct nm_http_request *request, void *data);
+void nm_api_enter_by_network(struct nm_http_request *request, void *data);
+
+/* NULL on public routes. */
+const struct nm_api_caller *nm_api_caller(const struct nm_http_request *request);
+
+/* The tenant that the caller is limited to; 0 = none. */
+int64_t nm_api_scope(const struct nm_http_request *request);
+bool nm_api_may_see(const struct nm_http_request *request, int64_t tenant_id);
+
+/* Asks whether all ids (a JSON array of numbers, taken) are things of the caller's tenant: {are_all}. */
+void nm_api_ask_owner(struct nm_api *api, struct nm_http_request *request, json_t *ids,
+                      void (*then)(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
+                                   const struct nm_error *err, json_t *answer),
+                      void *data);
+
+const char *nm_api_role_name(enum nm_api_role role);
+bool nm_api_role_from(struct nm_text word, enum nm_api_role *out);
+
+/* For the line of a route that CHANGES; each does nothing where there is no line.  With: it ends in the
+ * transaction of this request of the store's writer.  Note: what was there, what came of it, more as JSON; never
+ * a secret.  Tenant: whose it is, where that is known only when the change is done (the pointer lives as long as
+ * the request).  Refused: nothing was changed although the answer is 2xx. */
+void nm_api_audit_with(struct nm_http_request *request, struct nm_store_request *change);
+void nm_api_audit_note(struct nm_http_request *request, struct nm_text was, struct nm_text became,
+                       const json_t *details);
+void nm_api_audit_tenant(struct nm_http_request *request, const int64_t *tenant_id);
+void nm_api_audit_refused(struct nm_http_request *request, int status);
+
+/* ---- tokens.c -------------------------------------------------------------------------------------------- */
+
+NM_MUST_CHECK int nm_api_tokens_load(struct nm_api *api, struct nm_error *err);
+void nm_api_tokens_free(struct nm_api *api);
+void nm_api_tokens_drop_tenant(struct nm_api *api, int64_t tenant_id);
+
+/* Whose token this is, now; NULL where it is none.  Constant time. */
+struct nm_api_token *nm_api_token_find(struct nm_api *api, struct nm_text text);
+
 /* ---- login.c ---------------------------------------------------------------------------------------------- */
 
 NM_MUST_CHECK int nm_api_open_door(struct nm_api *api, struct nm_error *err);
 void nm_api_free_door(struct nm_api *api);
+
+/* 401, the later the more often this address failed; with the admin API's words, or the public routes'. */
+void nm_api_refuse_login(struct nm_api *api, struct nm_http_request *request, bool is_admin);
 
 /* Who calls a public route; NULL where it is or will be answered 401. */
 struct nm_tenant *nm_api_authenticate(struct nm_api *api, struct nm_http_request *request);
@@ -117,7 +212,10 @@ void nm_api_erasures(struct nm_http_request *request, void *data);
 void nm_api_healthz(struct nm_http_request *request, void *data);
 void nm_api_readyz(struct nm_http_request *request, void *data);
 void nm_api_metrics(struct nm_http_request *request, void *data);
-void nm_api_no_tokens(struct nm_http_request *request, void *data);
+
+void nm_api_tokens(struct nm_http_request *request, void *data);
+void nm_api_token_revoke(struct nm_http_request *request, void *data);
+void nm_api_audit(struct nm_http_request *request, void *data);
 
 void nm_api_tenants(struct nm_http_request *request, void *data);
 void nm_api_tenant(struct nm_http_request *request, void *data);

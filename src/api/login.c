@@ -15,12 +15,20 @@ struct nm_api_refusal {
   struct nm_http_request *http;
   int64_t due_ms;
   size_t bytes;
+  bool is_admin;
 };
 
 /* ---- refusals that wait --------------------------------------------------------------------- */
 
-static void refuse(struct nm_http_request *request)
+static void refuse(struct nm_http_request *request, bool is_admin)
 {
+  if (is_admin) {
+    nm_http_respond(request, 401, "application/json",
+                    NM_TEXT("{\"error\":{\"code\":\"unauthorized\",\"message\":\"this asks for a token that "
+                            "is valid: `Authorization: Bearer nm_...` (netmove token create)\"}}"),
+                    NM_TEXT("WWW-Authenticate: Bearer\r\n"));
+    return;
+  }
   nm_http_refuse(request, 401, "unauthorized",
                  "unknown appKey, or neither X-netmera-api-key nor the URL's secret is right, or"
                  " this address may not call",
@@ -33,7 +41,7 @@ static void refuse_first(struct nm_api *api)
   api->refusals = first->next;
   api->refusals_count--;
   api->refusals_bytes -= first->bytes;
-  refuse(first->http);
+  refuse(first->http, first->is_admin);
 }
 
 static void on_due(uv_timer_t *timer);
@@ -57,17 +65,18 @@ static void on_due(uv_timer_t *timer)
 }
 
 /* Where too many wait, the next ones are given at once: waiting must not cost us more than them. */
-static void refuse_later(struct nm_api *api, struct nm_http_request *request, int64_t delay_ms)
+static void refuse_later(struct nm_api *api, struct nm_http_request *request, bool is_admin,
+                         int64_t delay_ms)
 {
   struct nm_api_refusal *refusal = nm_arena_alloc(nm_http_arena(request), sizeof *refusal);
   struct nm_api_refusal **at = &api->refusals;
   if (!refusal) {
-    refuse(request);
+    refuse(request, is_admin);
     return;
   }
   nm_http_park(request);
   *refusal = (struct nm_api_refusal){ .http = request, .due_ms = nm_clock_mono_ms() + delay_ms,
-                                      .bytes = nm_http_body(request).len };
+                                      .bytes = nm_http_body(request).len, .is_admin = is_admin };
   while (*at && (*at)->due_ms <= refusal->due_ms) at = &(*at)->next;
   refusal->next = *at;
   *at = refusal;
@@ -92,6 +101,20 @@ static bool may_call(const struct nm_tenant *tenant, struct nm_text caller)
   return false;
 }
 
+void nm_api_refuse_login(struct nm_api *api, struct nm_http_request *request, bool is_admin)
+{
+  struct nm_text caller = nm_http_peer(request);
+  nm_metric_add(is_admin ? NM_METRIC_ADMIN_REFUSED : NM_METRIC_EVENTS_REFUSED, 1);
+  int64_t delay_ms = nm_failures_count(api->failures, caller, nm_clock_mono_ms());
+  if (delay_ms == NM_LOGIN_DELAY_MAX_MS) {
+    nm_log(NM_LOG_WARN, "api", NULL, "an address fails to log in again and again; its refusals wait"
+           " %d ms now", NM_LOGIN_DELAY_MAX_MS);
+    nm_log(NM_LOG_DEBUG, "api", NULL, "fails to log in: %.*s", NM_TEXT_ARG(caller));
+  }
+  if (delay_ms > 0) refuse_later(api, request, is_admin, delay_ms);
+  else refuse(request, is_admin);
+}
+
 struct nm_tenant *nm_api_authenticate(struct nm_api *api, struct nm_http_request *request)
 {
   struct nm_text caller = nm_http_peer(request);
@@ -101,15 +124,7 @@ struct nm_tenant *nm_api_authenticate(struct nm_api *api, struct nm_http_request
   if (tenant && may_call(tenant, caller)) return tenant;
   if (!tenant) nm_metric_add(NM_METRIC_LOGINS_WITH_WRONG_KEY, 1);
   nm_tenant_unref(tenant);
-  nm_metric_add(NM_METRIC_EVENTS_REFUSED, 1);
-  int64_t delay_ms = nm_failures_count(api->failures, caller, nm_clock_mono_ms());
-  if (delay_ms == NM_LOGIN_DELAY_MAX_MS) {
-    nm_log(NM_LOG_WARN, "api", NULL, "an address fails to log in again and again; its refusals wait"
-           " %d ms now", NM_LOGIN_DELAY_MAX_MS);
-    nm_log(NM_LOG_DEBUG, "api", NULL, "fails to log in: %.*s", NM_TEXT_ARG(caller));
-  }
-  if (delay_ms > 0) refuse_later(api, request, delay_ms);
-  else refuse(request);
+  nm_api_refuse_login(api, request, false);
   return NULL;
 }
 

@@ -90,8 +90,6 @@ void nm_api_erasure(struct nm_http_request *request, void *data)
 
 void nm_api_erasures(struct nm_http_request *request, void *data)
 {
-  int64_t limit = 100;
-  (void)nm_text_to_i64(nm_http_query(request, "limit"), &limit);
-  nm_api_query_and_answer(data, request, NM_QUERY_ERASURES,
-                          json_pack("{s:I}", "limit", (json_int_t)limit));
+  json_t *args = nm_api_list_args(data, request);
+  if (args) nm_api_query_and_answer(data, request, NM_QUERY_ERASURES, args);
 }

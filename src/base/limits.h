@@ -93,6 +93,8 @@ enum {
   NM_HOOK_BATCH_EVENTS_MAX = 10000, /* events in one POST of hook events */
   NM_API_ANSWER_MAX_BYTES = 32 * 1024 * 1024,
   NM_API_RETRY_IDS_MAX = 10000,     /* ids in one `queue retry` */
+  NM_API_TOKENS_MAX = 1000,
+  NM_API_TOKENS_ARENA_MAX_BYTES = 4 * 1024 * 1024,
   NM_READY_DISK_MIN_BYTES = 64 * 1024 * 1024, /* less than that is left: not ready */
 
   /* who may call */

@@ -1,11 +1,12 @@
-/* ask.c - one request to the daemon over its admin socket. */
+/* ask.c - one request to the daemon, over its admin socket or its admin listener. */
 #include <curl/curl.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "cli/internal.h"
 
-enum { ANSWER_MAX_BYTES = 64 * 1024 * 1024, ASK_TIMEOUT_S = 60, PATH_MAX_BYTES = 4096 };
+enum { ANSWER_MAX_BYTES = 64 * 1024 * 1024, ASK_TIMEOUT_S = 60, PATH_MAX_BYTES = 4096, TOKEN_MAX_BYTES = 256 };
 
 static const char default_config[] = "config/netmove.lua";
 
@@ -27,11 +28,6 @@ struct nm_settings *nm_cli_settings(struct nm_invocation *invocation)
   return settings;
 }
 
-static size_t on_bytes(char *bytes, size_t size, size_t count, void *data)
-{
-  return nm_buffer_append(data, bytes, size * count) ? 0 : size * count;
-}
-
 struct nm_text nm_cli_escape(struct nm_arena *arena, struct nm_text text)
 {
   char *escaped = curl_easy_escape(NULL, text.ptr, (int)text.len);
@@ -40,30 +36,160 @@ struct nm_text nm_cli_escape(struct nm_arena *arena, struct nm_text text)
   return out;
 }
 
-static CURLcode perform(const char *socket, const char *method, const char *url,
-                        struct nm_text body, struct nm_buffer *out, long *status)
+/* ---- whom to ask ------------------------------------------------------------------------------ */
+
+/* Where the daemon is and how to get in. */
+struct peer {
+  struct nm_text base;   /* "http://netmove" over the socket, else the --url */
+  struct nm_text socket; /* empty: by --url */
+  struct nm_text token;  /* "Authorization: Bearer nm_..."; empty: none */
+};
+
+/* "http://127.0.0.1:9090", "http://[::1]:9090", "http://localhost". */
+static bool is_loopback(struct nm_text url)
+{
+  static const char *const hosts[] = { "http://127.", "http://localhost:", "http://localhost/",
+                                       "http://[::1]" };
+  for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++)
+    if (nm_text_starts_with(url, nm_text_from(hosts[i]))) return true;
+  return nm_text_equal(url, NM_TEXT("http://localhost"));
+}
+
+static int read_token(struct nm_invocation *invocation, struct nm_text *out)
+{
+  char bytes[TOKEN_MAX_BYTES];
+  const char *token = getenv("NETMOVE_TOKEN");
+  if (invocation->token_file) {
+    FILE *file = fopen(invocation->token_file, "re");
+    size_t len = file ? fread(bytes, 1, sizeof bytes - 1, file) : 0;
+    bool is_read = file && !ferror(file);
+    if (file) fclose(file);
+    if (!is_read) {
+      fprintf(stderr, "netmove %s: --token-file %s cannot be read: %s\n", invocation->command->name,
+              invocation->token_file, strerror(errno));
+      return NM_CLI_COULD_NOT;
+    }
+    bytes[len] = '\0';
+    bytes[strcspn(bytes, "\r\n")] = '\0';
+    token = bytes;
+  }
+  if (!token || token[0] == '\0' || strpbrk(token, "\r\n")) {
+    fprintf(stderr, "netmove %s: --url asks for a token: put it into NETMOVE_TOKEN, or name its file"
+                    " with --token-file (netmove token create, on the daemon's machine, makes one)\n",
+            invocation->command->name);
+    return NM_CLI_COULD_NOT;
+  }
+  *out = nm_arena_printf(invocation->arena, "Authorization: Bearer %s", token);
+  return NM_CLI_DONE;
+}
+
+static int find_peer(struct nm_invocation *invocation, struct peer *peer)
+{
+  *peer = (struct peer){ .base = NM_TEXT("http://netmove") };
+  if (invocation->url) {
+    struct nm_text url = nm_text_from(invocation->url);
+    while (url.len > 0 && url.ptr[url.len - 1] == '/') url.len--;
+    if (!nm_text_starts_with(url, NM_TEXT("https://")) && !is_loopback(url)) {
+      fprintf(stderr, "netmove %s: --url %s: a token is not sent in the clear to another machine; use "
+                      "https://\n", invocation->command->name, invocation->url);
+      return NM_CLI_WRONG_USAGE;
+    }
+    peer->base = url;
+    return read_token(invocation, &peer->token);
+  }
+  struct nm_settings *settings = nm_cli_settings(invocation);
+  if (!settings) return NM_CLI_COULD_NOT;
+  peer->socket = nm_arena_copy(invocation->arena, settings->admin_socket);
+  nm_settings_destroy(settings);
+  return NM_CLI_DONE;
+}
+
+/* ---- asking ----------------------------------------------------------------------------------- */
+
+struct reading {
+  struct nm_buffer body;
+  struct nm_arena *arena;
+  struct nm_text etag;
+};
+
+static size_t on_bytes(char *bytes, size_t size, size_t count, void *data)
+{
+  struct reading *reading = data;
+  return nm_buffer_append(&reading->body, bytes, size * count) ? 0 : size * count;
+}
+
+static size_t on_header(char *bytes, size_t size, size_t count, void *data)
+{
+  struct reading *reading = data;
+  struct nm_text name, value;
+  nm_text_cut((struct nm_text){ bytes, size * count }, ':', &name, &value);
+  if (nm_text_equal_nocase(name, NM_TEXT("ETag")))
+    reading->etag = nm_arena_copy(reading->arena, nm_text_trim(value));
+  return size * count;
+}
+
+static void aim(CURL *easy, const struct nm_invocation *invocation, const struct peer *peer)
+{
+  if (peer->socket.len > 0) curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, peer->socket.ptr);
+  if (invocation->ca) curl_easy_setopt(easy, CURLOPT_CAINFO, invocation->ca);
+  curl_easy_setopt(easy, CURLOPT_PROXY, "");
+  curl_easy_setopt(easy, CURLOPT_TIMEOUT, (long)ASK_TIMEOUT_S);
+  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+}
+
+static struct curl_slist *add_header(struct curl_slist *headers, const char *line)
+{
+  struct curl_slist *more = curl_slist_append(headers, line);
+  nm_require(more != NULL);
+  return more;
+}
+
+static CURLcode perform(const struct nm_invocation *invocation, const struct peer *peer,
+                        const char *method, const char *url, struct nm_text body,
+                        struct nm_text if_match, struct reading *out, long *status)
 {
   CURL *easy = curl_easy_init();
   nm_require(easy != NULL);
-  struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
-  headers = curl_slist_append(headers, "Expect:");
-  curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, socket);
+  struct curl_slist *headers = add_header(NULL, "Expect:");
+  if (body.ptr) headers = add_header(headers, "Content-Type: application/json");
+  if (peer->token.len > 0) headers = add_header(headers, peer->token.ptr);
+  if (if_match.len > 0) headers = add_header(headers, if_match.ptr);
+  aim(easy, invocation, peer);
   curl_easy_setopt(easy, CURLOPT_URL, url);
   curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
-  curl_easy_setopt(easy, CURLOPT_PROXY, "");
-  curl_easy_setopt(easy, CURLOPT_TIMEOUT, (long)ASK_TIMEOUT_S);
   curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_bytes);
   curl_easy_setopt(easy, CURLOPT_WRITEDATA, out);
+  curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+  curl_easy_setopt(easy, CURLOPT_HEADERDATA, out);
+  curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
   if (body.ptr) {
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)body.len);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body.ptr);
-    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
   }
   CURLcode code = curl_easy_perform(easy);
   curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, status);
   curl_slist_free_all(headers);
   curl_easy_cleanup(easy);
   return code;
+}
+
+static void say_unreached(const struct nm_invocation *invocation, const struct peer *peer,
+                          CURLcode code)
+{
+  const char *name = invocation->command->name;
+  struct nm_text where = peer->socket.len > 0 ? peer->socket : peer->base;
+  if (code == CURLE_COULDNT_CONNECT && peer->socket.len > 0)
+    fprintf(stderr, "netmove %s: no daemon answers on %s; start one with `netmove serve`, or name "
+                    "its settings with --config\n", name, where.ptr);
+  else if (code == CURLE_COULDNT_CONNECT)
+    fprintf(stderr, "netmove %s: nothing answers at %.*s: is that the daemon's admin.listen?\n", name,
+            NM_TEXT_ARG(where));
+  else if (code == CURLE_PEER_FAILED_VERIFICATION)
+    fprintf(stderr, "netmove %s: the certificate of %.*s is not accepted; --ca FILE names who signed "
+                    "it\n", name, NM_TEXT_ARG(where));
+  else
+    fprintf(stderr, "netmove %s: the daemon on %.*s did not answer: %s\n", name, NM_TEXT_ARG(where),
+            curl_easy_strerror(code));
 }
 
 static int judge(struct nm_invocation *invocation, const struct nm_cli_answer *answer)
@@ -73,43 +199,63 @@ static int judge(struct nm_invocation *invocation, const struct nm_cli_answer *a
   if (answer->status >= 200 && answer->status < 300) return NM_CLI_DONE;
   fprintf(stderr, "netmove %s: %.*s\n", invocation->command->name,
           NM_TEXT_ARG(message.len > 0 ? message : NM_TEXT("the daemon could not answer")));
-  return answer->status == 400 || answer->status == 404 || answer->status == 409
+  return answer->status == 400 || answer->status == 404 || answer->status == 409 ||
+                 answer->status == 412
              ? NM_CLI_NOT_RIGHT
              : NM_CLI_COULD_NOT;
+}
+
+int nm_cli_ask_if(struct nm_invocation *invocation, const char *method, struct nm_text path,
+                  const json_t *body, struct nm_text if_match, struct nm_cli_answer *answer)
+{
+  struct peer peer;
+  struct reading reading = { .arena = invocation->arena };
+  long status = 0;
+  *answer = (struct nm_cli_answer){ .status = 0 };
+
+  int rc = find_peer(invocation, &peer);
+  if (rc) return rc;
+  struct nm_text url = nm_arena_printf(invocation->arena, "%.*s/api/v1%.*s", NM_TEXT_ARG(peer.base),
+                                       NM_TEXT_ARG(path));
+  if (!url.ptr || url.len > PATH_MAX_BYTES) {
+    fprintf(stderr, "netmove %s: the arguments are too long\n", invocation->command->name);
+    return NM_CLI_WRONG_USAGE;
+  }
+  if (if_match.len > 0)
+    if_match = nm_arena_printf(invocation->arena, "If-Match: %.*s", NM_TEXT_ARG(if_match));
+  struct nm_text text = body ? nm_json_text(invocation->arena, body) : (struct nm_text){ NULL, 0 };
+  nm_buffer_init(&reading.body, ANSWER_MAX_BYTES);
+  CURLcode code = perform(invocation, &peer, method, url.ptr, text, if_match, &reading, &status);
+  if (code != CURLE_OK) {
+    say_unreached(invocation, &peer, code);
+    nm_buffer_deinit(&reading.body);
+    return NM_CLI_COULD_NOT;
+  }
+  answer->status = (int)status;
+  answer->etag = reading.etag;
+  if (reading.body.len > 0 &&
+      nm_json_parse_any(&answer->body, nm_buffer_text(&reading.body), NULL))
+    answer->body = NULL;
+  nm_buffer_deinit(&reading.body);
+  return judge(invocation, answer);
 }
 
 int nm_cli_ask(struct nm_invocation *invocation, const char *method, struct nm_text path,
                const json_t *body, struct nm_cli_answer *answer)
 {
-  char url[PATH_MAX_BYTES];
-  struct nm_buffer out;
-  long status = 0;
-  *answer = (struct nm_cli_answer){ 0, NULL };
+  return nm_cli_ask_if(invocation, method, path, body, NM_TEXT(""), answer);
+}
 
-  struct nm_settings *settings = nm_cli_settings(invocation);
-  if (!settings) return NM_CLI_COULD_NOT;
-  struct nm_text socket = nm_arena_copy(invocation->arena, settings->admin_socket);
-  nm_settings_destroy(settings);
-  if (snprintf(url, sizeof url, "http://netmove/api/v1%.*s", NM_TEXT_ARG(path)) >= (int)sizeof url) {
-    fprintf(stderr, "netmove %s: the arguments are too long\n", invocation->command->name);
-    return NM_CLI_WRONG_USAGE;
+bool nm_cli_confirm(const struct nm_invocation *invocation, bool is_said, const char *question)
+{
+  char line[16] = "";
+  if (is_said) return true;
+  if (!isatty(STDIN_FILENO)) {
+    fprintf(stderr, "netmove %s: %s  Say --yes if so.\n", invocation->command->name, question);
+    return false;
   }
-  struct nm_text text = body ? nm_json_text(invocation->arena, body) : (struct nm_text){ NULL, 0 };
-  nm_buffer_init(&out, ANSWER_MAX_BYTES);
-  CURLcode code = perform(socket.ptr, method, url, text, &out, &status);
-  if (code != CURLE_OK) {
-    if (code == CURLE_COULDNT_CONNECT)
-      fprintf(stderr, "netmove %s: no daemon answers on %s; start one with `netmove serve`, or name "
-                      "its settings with --config\n", invocation->command->name, socket.ptr);
-    else
-      fprintf(stderr, "netmove %s: the daemon on %s did not answer: %s\n",
-              invocation->command->name, socket.ptr, curl_easy_strerror(code));
-    nm_buffer_deinit(&out);
-    return NM_CLI_COULD_NOT;
-  }
-  answer->status = (int)status;
-  if (out.len > 0 && nm_json_parse_any(&answer->body, nm_buffer_text(&out), NULL))
-    answer->body = NULL;
-  nm_buffer_deinit(&out);
-  return judge(invocation, answer);
+  fprintf(stderr, "%s  Type yes: ", question);
+  if (fgets(line, sizeof line, stdin) && strcmp(line, "yes\n") == 0) return true;
+  fprintf(stderr, "Nothing was done.\n");
+  return false;
 }

@@ -43,6 +43,13 @@ static const struct nm_cli_option show_rules_options[] = {
   { "generation", "ID", "an older one, by its id or the beginning of its digest" },
   { NULL, NULL, NULL },
 };
+static const struct nm_cli_option token_options[] = {
+  { "role", "R", "admin, operator or viewer (viewer)" },
+  { "tenant", "T", "for this tenant alone; else for all" },
+  { "name", "N", "who uses it: that stands in the audit log" },
+  { "expires", "TIME", "30m, 12h, 90d; else it is valid until it is revoked" },
+  { NULL, NULL, NULL },
+};
 static const struct nm_cli_option rollback_options[] = {
   { "to", "ID", "this generation, instead of the one before" },
   { NULL, NULL, NULL },
@@ -129,15 +136,22 @@ static const struct nm_command commands[] = {
   { "reload", "", 0, 0, "looks at the rules folder now and prints the verdict",
     "Exit 1 where a file was refused; the rules before it serve on.\n", NULL, nm_cli_reload },
   { "status", "", 0, 0, "how the daemon is: waiting, oldest, lanes, runs", "", NULL, nm_cli_status },
+  { "token create", "", 0, 0, "makes a token for the admin API and shows it, once",
+    "A viewer looks, an operator acts on runs, queue, rules and listeners, an admin changes tenants\n"
+    "and tokens.  Only a digest is kept: who loses the token makes another one.\n\n"
+    "  netmove token create --role operator --tenant acme --name dashboard --expires 90d\n",
+    token_options, nm_cli_token_create },
+  { "token list", "", 0, 0, "the tokens of the admin API, without the tokens themselves", "", NULL,
+    nm_cli_token_list },
+  { "token revoke", "ID or NAME", 1, 1, "makes a token invalid, now and for good", "", NULL,
+    nm_cli_token_revoke },
+  { "audit list", "", 0, 0, "who changed what, newest first", "", list_options, nm_cli_audit_list },
   { "version", "", 0, 0, "its own version and those of its libraries", "", NULL, nm_cli_version },
   /* words of the contract that later versions bring */
   { "replay", "", 0, -1, "recorded events through a candidate", "", NULL, NULL },
   { "tenant remove", "T", 0, -1, "", "", NULL, NULL },
   { "provider list", "", 0, -1, "", "", NULL, NULL },
   { "provider test", "T NAME", 0, -1, "", "", NULL, NULL },
-  { "token create", "", 0, -1, "", "", NULL, NULL },
-  { "token list", "", 0, -1, "", "", NULL, NULL },
-  { "token revoke", "", 0, -1, "", "", NULL, NULL },
 };
 
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
@@ -169,9 +183,12 @@ static void print_general_help(FILE *to)
   fputs("\noptions of every command:\n"
         "  --config F   the settings (config/netmove.lua)\n"
         "  --json       data instead of text, where a command prints any\n"
+        "  --url U      the daemon's admin listener, instead of the socket; with a token in\n"
+        "               NETMOVE_TOKEN or --token-file F; --ca F: who signed its certificate\n"
         "  --help       what the command does\n\n"
         "exit codes: 0 done, 1 the thing asked about is not right, 2 wrong usage, 3 could not\n"
-        "(no daemon, no file).  Commands that need the daemon speak to it over the admin socket.\n",
+        "(no daemon, no file).  Commands that need the daemon speak to it over the admin socket,\n"
+        "or with --url over the network.\n",
         to);
 }
 
@@ -235,11 +252,24 @@ static int refuse_usage(const struct nm_command *command, const char *format, co
 static bool read_common(struct nm_invocation *invocation, int argc, char **argv, int *at,
                         bool *wants_help)
 {
+  const struct {
+    const char *name;
+    const char **value;
+  } valued[] = { { "--config", &invocation->config },
+                 { "--url", &invocation->url },
+                 { "--token-file", &invocation->token_file },
+                 { "--ca", &invocation->ca } };
   const char *word = argv[*at];
+  for (size_t i = 0; i < sizeof valued / sizeof *valued; i++) {
+    size_t len = strlen(valued[i].name);
+    if (strncmp(word, valued[i].name, len) != 0) continue;
+    if (word[len] == '=') *valued[i].value = word + len + 1;
+    else if (word[len] == '\0' && *at + 1 < argc) *valued[i].value = argv[++*at];
+    else continue;
+    return true;
+  }
   if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) *wants_help = true;
   else if (strcmp(word, "--json") == 0) invocation->is_json = true;
-  else if (strcmp(word, "--config") == 0 && *at + 1 < argc) invocation->config = argv[++*at];
-  else if (strncmp(word, "--config=", 9) == 0) invocation->config = word + 9;
   else return false;
   return true;
 }

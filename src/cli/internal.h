@@ -15,6 +15,9 @@ struct nm_invocation {
   const struct nm_command *command;
   struct nm_arena *arena;
   const char *config;      /* --config, or NULL */
+  const char *url;         /* --url: the admin listener, instead of the socket; or NULL */
+  const char *token_file;  /* --token-file, or NULL: NETMOVE_TOKEN */
+  const char *ca;          /* --ca: who signs its certificate, or NULL: the system's */
   bool is_json;
   const char *words[NM_CLI_WORDS_MAX]; /* arguments that are no options */
   int word_count;
@@ -67,6 +70,10 @@ int nm_cli_init(struct nm_invocation *invocation);
 int nm_cli_reload(struct nm_invocation *invocation);
 int nm_cli_status(struct nm_invocation *invocation);
 int nm_cli_version(struct nm_invocation *invocation);
+int nm_cli_token_create(struct nm_invocation *invocation);
+int nm_cli_token_list(struct nm_invocation *invocation);
+int nm_cli_token_revoke(struct nm_invocation *invocation);
+int nm_cli_audit_list(struct nm_invocation *invocation);
 
 /* The settings that --config names (default config/netmove.lua where it exists).  NULL after saying
  * on stderr what is wrong with them. */
@@ -76,6 +83,7 @@ const char *nm_cli_settings_path(const struct nm_invocation *invocation); /* "" 
 /* An answer of the daemon. */
 struct nm_cli_answer {
   int status;
+  struct nm_text etag; /* empty where there was none */
   json_t *body; /* owned; NULL where it was none */
 };
 
@@ -84,6 +92,16 @@ struct nm_cli_answer {
  * answer is the caller's to free in any case. */
 int nm_cli_ask(struct nm_invocation *invocation, const char *method, struct nm_text path,
                const json_t *body, struct nm_cli_answer *answer);
+
+/* The same, if it is still as it was: If-Match. */
+int nm_cli_ask_if(struct nm_invocation *invocation, const char *method, struct nm_text path,
+                  const json_t *body, struct nm_text if_match, struct nm_cli_answer *answer);
+
+/* True where a person says so on the terminal, or said --yes; else it says why not on stderr. */
+bool nm_cli_confirm(const struct nm_invocation *invocation, bool is_said, const char *question);
+
+/* "/queue?tenant=acme&limit=10" of a command whose options begin with --tenant, --limit and --before. */
+struct nm_text nm_cli_list_path(struct nm_invocation *invocation, const char *path);
 
 /* "?a=b" pieces: the text percent-encoded. */
 struct nm_text nm_cli_escape(struct nm_arena *arena, struct nm_text text);

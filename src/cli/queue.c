@@ -2,7 +2,7 @@
 #include "cli/internal.h"
 
 /* "/queue?tenant=acme&limit=10" of the list options. */
-static struct nm_text list_path(struct nm_invocation *invocation, const char *path)
+struct nm_text nm_cli_list_path(struct nm_invocation *invocation, const char *path)
 {
   static const char *const names[] = { "tenant", "limit", "before" };
   struct nm_text out = nm_text_from(path);
@@ -21,7 +21,7 @@ static int list(struct nm_invocation *invocation, const char *path,
                 const struct nm_cli_column *columns, size_t count, const char *when_empty)
 {
   struct nm_cli_answer answer;
-  int code = nm_cli_ask(invocation, "GET", list_path(invocation, path), NULL, &answer);
+  int code = nm_cli_ask(invocation, "GET", nm_cli_list_path(invocation, path), NULL, &answer);
   if (code == NM_CLI_DONE && invocation->is_json) nm_cli_print_json(answer.body);
   else if (code == NM_CLI_DONE)
     nm_cli_print_table(json_object_get(answer.body, "items"), columns, count, when_empty);

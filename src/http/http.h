@@ -96,6 +96,20 @@ struct nm_arena *nm_http_arena(struct nm_http_request *request);
 /* "203.0.113.7" of who calls, "unix" on a unix socket; behind a trusted proxy whom it names. */
 struct nm_text nm_http_peer(const struct nm_http_request *request);
 
+/* The user id of the program that calls over a unix socket; -1 where that is not known. */
+int64_t nm_http_peer_uid(const struct nm_http_request *request);
+
+/* The route that it came by. */
+const struct nm_http_route *nm_http_route(const struct nm_http_request *request);
+
+/* Something of the handler's own that goes with the request; NULL at first. */
+void nm_http_set_own(struct nm_http_request *request, void *own);
+void *nm_http_own(const struct nm_http_request *request);
+
+/* Called once, right before the answer goes out (also where the caller has gone away meanwhile). */
+void nm_http_on_answer(struct nm_http_request *request,
+                       void (*on_answer)(struct nm_http_request *request, int status));
+
 /* The request waits on purpose (a refusal that is slowed down): it no longer counts as work that is
  * under way.  Answer it as any other. */
 void nm_http_park(struct nm_http_request *request);

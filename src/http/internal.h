@@ -29,6 +29,9 @@ struct nm_http_request {
   size_t weight_bytes;       /* of the body's memory, as counted by the server */
   bool is_counted;           /* among the server's `busy` */
   char peer[NM_STREAM_PEER_MAX_BYTES];
+  int64_t peer_uid;
+  void *own;                 /* the handler's */
+  void (*on_answer)(struct nm_http_request *request, int status);
 };
 
 /* Gives a request that is about to be read; NULL when out of memory. */

@@ -77,6 +77,7 @@ struct nm_http_request *nm_http_request_create(struct nm_http_connection *connec
   request->connection = connection;
   request->server = server;
   memcpy(request->peer, peer, sizeof request->peer);
+  request->peer_uid = connection->stream->peer_uid;
   server->requests++;
   return request;
 }
@@ -366,4 +367,30 @@ struct nm_arena *nm_http_arena(struct nm_http_request *request)
 struct nm_text nm_http_peer(const struct nm_http_request *request)
 {
   return nm_text_from(request->peer);
+}
+
+int64_t nm_http_peer_uid(const struct nm_http_request *request)
+{
+  return request->peer_uid;
+}
+
+const struct nm_http_route *nm_http_route(const struct nm_http_request *request)
+{
+  return request->match.route;
+}
+
+void nm_http_set_own(struct nm_http_request *request, void *own)
+{
+  request->own = own;
+}
+
+void *nm_http_own(const struct nm_http_request *request)
+{
+  return request->own;
+}
+
+void nm_http_on_answer(struct nm_http_request *request,
+                       void (*on_answer)(struct nm_http_request *request, int status))
+{
+  request->on_answer = on_answer;
 }

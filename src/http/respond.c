@@ -109,6 +109,7 @@ void nm_http_respond(struct nm_http_request *request, int status, const char *co
                      struct nm_text body, struct nm_text extra_headers)
 {
   struct nm_http_connection *connection = request->connection;
+  if (request->on_answer) request->on_answer(request, status);
   if (!connection) {
     nm_http_request_destroy(request);
     return;

@@ -69,6 +69,15 @@ static bool is_exempt(const struct nm_listener *self, const char *peer)
          nm_networks_contain(self->options.exempt, nm_text_from(peer));
 }
 
+/* Who runs the program at the other end; -1 where the system does not tell. */
+static int64_t uid_of(int fd)
+{
+  struct ucred peer = { .uid = 0 };
+  socklen_t len = sizeof peer;
+  bool is_known = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && len == sizeof peer;
+  return is_known ? (int64_t)peer.uid : -1;
+}
+
 /* Makes a stream of the socket and hands it on, or closes it. */
 static void take_in(struct nm_listener *self, int fd, const struct sockaddr *peer)
 {
@@ -96,6 +105,7 @@ static void take_in(struct nm_listener *self, int fd, const struct sockaddr *pee
   }
   nm_socket_stream_count(stream, place);
   memcpy(stream->peer, text, sizeof text);
+  stream->peer_uid = self->bound.is_unix ? uid_of(fd) : -1;
   struct nm_stream *covered = stream;
   if (self->layer && nm_tls_stream_create(&covered, self->layer, stream)) {
     nm_stream_close(stream);

@@ -58,6 +58,7 @@ struct nm_stream {
   void *data;
   enum nm_stream_cover cover;
   char peer[NM_STREAM_PEER_MAX_BYTES]; /* "203.0.113.7", "unix" on a unix socket */
+  int64_t peer_uid; /* who runs the program at the other end of a unix socket; -1 = not known */
 };
 
 /* Says who listens; before the first start.  Borrows events for as long as the stream lives. */

@@ -440,6 +440,7 @@ int nm_tls_stream_create(struct nm_stream **out, struct nm_tls_layer *layer,
   self->base.kind = &TLS_KIND;
   self->base.cover = NM_STREAM_HANDSHAKE;
   memcpy(self->base.peer, under->peer, sizeof under->peer);
+  self->base.peer_uid = under->peer_uid;
   self->under = under;
   self->layer = layer;
   self->ssl = ssl;

@@ -26,7 +26,7 @@ NM_MUST_CHECK int nm_sqlite_open(struct nm_store **out, struct nm_text path,
 
 /* ---- one connection (db.c) ------------------------------------------------------------------- */
 
-enum { NM_DB_STATEMENTS_MAX = 512 }; /* a power of two above twice the texts that one thread uses */
+enum { NM_DB_STATEMENTS_MAX = 1024 }; /* a power of two above twice the texts that one thread uses */
 
 struct nm_db {
   sqlite3 *handle;
@@ -168,7 +168,7 @@ struct nm_pending {
   int64_t number_was;
 };
 
-enum { NM_RETAIN_TABLES = 8 };
+enum { NM_RETAIN_TABLES = 9 };
 
 struct nm_writer {
   struct nm_db db;
@@ -228,6 +228,14 @@ int nm_writer_catch_up(struct nm_writer *writer, struct nm_store_catch_up *look)
 int nm_writer_retry(struct nm_writer *writer, struct nm_store_retry *retry);
 int nm_writer_drop(struct nm_writer *writer, struct nm_store_retry *drop);
 int nm_writer_retain(struct nm_writer *writer, struct nm_store_retain *retain);
+int nm_writer_token_save(struct nm_writer *writer, struct nm_store_token_save *save);
+int nm_writer_token_drop(struct nm_writer *writer, struct nm_store_token_drop *drop);
+int nm_writer_token_used(struct nm_writer *writer, struct nm_store_token_used *used);
+int nm_writer_audit(struct nm_writer *writer, struct nm_store_audit *audit);
+
+/* Ends a line in the transaction of what it tells of. */
+NM_MUST_CHECK int nm_writer_audit_end(struct nm_writer *writer,
+                                      const struct nm_store_audit_end *end);
 int nm_writer_profiles_save(struct nm_writer *writer, struct nm_store_profiles_save *save);
 int nm_writer_erase(struct nm_writer *writer, struct nm_store_erase *erase);
 int nm_writer_erase_step(struct nm_writer *writer, struct nm_store_erase_step *step);
@@ -280,7 +288,18 @@ int nm_reader_generations_load(struct nm_db *db, struct nm_store_generations_loa
 int nm_reader_profiles_load(struct nm_db *db, struct nm_store_profiles_load *load);
 int nm_reader_listeners_load(struct nm_db *db, struct nm_store_listeners_load *load);
 int nm_reader_templates_load(struct nm_db *db, struct nm_store_templates_load *load);
+int nm_reader_tokens_load(struct nm_db *db, struct nm_store_tokens_load *load);
 int nm_reader_query(struct nm_db *db, struct nm_store_query *query);
+
+/* What queries are made of (query.c): all rows as an array under `key`; the first row's columns into
+ * the object, 1 = there was one, 0 = none. */
+NM_MUST_CHECK int nm_query_add_list(struct nm_db *db, json_t *object, const char *key,
+                                    const char *sql, const struct nm_value *values, size_t count);
+NM_MUST_CHECK int nm_query_add_first(struct nm_db *db, json_t *object, const char *sql,
+                                     const struct nm_value *values, size_t count);
+
+/* Lists of everything, newest first (lists.c). */
+NM_MUST_CHECK int nm_query_list(struct nm_db *db, struct nm_store_query *query, json_t *out);
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 

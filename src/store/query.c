@@ -140,6 +140,18 @@ static int add_object(struct nm_db *db, json_t *object, const char *key, const c
   return rc;
 }
 
+int nm_query_add_list(struct nm_db *db, json_t *object, const char *key, const char *sql,
+                      const struct nm_value *values, size_t count)
+{
+  return add_list(db, object, key, sql, values, count);
+}
+
+int nm_query_add_first(struct nm_db *db, json_t *object, const char *sql,
+                       const struct nm_value *values, size_t count)
+{
+  return add_first(db, object, sql, values, count);
+}
+
 /* ---- what the tables look like from outside -------------------------------------------------- */
 
 #define EVENT_VIEW                                                                                 \
@@ -452,6 +464,12 @@ static int answer(struct nm_db *db, struct nm_store_query *query, json_t *out)
   int64_t id = 0;
   int rc;
   switch (query->kind) {
+  case NM_QUERY_AUDIT:
+  case NM_QUERY_EVENTS:
+  case NM_QUERY_MESSAGES:
+  case NM_QUERY_UPDATES:
+  case NM_QUERY_PROFILES:
+  case NM_QUERY_OWNER: return nm_query_list(db, query, out);
   case NM_QUERY_QUEUE: return list_queue(db, query->args, out);
   case NM_QUERY_RUNS: return list_runs(db, query->args, out);
   case NM_QUERY_GENERATIONS: return list_generations(db, query->args, out);
@@ -490,6 +508,7 @@ int nm_reader_query(struct nm_db *db, struct nm_store_query *query)
   bool is_list = query->kind == NM_QUERY_QUEUE || query->kind == NM_QUERY_RUNS ||
                  query->kind == NM_QUERY_GENERATIONS || query->kind == NM_QUERY_SHAPE ||
                  query->kind == NM_QUERY_ERASURES;
+  is_list = is_list || json_object_get(out, "rows") != NULL;
   query->answer = is_list ? json_incref(json_object_get(out, "rows")) : json_incref(out);
   json_decref(out);
   return NM_OK;

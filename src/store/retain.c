@@ -10,6 +10,8 @@ struct sweep {
   const char *drop[3]; /* ?1 the id */
 };
 
+enum { AUDIT_TABLE = 8 }; /* its place below: there ?4 and ?5 are the audit log's end */
+
 static const struct sweep sweeps[NM_RETAIN_TABLES] = {
   { "SELECT id, (state IN (2, 4, 5) AND received_at < ?4) OR (state = 3 AND received_at < ?5)"
     " FROM events WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3",
@@ -38,10 +40,13 @@ static const struct sweep sweeps[NM_RETAIN_TABLES] = {
   { "SELECT id, state = 3 AND saved_at < min(?4, ?5)"
     " FROM listeners WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3",
     { "DELETE FROM listeners WHERE id = ?1" } },
+  { "SELECT id, begun_at < min(?4, ?5) FROM audit"
+    " WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3",
+    { "DELETE FROM audit WHERE id = ?1" } },
 };
 
 struct ages {
-  int64_t events_end_ms, dead_end_ms;
+  int64_t events_end_ms, dead_end_ms, audit_end_ms;
   int64_t end_id;
 };
 
@@ -58,11 +63,13 @@ static int drop(struct nm_writer *writer, const struct sweep *sweep, int64_t id)
 static int sweep_table(struct nm_writer *writer, int table, const struct ages *ages, int64_t *left)
 {
   const struct sweep *sweep = &sweeps[table];
+  bool is_audit = table == AUDIT_TABLE;
   sqlite3_stmt *stmt;
   int64_t seen = 0, last = 0;
   int rc = nm_db_find(&writer->db, &stmt, sweep->find, NM_I(writer->retain_after[table]),
-                      NM_I(ages->end_id), NM_I(*left), NM_I(ages->events_end_ms),
-                      NM_I(ages->dead_end_ms));
+                      NM_I(ages->end_id), NM_I(*left),
+                      NM_I(is_audit ? ages->audit_end_ms : ages->events_end_ms),
+                      NM_I(is_audit ? ages->audit_end_ms : ages->dead_end_ms));
   while (rc == 0 && (rc = nm_db_step(&writer->db, stmt)) == 1) {
     last = sqlite3_column_int64(stmt, 0);
     seen++;
@@ -83,6 +90,7 @@ int nm_writer_retain(struct nm_writer *writer, struct nm_store_retain *retain)
   int64_t end_ms = retain->now_ms - NM_STORE_TOMBSTONE_MS;
   struct ages ages = { .events_end_ms = retain->now_ms - retain->events_age_ms,
                        .dead_end_ms = retain->now_ms - retain->dead_age_ms };
+  if (retain->audit_age_ms > 0) ages.audit_end_ms = retain->now_ms - retain->audit_age_ms;
   if (ages.events_end_ms > end_ms) ages.events_end_ms = end_ms;
   if (ages.dead_end_ms > end_ms) ages.dead_end_ms = end_ms;
   end_ms = ages.events_end_ms > ages.dead_end_ms ? ages.events_end_ms : ages.dead_end_ms;

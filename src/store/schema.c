@@ -160,6 +160,19 @@ static const char *const step_3[] = {
   "CREATE TABLE suppressed ("
   " tenant_id INTEGER NOT NULL, hash BLOB NOT NULL, saved_at INTEGER NOT NULL,"
   " PRIMARY KEY (tenant_id, hash)) STRICT, WITHOUT ROWID",
+
+  /* Who may use the admin API: of a token only its digest is kept.  Who changed what: a line is
+   * there before the change, its end comes with it; status 0 = begun. */
+  "CREATE TABLE tokens ("
+  " id INTEGER PRIMARY KEY, tenant_id INTEGER NOT NULL, role INTEGER NOT NULL,"
+  " name TEXT NOT NULL UNIQUE, hash BLOB NOT NULL UNIQUE, created_at INTEGER NOT NULL,"
+  " expires_at INTEGER NOT NULL, used_at INTEGER NOT NULL DEFAULT 0) STRICT;"
+  "CREATE TABLE audit ("
+  " id INTEGER PRIMARY KEY, tenant_id INTEGER NOT NULL, begun_at INTEGER NOT NULL,"
+  " ended_at INTEGER NOT NULL DEFAULT 0, status INTEGER NOT NULL DEFAULT 0, who TEXT NOT NULL,"
+  " route TEXT NOT NULL, thing TEXT NOT NULL, was TEXT NOT NULL DEFAULT '',"
+  " became TEXT NOT NULL DEFAULT '', details TEXT NOT NULL DEFAULT '') STRICT;"
+  "CREATE INDEX audit_of_tenant ON audit (tenant_id, id)",
   NULL,
 };
 

@@ -48,6 +48,10 @@ enum nm_store_verb {
   NM_STORE_CATCH_UP,
   NM_STORE_RETRY,
   NM_STORE_RETAIN,
+  NM_STORE_TOKEN_SAVE,
+  NM_STORE_TOKEN_DROP,
+  NM_STORE_TOKEN_USED,
+  NM_STORE_AUDIT,
   NM_STORE_PROFILES_SAVE,
   NM_STORE_ERASE,
   NM_STORE_ERASE_STEP,
@@ -62,12 +66,24 @@ enum nm_store_verb {
   NM_STORE_PROFILES_LOAD,
   NM_STORE_LISTENERS_LOAD,
   NM_STORE_TEMPLATES_LOAD,
+  NM_STORE_TOKENS_LOAD,
   NM_STORE_QUERY,
+};
+
+/* How a line of the audit log ends. */
+struct nm_store_audit_end {
+  int64_t id;
+  const int64_t *tenant_id; /* read when the verb has run (it may make the tenant); NULL = as begun */
+  int status;               /* of the answer, as HTTP has them */
+  struct nm_text was, became, details; /* never a secret */
 };
 
 struct nm_store_request {
   struct nm_task task; /* first: home and done are the asker's */
   enum nm_store_verb verb;
+  /* NULL, or: in the transaction of what a verb of the writer did, this line ends.  Where the verb
+   * fails nothing of it is written. */
+  const struct nm_store_audit_end *audit;
   struct nm_arena *arena; /* results that are texts or arrays live here */
   int rc;
   struct nm_error error;
@@ -585,6 +601,52 @@ struct nm_store_catch_up {
   size_t waiting, missed;            /* out: not seen so long; made events of */
 };
 
+/* ---- tokens of the admin API, and the audit log -------------------------------------------------------- */
+
+struct nm_store_token {
+  int64_t id;
+  int64_t tenant_id;     /* 0 = the whole daemon */
+  int role;              /* the api's number */
+  int64_t created_at_ms;
+  int64_t expires_at_ms; /* 0 = never */
+  int64_t used_at_ms;    /* about; 0 = never */
+  struct nm_text name;
+  struct nm_text hash;   /* bytes; the token itself is kept nowhere */
+};
+
+/* A new one; an empty name becomes "token ID".  NM_ECONFLICT: there is one of this name. */
+struct nm_store_token_save {
+  struct nm_store_request request;
+  struct nm_store_token token; /* out: id, name */
+};
+
+/* NM_ENOTFOUND where there is none (of this tenant, unless 0). */
+struct nm_store_token_drop {
+  struct nm_store_request request;
+  int64_t id, tenant_id;
+};
+
+struct nm_store_token_used {
+  struct nm_store_request request;
+  int64_t id, at_ms;
+};
+
+struct nm_store_tokens_load {
+  struct nm_store_request request;
+  struct nm_store_token *tokens; /* out: by id */
+  size_t count;
+};
+
+/* Begins a line (id 0), or ends it. */
+struct nm_store_audit {
+  struct nm_store_request request;
+  int64_t id;              /* out of a new one */
+  int64_t tenant_id;       /* 0 = none */
+  int64_t at_ms;
+  struct nm_text who, route, thing;
+  struct nm_store_audit_end end; /* of one that is there: all but its id */
+};
+
 /* ---- by hand, and looking ------------------------------------------------------------------------------ */
 
 /* Puts held events, held or dead messages and dead updates back to waiting, due now, attempts from 0.
@@ -603,6 +665,7 @@ struct nm_store_retain {
   struct nm_store_request request;
   int64_t now_ms;
   int64_t events_age_ms, dead_age_ms;
+  int64_t audit_age_ms; /* of the audit log; 0 = it is left as it is */
   size_t rows_max;
   bool is_more; /* out */
 };
@@ -635,6 +698,14 @@ enum nm_store_query_kind {
   NM_QUERY_ERASURES = 8, /* args {tenant_id?, id?, limit}: jobs, the newest first, without who it is */
   NM_QUERY_SHAPE = 7,  /* args {}: what waits, by tenant and destination: {tenant_id, destination, kind, total,
                         * and counts by age below 5, 10, ... 1280 minutes and above} */
+  /* lists, newest first: args {tenant_id?, limit, before?} and what they name */
+  NM_QUERY_AUDIT = 20,    /* the audit log */
+  NM_QUERY_EVENTS = 21,   /* {state?}: events without their bodies */
+  NM_QUERY_MESSAGES = 22, /* {state?, customer?} */
+  NM_QUERY_UPDATES = 23,  /* {state?, customer?} */
+  NM_QUERY_PROFILES = 24, /* {tenant_id, limit, after?}: by ext_id */
+  NM_QUERY_OWNER = 25,    /* args {ids:[...], tenant_id}: {are_all}: every one of the ids names a thing of the
+                           * tenant */
 };
 
 /* Lists, for people and the API; ids in the answer are text.  Cut at one second. */

@@ -36,6 +36,10 @@ static int run_verb(struct nm_writer *writer, struct nm_store_request *request)
   case NM_STORE_PROFILES_SAVE: return nm_writer_profiles_save(writer, asked);
   case NM_STORE_ERASE: return nm_writer_erase(writer, asked);
   case NM_STORE_ERASE_STEP: return nm_writer_erase_step(writer, asked);
+  case NM_STORE_TOKEN_SAVE: return nm_writer_token_save(writer, asked);
+  case NM_STORE_TOKEN_DROP: return nm_writer_token_drop(writer, asked);
+  case NM_STORE_TOKEN_USED: return nm_writer_token_used(writer, asked);
+  case NM_STORE_AUDIT: return nm_writer_audit(writer, asked);
   default: break;
   }
   return nm_fail(&request->error, NM_EINTERNAL, "store: no verb %d", (int)request->verb);
@@ -94,6 +98,8 @@ static int run_request(struct nm_writer *writer, struct nm_store_request *reques
   request->error = (struct nm_error){ 0 };
   request->rc = is_guarded ? nm_db_run_values(db, "SAVEPOINT one", NULL, 0) : NM_OK;
   if (request->rc == NM_OK) request->rc = run_verb(writer, request);
+  if (request->rc == NM_OK && request->audit)
+    request->rc = nm_writer_audit_end(writer, request->audit);
   if (db->failure) return request->rc;
   if (request->rc == NM_OK) pass_written(request->verb);
   if (request->rc != NM_OK) {
