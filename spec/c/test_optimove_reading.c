@@ -1,6 +1,8 @@
 /* links: optimove */
 #include "check.h"
 
+#include <stdio.h>
+
 #include "optimove/internal.h"
 #include "optimove/listeners.h"
 
@@ -34,37 +36,93 @@ static int tear_down(void **state)
   return 0;
 }
 
+static json_t *tree_of(const struct nm_json_node *nodes, size_t *at)
+{
+  const struct nm_json_node *node = &nodes[(*at)++];
+  json_t *tree = node->kind == NM_JSON_OBJECT ? json_object() : json_array();
+  char key[64];
+  switch (node->kind) {
+  case NM_JSON_TEXT: json_decref(tree); return json_stringn(node->text.ptr, node->text.len);
+  case NM_JSON_INTEGER: json_decref(tree); return json_integer(node->integer);
+  case NM_JSON_REAL: json_decref(tree); return json_real(node->real);
+  case NM_JSON_NULL: json_decref(tree); return json_null();
+  case NM_JSON_TRUE:
+  case NM_JSON_FALSE: json_decref(tree); return json_boolean(node->kind == NM_JSON_TRUE);
+  default: break;
+  }
+  for (uint32_t i = 0; i < node->count; i++) {
+    if (node->kind == NM_JSON_ARRAY) {
+      json_array_append_new(tree, tree_of(nodes, at));
+      continue;
+    }
+    struct nm_text name = nodes[(*at)++].text;
+    snprintf(key, sizeof key, "%.*s", NM_TEXT_ARG(name));
+    assert_null(json_object_get(tree, key));
+    json_object_set_new(tree, key, tree_of(nodes, at));
+  }
+  assert_int_equal(node->end, *at);
+  return tree;
+}
+
 /* Reads one row given as JSON; gives its event (or NULL) and keeps the rest in *out. */
 static json_t *read_row(const char *text, struct nm_recipient *out, struct nm_error *err)
 {
-  json_t *row = NULL;
-  assert_int_equal(nm_json_parse_any(&row, nm_text_from(text), err), NM_OK);
+  size_t at = 0;
   *out = (struct nm_recipient){ 0 };
-  int rc = nm_optimove_read_row(row, &tenant, NM_TEXT("7"), 459, arena, out, err);
-  json_decref(row);
-  return rc ? NULL : out->event;
+  int rc = nm_optimove_read_row(nm_text_from(text), &tenant, NM_TEXT("7"), 459, arena, out, err);
+  return rc ? NULL : tree_of(out->event, &at);
+}
+
+/* That the row becomes this event, but for what the run says of itself. */
+static void expect_event(const char *text, const char *wanted_text)
+{
+  struct nm_recipient row;
+  struct nm_error error = { 0 };
+  json_t *wanted = NULL, *event = read_row(text, &row, &error);
+  if (!event) fail_msg("%s: %s", text, error.text);
+  assert_int_equal(nm_json_parse(&wanted, nm_text_from(wanted_text), NULL), NM_OK);
+  json_object_set_new(wanted, "EventTypeID", json_integer(13));
+  json_object_set_new(wanted, "CampaignID", json_string("7"));
+  json_object_set_new(wanted, "ChannelID", json_integer(459));
+  if (!json_equal(event, wanted)) fail_msg("%s became %s", text, json_dumps(event, 0));
+  json_decref(wanted);
+  json_decref(event);
 }
 
 static void a_row_becomes_the_event_that_rules_see(void **state)
 {
+  static const char *const rows[][2] = {
+    { "{\"customerID\":231342,\"ActionID\":49,\"TemplateId\":\"7\",\"Extra\":1,"
+      "\"ScheduleTime\":\"2024-08-20 10:00:00\",\"PromoCode\":\"B1, B2\","
+      "\"CustomerAttributes\":[\"Ada\",null]}",
+      "{\"CustomerID\":\"231342\",\"ActionID\":49,\"TemplateID\":7,\"Extra\":1,"
+      "\"ScheduleTime\":\"2024-08-20 10:00:00\",\"PromoCode\":[\"B1\",\"B2\"],"
+      "\"attributes\":{\"first_name\":\"Ada\"}}" },
+    { "{\"CustomerID\":\" a \\u0041 \",\"TemplateID\":\"x\",\"ChannelID\":1,\"campaignid\":2,"
+      "\"Nested\":{\"a\":[1,{\"b\":null}],\"c\":-1.5},\"After\":[[],{}],\"attributes\":3}",
+      "{\"CustomerID\":\"a A\",\"TemplateID\":\"x\",\"Nested\":{\"a\":[1,{\"b\":null}],\"c\":-1.5},"
+      "\"After\":[[],{}],\"attributes\":{}}" },
+    { "{\"CustomerID\":\"1\",\"PromoCode\":[\"x\",\"y\"],\"CustomerAttributes\":[[1,2],true]}",
+      "{\"CustomerID\":\"1\",\"PromoCode\":[\"x\",\"y\"],"
+      "\"attributes\":{\"first_name\":[1,2],\"city\":true}}" },
+    /* what the flat reader leaves to the tree */
+    { "{\"CustomerID\":9223372036854775807,\"TemplateID\":7,\"Big\":{\"n\":[9223372036854775806]},"
+      "\"CustomerAttributes\":[1,\"NULL\"]}",
+      "{\"CustomerID\":\"9223372036854775807\",\"TemplateID\":7,"
+      "\"Big\":{\"n\":[9223372036854775806]},\"attributes\":{\"first_name\":1}}" },
+    { "{\"customerid\":\"wrong\",\"CustomerID\":\"right\",\"CUSTOMERID\":\"no\"}",
+      "{\"CustomerID\":\"right\",\"attributes\":{}}" },
+  };
+  (void)state;
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) expect_event(rows[i][0], rows[i][1]);
+
   struct nm_recipient row;
   struct nm_error error;
-  (void)state;
-  json_t *event = read_row("{\"customerID\":231342,\"ActionID\":49,\"TemplateId\":\"7\","
-                           "\"ScheduleTime\":\"2024-08-20 10:00:00\",\"PromoCode\":\"B1, B2\","
-                           "\"CustomerAttributes\":[\"Ada\",null],\"Extra\":1}", &row, &error);
-  assert_non_null(event);
-  json_t *wanted = json_pack("{s:s,s:i,s:i,s:s,s:i,s:s,s:[s,s],s:{s:s},s:i}", "CustomerID", "231342",
-                             "ActionID", 49, "TemplateID", 7, "ScheduleTime", "2024-08-20 10:00:00",
-                             "EventTypeID", 13, "CampaignID", "7", "PromoCode", "B1", "B2",
-                             "attributes", "first_name", "Ada", "Extra", 1);
-  json_object_set_new(wanted, "ChannelID", json_integer(459));
-  assert_true(json_equal(event, wanted));
+  json_decref(read_row(rows[0][0], &row, &error));
   assert_true(row.due_at_ms == 1724148000000);
   assert_true(row.template_id == 7);
+  assert_text(row.customer, "231342");
   assert_false(row.is_control_group);
-  json_decref(wanted);
-  json_decref(event);
 }
 
 static void attributes_are_never_shifted(void **state)
@@ -75,24 +133,22 @@ static void attributes_are_never_shifted(void **state)
     "{\"CustomerID\":\"1\",\"CustomerAttribute\":\"Ada\"}",
     "{\"CustomerID\":\"1\",\"CustomerAttributes\":7}",
     "{\"CustomerID\":\"  \"}", "{\"CustomerID\":1.5}", "{}", "[]",
+    "{\"CustomerID\":\"1\",\"CustomerID\":\"2\"}", "{\"CustomerID\":\"1\"", "7", "",
   };
   struct nm_recipient row;
   struct nm_error error;
   (void)state;
-  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
     assert_null(read_row(wrong[i], &row, &error));
+    assert_true(error.text[0] != '\0');
+  }
 }
 
 static void the_old_delimited_form_is_read_too(void **state)
 {
-  struct nm_recipient row;
-  struct nm_error error;
   (void)state;
-  json_t *event = read_row("{\"CustomerID\":\"1\",\"CustomerAttribute\":\"Ada;NULL\"}", &row, &error);
-  json_t *wanted = json_pack("{s:s}", "first_name", "Ada");
-  assert_true(json_equal(json_object_get(event, "attributes"), wanted));
-  json_decref(wanted);
-  json_decref(event);
+  expect_event("{\"CustomerID\":\"1\",\"CustomerAttribute\":\"Ada;NULL\"}",
+               "{\"CustomerID\":\"1\",\"attributes\":{\"first_name\":\"Ada\"}}");
 }
 
 static void the_control_group_is_known(void **state)
@@ -106,13 +162,32 @@ static void the_control_group_is_known(void **state)
 
 static void a_page_is_due_with_its_earliest_row(void **state)
 {
-  json_t *rows = json_pack("[{s:s},{s:s}]", "ScheduleTime", "2024-08-20 11:00:00", "ScheduledTime",
-                           "2024-08-20 10:00:00");
   (void)state;
-  assert_true(nm_optimove_page_due(rows, &tenant) == 1724148000000);
-  json_array_append_new(rows, json_object());
-  assert_true(nm_optimove_page_due(rows, &tenant) == 0);
-  json_decref(rows);
+  assert_true(nm_optimove_page_due(
+                  NM_TEXT("[{\"ScheduleTime\":\"2024-08-20 11:00:00\",\"x\":[{}]},"
+                          " {\"scheduledtime\":\"2024-08-20 10:00:00\"} ]"),
+                  &tenant) == 1724148000000);
+  assert_true(nm_optimove_page_due(
+                  NM_TEXT("[{\"ScheduleTime\":\"2024-08-20 11:00:00\"},{}]"), &tenant) == 0);
+  assert_true(nm_optimove_page_due(NM_TEXT("[]"), &tenant) == 0);
+}
+
+static void the_rows_of_a_page_are_counted_only_where_it_is_whole(void **state)
+{
+  static const struct {
+    const char *body;
+    int64_t rows; /* -1 = no page */
+  } pages[] = {
+    { "[]", 0 }, { " [ { } , 1 ]\n", 2 }, { "[{\"a\":\"]\\\"\"},[[]],{\"b\":{}}]", 3 },
+    { "[", -1 }, { "[{}", -1 }, { "[{},]", -1 }, { "[{}]x", -1 }, { "{}", -1 }, { "", -1 },
+    { "[{\"a\"}]", -1 }, { "[01]", -1 }, { "[\"\\x\"]", -1 }, { "[\"\xff\"]", -1 }, { "[tru]", -1 },
+  };
+  (void)state;
+  for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
+    int64_t rows = 0;
+    int rc = nm_optimove_count_rows(nm_text_from(pages[i].body), &rows);
+    if (rc ? pages[i].rows != -1 : rows != pages[i].rows) fail_msg("%s", pages[i].body);
+  }
 }
 
 /* ---- listeners ------------------------------------------------------------------------------------- */
@@ -223,6 +298,7 @@ int main(void)
     cmocka_unit_test_setup_teardown(the_old_delimited_form_is_read_too, set_up, tear_down),
     cmocka_unit_test_setup_teardown(the_control_group_is_known, set_up, tear_down),
     cmocka_unit_test_setup_teardown(a_page_is_due_with_its_earliest_row, set_up, tear_down),
+    cmocka_unit_test(the_rows_of_a_page_are_counted_only_where_it_is_whole),
     cmocka_unit_test_setup_teardown(listeners_are_judged_by_pair_and_url, set_up, tear_down),
     cmocka_unit_test_setup_teardown(the_list_is_read_loosely, set_up, tear_down),
     cmocka_unit_test_setup_teardown(answers_are_classified_by_what_they_prove, set_up, tear_down),

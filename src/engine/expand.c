@@ -62,7 +62,6 @@ void nm_run_drop_slice(struct nm_running *run)
   struct nm_slice *slice = run->slice;
   if (!slice) return;
   run->slice = NULL;
-  for (size_t i = 0; i < slice->row_count; i++) json_decref(slice->rows[i].recipient.event);
   for (size_t i = 0; i < slice->mark_count; i++) json_decref(slice->marks[i].rows);
   nm_call_destroy(slice->profiles);
   nm_call_destroy(slice->expand);
@@ -185,8 +184,7 @@ static void run_rules(struct nm_slice *slice, size_t at)
     return;
   }
   json_t *profile = profile_of(slice, at);
-  if (profile) json_object_set(row->recipient.event, "user", profile);
-  int rc = nm_rules_serve_row(slice->generation->rules, row->recipient.event, &moment,
+  int rc = nm_rules_serve_row(slice->generation->rules, row->recipient.event, profile, &moment,
                               arena_of(slice), &effects, &error);
   if (rc == NM_ELIMIT) slice->overruns++;
   if (rc) {
@@ -196,8 +194,6 @@ static void run_rules(struct nm_slice *slice, size_t at)
     take_effects(slice, row, &effects, &shape);
   }
   json_decref(profile);
-  json_decref(row->recipient.event);
-  row->recipient.event = NULL;
 }
 
 /* ---- storing a slice ------------------------------------------------------------------------- */
@@ -362,18 +358,14 @@ static int read_row(struct nm_running *run, struct nm_text text, struct nm_arena
                     struct row *row, struct nm_seen *seen, bool *is_repeated)
 {
   struct nm_error error = { 0 };
-  json_t *parsed = NULL;
   *row = (struct row){ 0 };
   *is_repeated = false;
-  int rc = nm_json_parse_any(&parsed, text, &error);
-  if (!rc)
-    rc = nm_optimove_read_row(parsed, run->book->tenant, run->row.campaign, run->row.channel_id,
-                              arena, &row->recipient, &error);
+  int rc = nm_optimove_read_row(text, run->book->tenant, run->row.campaign, run->row.channel_id,
+                                arena, &row->recipient, &error);
   if (!rc && row->recipient.customer.len > 0) {
     row->recipient.customer = nm_arena_copy(arena, row->recipient.customer);
     if (!row->recipient.customer.ptr) rc = nm_fail(&error, NM_ENOMEM, "out of memory");
   }
-  json_decref(parsed);
   if (rc) {
     row->trouble = nm_arena_printf(arena, "a recipient %s", error.text);
     if (row->trouble.len == 0) row->trouble = NM_TEXT("a recipient cannot be read");
@@ -395,8 +387,6 @@ static int add_row(struct nm_slice *slice, struct nm_text text)
   if (row->trouble.len == 0 && (row->recipient.is_control_group || is_repeated)) {
     if (is_repeated) slice->expand->u.expand.repeated++;
     else slice->expand->u.expand.skipped++;
-    json_decref(row->recipient.event);
-    row->recipient.event = NULL;
     return NM_OK;
   }
   slice->row_count++;
@@ -527,7 +517,6 @@ static void rebuild(struct nm_running *run)
     struct row row;
     bool is_repeated;
     nm_require(read_row(run, text, arena, &row, &run->seen, &is_repeated) == NM_OK);
-    json_decref(row.recipient.event);
   }
   nm_arena_destroy(arena);
   nm_run_soon(run);

@@ -88,16 +88,15 @@ static void on_page_saved(struct nm_call *call)
 
 static void save_page(struct nm_running *run, const struct nm_optimove_answer *answer)
 {
-  size_t rows = json_array_size(answer->body);
-  size_t bytes = rows > 0 ? answer->raw.len : 0;
+  size_t bytes = answer->rows > 0 ? answer->raw.len : 0;
   struct nm_call *call = nm_call_create(run->book->engine, NM_STORE_PAGE_SAVE,
                                         bytes + PAGE_SLACK_BYTES, on_page_saved, run);
   struct nm_store_page_save *save = &call->u.page_save;
   save->run_id = run->row.id;
   save->number = run->row.pages_fetched;
-  save->rows = (int64_t)rows;
-  if (rows > 0) {
-    save->due_at_ms = nm_optimove_page_due(answer->body, run->book->tenant);
+  save->rows = answer->rows;
+  if (answer->rows > 0) {
+    save->due_at_ms = nm_optimove_page_due(answer->raw, run->book->tenant);
     save->body = nm_arena_copy(call->u.head.arena, answer->raw);
     nm_require(save->body.ptr != NULL);
   }

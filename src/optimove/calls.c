@@ -74,9 +74,12 @@ void nm_optimove_classify(const struct nm_optimove_call *call, const struct nm_c
     out->end = is_get ? NM_OPTIMOVE_LATER : NM_OPTIMOVE_UNKNOWN;
   } else {
     out->end = end_of_status(from->status);
-    if (out->end == NM_OPTIMOVE_OK) {
+    bool is_counted = call->is_page && nm_optimove_count_rows(from->body, &out->rows) == NM_OK;
+    if (out->end == NM_OPTIMOVE_OK && !is_counted) {
       if (nm_json_parse_any(parsed, from->body, NULL)) *parsed = NULL;
       out->end = end_of_body(call, from->body, *parsed);
+      /* Never the list's end by mistake. */
+      if (call->is_page && json_is_array(*parsed)) out->end = NM_OPTIMOVE_REFUSED;
       if (json_is_array(*parsed) || json_is_object(*parsed)) out->body = *parsed;
     }
   }
@@ -140,16 +143,15 @@ static int submit_json(struct nm_optimove_account *account, const char *function
   return NM_OK;
 }
 
-static int submit_list(struct nm_optimove_account *account, const char *function,
-                       struct nm_text path, int64_t timeout_ms, size_t answer_max_bytes,
-                       nm_optimove_done *done, void *data)
+static int submit_page(struct nm_optimove_account *account, const char *function,
+                       struct nm_text path, nm_optimove_done *done, void *data)
 {
   struct nm_optimove_call *call =
       nm_optimove_call_create(account, function, "GET", path, done, data);
   if (!call) return NM_ENOMEM;
-  call->expects_list = true;
-  if (timeout_ms > 0) call->timeout_ms = timeout_ms;
-  call->answer_max_bytes = answer_max_bytes;
+  call->expects_list = call->is_page = true;
+  call->timeout_ms = PAGE_TIMEOUT_MS;
+  call->answer_max_bytes = PAGE_MAX_BYTES;
   nm_optimove_submit(call);
   return NM_OK;
 }
@@ -157,7 +159,13 @@ static int submit_list(struct nm_optimove_account *account, const char *function
 int nm_optimove_list(struct nm_optimove_account *account, const char *function, struct nm_text path,
                      nm_optimove_done *done, void *data)
 {
-  return submit_list(account, function, path, 0, LIST_MAX_BYTES, done, data);
+  struct nm_optimove_call *call =
+      nm_optimove_call_create(account, function, "GET", path, done, data);
+  if (!call) return NM_ENOMEM;
+  call->expects_list = true;
+  call->answer_max_bytes = LIST_MAX_BYTES;
+  nm_optimove_submit(call);
+  return NM_OK;
 }
 
 int nm_optimove_post(struct nm_optimove_account *account, const char *function, struct nm_text path,
@@ -196,8 +204,8 @@ int nm_optimove_recipients(struct nm_optimove_account *account, const struct nm_
     if (!rc) rc = append_escaped(&path, connector->params[i].real_field_name);
   }
   if (!rc)
-    rc = submit_list(account, "GetCustomerExecutionDetailsByCampaign", nm_buffer_text(&path),
-                     PAGE_TIMEOUT_MS, PAGE_MAX_BYTES, done, data);
+    rc = submit_page(account, "GetCustomerExecutionDetailsByCampaign", nm_buffer_text(&path), done,
+                     data);
   nm_buffer_deinit(&path);
   return rc;
 }
@@ -242,9 +250,8 @@ int nm_optimove_update_attributes(struct nm_optimove_account *account,
 
 int nm_optimove_listeners(struct nm_optimove_account *account, nm_optimove_done *done, void *data)
 {
-  return submit_list(account, "GetRegisteredEventListeners",
-                     NM_TEXT("/General/GetRegisteredEventListeners"), 0, LIST_MAX_BYTES, done,
-                     data);
+  return nm_optimove_list(account, "GetRegisteredEventListeners",
+                          NM_TEXT("/General/GetRegisteredEventListeners"), done, data);
 }
 
 static json_t *pair_object(int64_t event_type, int64_t channel_id)
@@ -280,8 +287,8 @@ int nm_optimove_unregister(struct nm_optimove_account *account, int64_t event_ty
 
 int nm_optimove_channels(struct nm_optimove_account *account, nm_optimove_done *done, void *data)
 {
-  return submit_list(account, "GetExecutionChannels", NM_TEXT("/Actions/GetExecutionChannels"), 0,
-                     LIST_MAX_BYTES, done, data);
+  return nm_optimove_list(account, "GetExecutionChannels",
+                          NM_TEXT("/Actions/GetExecutionChannels"), done, data);
 }
 
 /* The path of a function about one channel, in a buffer of the caller. */
@@ -297,9 +304,8 @@ int nm_optimove_templates(struct nm_optimove_account *account, int64_t channel_i
                           nm_optimove_done *done, void *data)
 {
   char path[PATH_OF_CHANNEL_MAX_BYTES];
-  return submit_list(account, "GetChannelTemplates",
-                     channel_path(path, "GetChannelTemplates", channel_id), 0, LIST_MAX_BYTES, done,
-                     data);
+  return nm_optimove_list(account, "GetChannelTemplates",
+                          channel_path(path, "GetChannelTemplates", channel_id), done, data);
 }
 
 static json_t *template_list(const struct nm_store_template *templates, size_t count,

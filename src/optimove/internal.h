@@ -14,6 +14,7 @@ struct nm_optimove_call {
   struct nm_text url;     /* owned */
   struct nm_text body;    /* owned; empty for GET */
   bool expects_list;
+  bool is_page;           /* of recipients: its rows are counted, not parsed */
   int64_t timeout_ms;
   size_t answer_max_bytes;
   enum nm_optimove_urgency urgency;
@@ -50,6 +51,9 @@ void nm_optimove_call_destroy(struct nm_optimove_call *call);
  * answer->body borrows from, to be freed by the caller.  reason must hold 256 bytes. */
 void nm_optimove_classify(const struct nm_optimove_call *call, const struct nm_client_answer *from,
                           struct nm_optimove_answer *out, json_t **parsed, char *reason);
+
+/* How many rows a page of recipients has; NM_EINVAL where it is no JSON array. */
+NM_MUST_CHECK int nm_optimove_count_rows(struct nm_text body, int64_t *out);
 
 /* A key of an object in any letter case; NULL when missing. */
 const json_t *nm_optimove_get(const json_t *object, const char *key);

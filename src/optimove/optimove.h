@@ -7,7 +7,7 @@
 #pragma once
 
 #include "client/client.h"
-#include "json/json.h"
+#include "json/tape.h"
 #include "store/store.h"
 #include "tenants/tenants.h"
 
@@ -39,6 +39,7 @@ struct nm_optimove_answer {
   enum nm_optimove_end end;
   int status;             /* 0 = none */
   const json_t *body;     /* parsed where it is JSON; NULL otherwise; borrowed for the call */
+  int64_t rows;           /* of a page of recipients, which is not parsed: how many it has */
   struct nm_text raw;     /* the bytes of the body */
   int64_t retry_after_ms; /* -1 = none */
   const char *reason;     /* for people, names the function: "GetX: 401 \"Unauthorized\"" */
@@ -47,7 +48,7 @@ struct nm_optimove_answer {
 typedef void nm_optimove_done(void *data, const struct nm_optimove_answer *answer);
 
 /* A page of a campaign's recipients: GetCustomerExecutionDetailsByCampaign with $top, $skip and the
- * connector's params as CustomerAttributes.  OK: body is an array, or NULL for an empty one. */
+ * connector's params as CustomerAttributes.  OK: raw is an array of `rows`; 0 = the list ends here. */
 NM_MUST_CHECK int nm_optimove_recipients(struct nm_optimove_account *account,
                                          const struct nm_tenant *tenant, struct nm_text campaign,
                                          int64_t channel_id, int64_t top, int64_t skip,
@@ -109,19 +110,21 @@ struct nm_recipient {
   int64_t template_id;         /* 0 = none */
   int64_t due_at_ms;           /* ScheduleTime or ScheduledTime in the connector's zone; 0 = now */
   bool is_control_group;       /* ActionID 1: never messaged (optimove-api 4.7) */
-  json_t *event; /* as nm_event_for_rules() makes them: EventTypeID 13, CampaignID, ChannelID, the
-                  * row's keys in Optimove's spelling, attributes by the params' names; gives */
+  const struct nm_json_node *event; /* an object as nm_event_for_rules() makes them: EventTypeID 13,
+                                     * CampaignID, ChannelID, the row's keys in Optimove's spelling,
+                                     * attributes by the params' names */
 };
 
-/* Reads one row.  NM_EINVAL with a reason for rows that cannot be used (no CustomerID, attributes
- * that do not match what was asked for).  Texts borrow from the row or the arena. */
-NM_MUST_CHECK int nm_optimove_read_row(const json_t *row, const struct nm_tenant *tenant,
+/* Reads one row, a JSON object.  NM_EINVAL with a reason for rows that cannot be used (no
+ * CustomerID, attributes that do not match what was asked for).  Texts borrow from the row, the
+ * campaign, the tenant or the arena. */
+NM_MUST_CHECK int nm_optimove_read_row(struct nm_text row, const struct nm_tenant *tenant,
                                        struct nm_text campaign, int64_t channel_id,
                                        struct nm_arena *arena, struct nm_recipient *out,
                                        struct nm_error *err);
 
 /* The earliest ScheduleTime of a page's rows; 0 where any row is due now. */
-int64_t nm_optimove_page_due(const json_t *rows, const struct nm_tenant *tenant);
+int64_t nm_optimove_page_due(struct nm_text body, const struct nm_tenant *tenant);
 
 /* ---- listeners: wanted against what is there ------------------------------------------------- */
 

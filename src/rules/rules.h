@@ -11,7 +11,7 @@
 #include "base/limits.h"
 #include "base/problems.h"
 #include "base/zone.h"
-#include "json/json.h"
+#include "json/tape.h"
 #include "model/effect.h"
 #include "model/event.h"
 
@@ -100,9 +100,10 @@ NM_MUST_CHECK int nm_rules_serve(struct nm_rules *rules, const struct nm_event *
                                  struct nm_error *err);
 
 /* As nm_rules_run without a trace: for the rows of a run. */
-NM_MUST_CHECK int nm_rules_serve_row(struct nm_rules *rules, const json_t *row,
-                                     const struct nm_rules_moment *moment, struct nm_arena *arena,
-                                     struct nm_effects *out, struct nm_error *err);
+NM_MUST_CHECK int nm_rules_serve_row(struct nm_rules *rules, const struct nm_json_node *row,
+                                     const json_t *profile, const struct nm_rules_moment *moment,
+                                     struct nm_arena *arena, struct nm_effects *out,
+                                     struct nm_error *err);
 
 /* What these rules took so far, over all events; read on the thread that runs them.  Instructions
  * are counted in hundreds. */

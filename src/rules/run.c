@@ -101,10 +101,10 @@ int nm_rules_serve(struct nm_rules *rules, const struct nm_event *event, const j
   return serve(rules, &subject, moment, arena, out, err);
 }
 
-int nm_rules_serve_row(struct nm_rules *rules, const json_t *row,
-                       const struct nm_rules_moment *moment, struct nm_arena *arena,
-                       struct nm_effects *out, struct nm_error *err)
+int nm_rules_serve_row(struct nm_rules *rules, const struct nm_json_node *row,
+                       const json_t *profile, const struct nm_rules_moment *moment,
+                       struct nm_arena *arena, struct nm_effects *out, struct nm_error *err)
 {
-  struct nm_script_event subject = { .json = row };
+  struct nm_script_event subject = { .row = row, .profile = profile };
   return serve(rules, &subject, moment, arena, out, err);
 }

@@ -113,7 +113,8 @@ int nm_script_evaluate(struct nm_script *script, const json_t *event,
 
 struct serve_call {
   const struct nm_script_event *event;
-  const struct nm_json_tape *tape; /* NULL: event->json stands for it */
+  const struct nm_json_tape *tape; /* NULL where another stands for it */
+  const json_t *json;              /* the same the long way */
   const struct nm_script_context *context;
   struct nm_arena *arena;
   struct nm_script_answer *out;
@@ -168,8 +169,9 @@ static void read_send(lua_State *L, struct nm_arena *arena, struct nm_script_sen
 
 static void push_subject(lua_State *L, const struct serve_call *call)
 {
-  if (call->tape) nm_push_event(L, call->event->event, call->tape);
-  else nm_push_json(L, call->event->json);
+  if (call->event->row) nm_push_nodes(L, call->event->row);
+  else if (call->tape) nm_push_event(L, call->event->event, call->tape);
+  else nm_push_json(L, call->json);
   if (!call->event->profile) return;
   nm_push_json(L, call->event->profile);
   lua_setfield(L, -2, "user");
@@ -204,16 +206,15 @@ int nm_script_serve(struct nm_script *script, const struct nm_script_event *even
 {
   static const struct nm_value sent = { .kind = NM_VALUE_TABLE };
   struct nm_json_tape tape;
-  struct nm_script_event subject = *event;
-  struct serve_call call = { .event = &subject, .context = context, .arena = arena, .out = out };
+  struct serve_call call = { .event = event, .context = context, .arena = arena, .out = out };
   json_t *slow = NULL;
   int rc = NM_OK;
-  if (!subject.json && nm_event_tape_read(&tape, subject.event, arena)) {
+  if (!event->row && nm_event_tape_read(&tape, event->event, arena)) {
     call.tape = &tape;
-  } else if (!subject.json) {
-    rc = nm_event_for_rules(subject.event, &slow, err);
+  } else if (!event->row) {
+    rc = nm_event_for_rules(event->event, &slow, err);
     if (rc != NM_OK) return rc;
-    subject.json = slow;
+    call.json = slow;
   }
   out->effects.kind = out->failure.kind = NM_VALUE_NIL;
   rc = nm_state_call(&script->state, serve_protected, &call, &budget, NULL, NULL, err);

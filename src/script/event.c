@@ -171,6 +171,11 @@ static size_t push_node(lua_State *L, const struct nm_json_node *nodes, size_t a
   }
 }
 
+void nm_push_nodes(lua_State *L, const struct nm_json_node *nodes)
+{
+  push_node(L, nodes, 0);
+}
+
 static void set_text(lua_State *L, const char *key, struct nm_text text)
 {
   if (text.len == 0) return;

@@ -96,6 +96,9 @@ NM_MUST_CHECK bool nm_event_tape_read(struct nm_json_tape *tape, const struct nm
 /* Pushes what was read, as nm_event_for_rules shows the event.  May throw. */
 void nm_push_event(lua_State *L, const struct nm_event *event, const struct nm_json_tape *tape);
 
+/* Pushes the value that stands first, without its nulls.  May throw. */
+void nm_push_nodes(lua_State *L, const struct nm_json_node *nodes);
+
 /* quote.c: the host's json_text. */
 int nm_json_text_inside(lua_State *L);
 

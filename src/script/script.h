@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "json/tape.h"
 #include "model/event.h"
 #include "script/value.h"
 
@@ -54,7 +55,7 @@ NM_MUST_CHECK int nm_script_evaluate(struct nm_script *script, const json_t *eve
 /* An event as traffic brings it. */
 struct nm_script_event {
   const struct nm_event *event; /* its bytes; or */
-  const json_t *json;           /* what nm_event_for_rules would show, for one row of a run */
+  const struct nm_json_node *row; /* an object such as nm_event_for_rules would show, of one row */
   const json_t *profile;        /* becomes `user`; NULL = none */
 };
 
