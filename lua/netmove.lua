@@ -133,7 +133,7 @@ function netmove.load(source, chunkname, host)
   if #book.list > 0 or not rules then return nil, problems.all(book) end
   book.open, state.reader = false, nil
   rules.evaluate = evaluator(state, room)
-  rules.warnings = examples.run(book, rules.evaluate, list, host)
+  rules.warnings = host.is_known and {} or examples.run(book, rules.evaluate, list, host)
   if #book.list > 0 then return nil, problems.all(book) end
   rules.serve = serving.compile(state, rules.evaluate, host)
   return rules

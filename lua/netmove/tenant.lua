@@ -194,7 +194,10 @@ end
 -- The two names that are Netmera's own; all others are the tenant's.
 local function misspelt_hook(name)
   for _, own in ipairs { "MESSAGE_LOG", "PROFILE_ATTRIBUTE_CHANGE" } do
-    if name ~= own and #name < 64 and problems.distance(upper(name), own) <= 2 then return own end
+    local longer = #name - #own
+    if name ~= own and longer >= -2 and longer <= 2 and problems.distance(upper(name), own) <= 2 then
+      return own
+    end
   end
 end
 

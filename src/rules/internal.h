@@ -15,8 +15,10 @@ struct nm_rules_overruns {
 };
 
 struct nm_rules {
-  struct nm_script *script;
-  struct nm_arena *arena; /* holds the facts */
+  struct nm_script *script; /* NULL until the first event */
+  struct nm_text file, source; /* what was proven; a bundle where it uses libraries */
+  bool is_slow;             /* to be opened */
+  struct nm_arena *arena; /* holds these and the facts */
   struct nm_rules_facts facts;
   struct nm_rules_cost cost;
   struct nm_rules_overruns overruns;
@@ -51,4 +53,7 @@ NM_MUST_CHECK int nm_rules_bundle_make(struct nm_rules_libraries *libraries, str
                                        struct nm_text source);
 
 /* load.c */
+
+/* Opens the proven source, before the first event.  NM_ENOMEM, NM_ELIMIT; err says why. */
+NM_MUST_CHECK int nm_rules_wake(struct nm_rules *rules, struct nm_error *err);
 void nm_rules_digest(struct nm_text source, char out[NM_RULES_DIGEST_BYTES + 1]);

@@ -1,8 +1,11 @@
 #include <sodium.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "rules/internal.h"
+
+enum { SLOW_NS = 3 * 1000 * 1000 }; /* of CPU, to prove a file */
 
 void nm_rules_digest(struct nm_text source, char out[NM_RULES_DIGEST_BYTES + 1])
 {
@@ -49,12 +52,14 @@ static int load(struct nm_rules *rules, struct nm_text file, struct nm_text sour
 {
   struct nm_value found;
   struct nm_error err = { 0, "" };
-  int rc = nm_script_load(&rules->script, file, source, libraries, rules->arena, &found, &err);
+  int64_t began_ns = nm_clock_thread_cpu_ns();
+  int rc = nm_script_prove(file, source, libraries, rules->arena, &found, &err);
   if (rc == NM_EINVAL) {
     add_problems(problems, file, &found);
     return rc;
   }
   if (rc == NM_OK) rc = nm_rules_read_facts(rules, &found, &err);
+  rules->is_slow = nm_clock_thread_cpu_ns() - began_ns > SLOW_NS;
   if (rc != NM_OK) add_error(problems, file, &err);
   return rc == NM_ELIMIT ? NM_EINVAL : rc;
 }
@@ -77,6 +82,39 @@ static struct nm_rules *create(struct nm_text file, struct nm_problems *problems
   return NULL;
 }
 
+int nm_rules_wake(struct nm_rules *rules, struct nm_error *err)
+{
+  struct nm_rules_bundle bundle;
+  struct nm_script_libraries libraries;
+  if (rules->script) return NM_OK;
+  struct nm_arena *arena = nm_arena_create(NM_RULES_STATE_MAX_BYTES);
+  if (!arena) return nm_fail(err, NM_ENOMEM, "out of memory");
+  bool is_bundle = nm_rules_bundle_read(rules->source, &bundle);
+  if (is_bundle) libraries = nm_rules_bundle_libraries(&bundle);
+  int rc = nm_script_open(&rules->script, rules->file, is_bundle ? bundle.main : rules->source,
+                          is_bundle ? &libraries : NULL, arena, err);
+  nm_arena_destroy(arena);
+  return rc;
+}
+
+/* A thousand tenants are proven at once and few of them have events at any time: the state that
+ * serves them is opened when the first one comes.  A file that takes its time is opened here: an
+ * event should not wait for it. */
+static int keep(struct nm_rules *rules, struct nm_text file, struct nm_text source,
+                struct nm_problems *problems)
+{
+  rules->file = nm_arena_copy(rules->arena, file);
+  rules->source = nm_arena_copy(rules->arena, source);
+  struct nm_error err = { 0, "" };
+  if (rules->file.ptr && rules->source.ptr) {
+    int rc = rules->is_slow ? nm_rules_wake(rules, &err) : NM_OK;
+    if (rc != NM_OK) add_error(problems, file, &err);
+    return rc;
+  }
+  nm_problems_add(problems, "%.*s: out of memory", NM_TEXT_ARG(file));
+  return NM_ENOMEM;
+}
+
 int nm_rules_load(struct nm_rules **out, struct nm_text file, struct nm_text source,
                   struct nm_problems *problems)
 {
@@ -90,6 +128,7 @@ int nm_rules_load(struct nm_rules **out, struct nm_text file, struct nm_text sou
   if (!rules) return NM_ENOMEM;
   nm_rules_digest(source, rules->facts.digest);
   int rc = load(rules, file, main, is_bundle ? &libraries : NULL, problems);
+  if (rc == NM_OK) rc = keep(rules, file, source, problems);
   if (rc == NM_OK) *out = rules;
   else nm_rules_destroy(rules);
   return rc;
@@ -113,6 +152,7 @@ int nm_rules_load_file(struct nm_rules **out, struct nm_text file, struct nm_tex
   int rc = load(rules, file, source, &host, problems);
   if (rc == NM_OK && (rc = nm_rules_bundle_make(libraries, file, source)) != NM_OK)
     nm_problems_add(problems, "%.*s: out of memory", NM_TEXT_ARG(file));
+  if (rc == NM_OK) rc = keep(rules, file, libraries->bundle, problems);
   if (rc == NM_OK) {
     nm_rules_digest(libraries->bundle, rules->facts.digest);
     *out = rules;

@@ -46,7 +46,9 @@ int nm_rules_run(struct nm_rules *rules, const json_t *event, const struct nm_ru
   struct nm_script_context context = context_at(rules->facts.zone, moment);
   struct nm_value given, trace;
   struct nm_effects effects = { NULL, 0, { NULL, 0 } };
-  int rc = nm_script_evaluate(rules->script, event, &context, arena, &given, &trace, err);
+  int rc = nm_rules_wake(rules, err);
+  if (rc != NM_OK) return rc;
+  rc = nm_script_evaluate(rules->script, event, &context, arena, &given, &trace, err);
   note_cost(rules);
   if (rc == NM_OK) rc = nm_rules_read_effects(&given, arena, &effects, err);
   if (rc == NM_OK && trace.kind == NM_VALUE_TABLE && trace.table.count > 0)
@@ -84,7 +86,9 @@ static int serve(struct nm_rules *rules, const struct nm_script_event *event,
   struct nm_script_context context = context_at(rules->facts.zone, moment);
   struct nm_effects effects = { NULL, 0, { NULL, 0 } };
   struct nm_script_answer answer;
-  int rc = nm_script_serve(rules->script, event, &context, arena, &answer, err);
+  int rc = nm_rules_wake(rules, err);
+  if (rc != NM_OK) return rc;
+  rc = nm_script_serve(rules->script, event, &context, arena, &answer, err);
   note_cost(rules);
   if (rc == NM_OK)
     rc = answer.is_send ? take_send(&answer.send, arena, &effects, err)

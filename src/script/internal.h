@@ -72,6 +72,9 @@ _Noreturn void nm_budget_overrun(lua_State *L, enum nm_overrun why); /* throws *
 /* modules.c: pushes nothing; sets the global `require`.  May throw. */
 void nm_modules_open(lua_State *L);
 
+/* Once nothing will be required any more: what only loading needed may go.  May throw. */
+void nm_modules_forget(lua_State *L);
+
 /* guards.c: takes from the libraries what could run for ever inside C.  May throw. */
 void nm_guards_open(lua_State *L);
 
@@ -101,6 +104,17 @@ void nm_push_nodes(lua_State *L, const struct nm_json_node *nodes);
 
 /* quote.c: the host's json_text. */
 int nm_json_text_inside(lua_State *L);
+
+/* script.c: one load in a state; found gets what nm_script_load says. */
+struct nm_script_proof {
+  struct nm_text file, source;
+  const struct nm_script_libraries *libraries;
+  struct nm_arena *arena;
+  struct nm_value *found;
+  bool is_proven;
+};
+NM_MUST_CHECK int nm_script_prove_in(struct nm_state *state, struct nm_script_proof *proof,
+                                     struct nm_error *err);
 
 /* evaluate.c: keeps what runs the rules that stand at `rules`.  May throw. */
 void nm_evaluate_keep(lua_State *L, int rules);

@@ -98,6 +98,14 @@ static int require_module(lua_State *L)
   return 1;
 }
 
+void nm_modules_forget(lua_State *L)
+{
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &loaded_key);
+  lua_pushnil(L);
+  lua_setglobal(L, "require");
+}
+
 void nm_modules_open(lua_State *L)
 {
   lua_newtable(L);

@@ -15,6 +15,8 @@ struct load_call {
   const struct nm_script_libraries *libraries;
   struct nm_arena *arena;
   struct nm_value *found;
+  bool is_kept;   /* the state will serve these rules and nothing else */
+  bool is_known;  /* they have proven themselves before */
   bool is_proven;
   int64_t instructions_seen, cpu_seen_ns; /* by spent() */
 };
@@ -130,6 +132,8 @@ static void push_host(lua_State *L, struct load_call *call)
   lua_setfield(L, -2, "spent");
   lua_pushcfunction(L, nm_json_text_inside);
   lua_setfield(L, -2, "json_text");
+  lua_pushboolean(L, call->is_known);
+  lua_setfield(L, -2, "is_known");
   lua_pushinteger(L, NM_RULES_CALL_INSTRUCTIONS_MAX);
   lua_setfield(L, -2, "instructions_max");
   lua_pushinteger(L, NM_RULES_CALL_CPU_MAX_MS * 1000);
@@ -169,34 +173,75 @@ static int load_protected(lua_State *L)
     nm_read_value(L, 4, call->arena, call->found);
     return 0;
   }
-  nm_read_value(L, 3, call->arena, call->found);
+  if (call->found) nm_read_value(L, 3, call->arena, call->found);
+  if (!call->is_kept) return 0;
   nm_evaluate_keep(L, 3);
+  nm_modules_forget(L);
   return 0;
 }
 
-int nm_script_load(struct nm_script **out, struct nm_text file, struct nm_text source,
-                   const struct nm_script_libraries *libraries, struct nm_arena *arena,
-                   struct nm_value *found, struct nm_error *err)
+static int load_into(struct nm_state *state, struct load_call *call, struct nm_error *err)
 {
   static const struct nm_budget budget = { 0, NM_RULES_LOAD_CPU_MAX_MS };
-  struct nm_value value = { .kind = NM_VALUE_NIL };
-  struct load_call call = { file, source, libraries, arena, &value, false, 0, 0 };
+  int rc = nm_state_call(state, load_protected, call, &budget, NULL, NULL, err);
+  if (rc == NM_EINVAL) rc = NM_EINTERNAL; /* raised by our library, not a mistake of the author's */
+  return rc;
+}
+
+static int load_script(struct nm_script **out, struct load_call *call, struct nm_error *err)
+{
   struct nm_script *script = calloc(1, sizeof *script);
   if (!script) return nm_fail(err, NM_ENOMEM, "out of memory");
-
   int rc = nm_state_open(&script->state, NM_STATE_RULES, NM_RULES_STATE_MAX_BYTES, err);
-  if (rc == NM_OK)
-    rc = nm_state_call(&script->state, load_protected, &call, &budget, NULL, NULL, err);
-  if (rc == NM_EINVAL) rc = NM_EINTERNAL; /* raised by our library, not a mistake of the author's */
-  if (rc == NM_OK) *found = value;
-  if (rc == NM_OK && !call.is_proven) rc = NM_EINVAL;
-  if (rc == NM_OK) {
+  /* Nearly all that loading makes stays; at the limit Lua collects all the same. */
+  if (rc == NM_OK) lua_gc(script->state.L, LUA_GCSTOP);
+  if (rc == NM_OK) rc = load_into(&script->state, call, err);
+  if (rc == NM_OK && call->is_proven) {
+    lua_gc(script->state.L, LUA_GCRESTART);
     (void)nm_script_memory(script, true);
     *out = script;
   } else {
     nm_script_destroy(script);
   }
   return rc;
+}
+
+int nm_script_prove_in(struct nm_state *state, struct nm_script_proof *proof, struct nm_error *err)
+{
+  struct load_call call = { .file = proof->file, .source = proof->source,
+                            .libraries = proof->libraries, .arena = proof->arena,
+                            .found = proof->found };
+  int rc = load_into(state, &call, err);
+  proof->is_proven = call.is_proven;
+  return rc;
+}
+
+int nm_script_load(struct nm_script **out, struct nm_text file, struct nm_text source,
+                   const struct nm_script_libraries *libraries, struct nm_arena *arena,
+                   struct nm_value *found, struct nm_error *err)
+{
+  struct nm_value value = { .kind = NM_VALUE_NIL };
+  struct load_call call = { .file = file, .source = source, .libraries = libraries,
+                            .arena = arena, .found = &value, .is_kept = true };
+  int rc = load_script(out, &call, err);
+  if (rc != NM_OK) return rc;
+  *found = value;
+  return call.is_proven ? NM_OK : NM_EINVAL;
+}
+
+int nm_script_open(struct nm_script **out, struct nm_text file, struct nm_text source,
+                   const struct nm_script_libraries *libraries, struct nm_arena *arena,
+                   struct nm_error *err)
+{
+  struct nm_value problems = { .kind = NM_VALUE_NIL };
+  struct load_call call = { .file = file, .source = source, .libraries = libraries,
+                            .arena = arena, .found = &problems, .is_kept = true, .is_known = true };
+  int rc = load_script(out, &call, err);
+  if (rc != NM_OK || call.is_proven) return rc;
+  struct nm_text text = { NULL, 0 };
+  if (problems.kind == NM_VALUE_TABLE && problems.table.count > 0)
+    text = nm_value_text(&problems.table.entries[0].value, "text");
+  return nm_fail(err, NM_EINTERNAL, "proven, and not right any more: %.*s", NM_TEXT_ARG(text));
 }
 
 void nm_script_destroy(struct nm_script *script)

@@ -33,6 +33,19 @@ NM_MUST_CHECK int nm_script_load(struct nm_script **out, struct nm_text file,
                                  const struct nm_script_libraries *libraries,
                                  struct nm_arena *arena, struct nm_value *found,
                                  struct nm_error *err);
+
+/* The same in a state that this thread keeps for proving, which has the library loaded already.  It
+ * is left as it was found, and thrown away where anything went wrong or something of it stayed. */
+NM_MUST_CHECK int nm_script_prove(struct nm_text file, struct nm_text source,
+                                  const struct nm_script_libraries *libraries,
+                                  struct nm_arena *arena, struct nm_value *found,
+                                  struct nm_error *err);
+
+/* Opens what has proven itself, to serve: its examples are not run again. */
+NM_MUST_CHECK int nm_script_open(struct nm_script **out, struct nm_text file,
+                                 struct nm_text source,
+                                 const struct nm_script_libraries *libraries,
+                                 struct nm_arena *arena, struct nm_error *err);
 void nm_script_destroy(struct nm_script *script);
 
 /* What rules are told of time and place. */
