@@ -76,7 +76,7 @@ static void those_who_get_the_same_share_an_object(void **state)
   (void)state;
   struct nm_message three[] = {
     message("u1", "{\"notification_key\":\"1\",\"params\":{\"a\":\"1\",\"b\":\"2\"}}"),
-    message("u2", "{ \"params\":{\"b\":\"2\",\"a\":\"1\"}, \"notification_key\":\"1\" }"),
+    message("u2", "{ \"params\":{\"a\":\"1\",\"b\":\"2\"}, \"x\":[{}], \"notification_key\":\"1\" }"),
     message("u3", "{\"notification_key\":\"1\",\"params\":{\"a\":\"1\",\"b\":\"2\"}}")
   };
   assert_written(three, 3,
@@ -176,6 +176,11 @@ static void what_is_unfit_is_left_out_with_its_reason(void **state)
                 { "u", "{\"notification_key\":\"1\",\"params\":\"x\"}",
                   "its params are no object" },
                 { "u", "[]", "its content is no JSON object" },
+                { "u", "{\"notification_key\":\"1\"} x", "its content is no JSON object" },
+                { "u", "{\"notification_key\":\"1\",\"a\":}", "its content is no JSON object" },
+                { "u", "{\"notification_key\":\"1\",\"notification_key\":\"2\"}",
+                  "its content is no JSON object" },
+                { "u", "{\"notification_key\":\"\xFF\"}", "its content is no JSON object" },
                 { "u", "", "its content is no JSON object" },
                 { "", "{\"notification_key\":\"1\"}", "has no external id to go to" },
                 { "\xFF", "{\"notification_key\":\"1\"}", "its external id is not UTF-8" } };
