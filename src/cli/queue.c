@@ -119,6 +119,7 @@ int nm_cli_run_show(struct nm_invocation *invocation)
     { "reason", "reason" },
     { "event_id", "event" },
     { "created_at_ms", "since" },
+    { "template_id", "template" },
     { "rows_fetched", "promised by Optimove" },
     { "pages_fetched", "pages" },
     { "is_fetched", "all pages here" },
@@ -139,6 +140,9 @@ int nm_cli_run_show(struct nm_invocation *invocation)
     { "in_flight_at_fence", "in flight at fence" },
   };
   static const struct nm_cli_column holds[] = { { "count", "HELD" }, { "reason", "REASON" } };
+  static const struct nm_cli_column sample[] = {
+    { "customer", "SAMPLE" }, { "template", "TEMPLATE" }, { "message", "MESSAGE" }, { "hold", "HELD" }
+  };
   struct nm_cli_answer answer;
   int code = nm_cli_ask(invocation, "GET", id_path(invocation, "/runs/", ""), NULL, &answer);
   if (code == NM_CLI_DONE && invocation->is_json) {
@@ -148,6 +152,10 @@ int nm_cli_run_show(struct nm_invocation *invocation)
     if (json_array_size(json_object_get(answer.body, "holds")) > 0) {
       putchar('\n');
       nm_cli_print_table(json_object_get(answer.body, "holds"), holds, 2, "");
+    }
+    if (json_array_size(json_object_get(answer.body, "sample")) > 0) {
+      putchar('\n');
+      nm_cli_print_table(json_object_get(answer.body, "sample"), sample, 4, "");
     }
   }
   json_decref(answer.body);

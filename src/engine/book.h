@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "engine/catchup.h"
 #include "engine/fence.h"
+#include "engine/hour.h"
 #include "engine/internal.h"
 #include "engine/reconciler.h"
 #include "engine/updates.h"
@@ -22,6 +23,8 @@ struct nm_book {
   struct nm_running *runs;
   struct nm_fence *fences;           /* those that the store does not have yet */
   size_t fences_open;
+  struct nm_hour hour;               /* messages made, for the guard */
+  bool is_hour_known, is_hour_asked; /* what was before the start is in it */
   struct nm_updates updates;
   struct nm_reconciler reconciler;
   struct nm_catchup catchup;

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/book.h"
+#include "engine/guard.h"
 #include "engine/lanes.h"
 #include "engine/planner.h"
 #include "engine/runs.h"
@@ -37,6 +38,7 @@ static void tenant_saved(struct nm_engine *engine, struct nm_control *control)
   struct nm_book *book = book_of(engine, control);
   if (!book) return;
   nm_book_compare(book, NULL, true);
+  nm_guard_learn(book);
   nm_runs_wake(book);
   nm_reconciler_want(&book->reconciler, control);
 }

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/book.h"
+#include "engine/guard.h"
 #include "engine/erasures.h"
 #include "engine/lanes.h"
 #include "engine/planner.h"
@@ -104,6 +105,7 @@ void nm_engine_check_start(struct nm_engine *engine)
     nm_runs_wake(book);
     nm_engine_soon(engine, &book->updates.job);
     nm_reconciler_want(&book->reconciler, NULL);
+    nm_guard_learn(book);
   }
 }
 

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "engine/guard.h"
 #include "engine/lanes.h"
 #include "engine/shape.h"
 
@@ -573,7 +574,7 @@ void nm_run_expand(struct nm_running *run)
     rebuild(run);
     return;
   }
-  if (!nm_run_has_room(run)) return;
+  if (nm_run_guard(run) || !nm_run_has_room(run)) return;
   if (!run->page) {
     if (run->parked_page == run->row.cursor_page && is_parked(run)) return;
     if (!nm_run_pause_inactive(run)) load_page(run, run->row.cursor_page);

@@ -76,6 +76,8 @@ struct nm_call {
     struct nm_store_mark_load mark_load;
     struct nm_store_run_release run_release;
     struct nm_store_run_repin run_repin;
+    struct nm_store_run_check run_check;
+    struct nm_store_query query;
     struct nm_store_expand expand;
     struct nm_store_run_set run_set;
     struct nm_store_fence fence;

@@ -307,6 +307,7 @@ static void plan_by_rules(struct batch *batch, struct slot *slot, const json_t *
   int64_t overruns = cost ? cost->overruns : 0;
   nm_shape_plan(slot->book, slot->event, profile, nm_clock_wall_ms(), arena_of(batch), plan, NULL);
   if (cost && cost->overruns > overruns) note_overrun(slot, plan);
+  nm_hour_add(&slot->book->hour, nm_clock_wall_ms(), (int64_t)plan->message_count);
 }
 
 static void plan_slot(struct batch *batch, size_t at)

@@ -116,6 +116,8 @@ void nm_run_merge(struct nm_book *book, const struct nm_run *row)
            nm_run_state_name(row->state));
     return;
   }
+  if (row->is_released && !run->row.is_released)
+    nm_hour_add(&book->hour, nm_clock_wall_ms(), row->rows_fetched);
   run->row.play_until = row->play_until;
   run->row.is_released = row->is_released;
   if (run->row.state == row->state || run->is_fenced) return;

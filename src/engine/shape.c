@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "engine/failover.h"
+#include "engine/guard.h"
 #include "engine/quiet.h"
 
 /* ---- one message ----------------------------------------------------------------------------- */
@@ -94,6 +95,14 @@ static void add_send(struct planning *p, const struct nm_effect *effect)
 {
   struct nm_text reason;
   struct nm_message *message = &p->plan->messages[p->plan->message_count];
+  if (nm_guard_is_full(p->shape.book, p->shape.now_ms, p->plan->message_count + 1)) {
+    if (p->held.len == 0)
+      p->held = nm_arena_printf(p->shape.arena,
+                                "tenant %.*s made %" PRId64 " messages within an hour, its ceiling",
+                                NM_TEXT_ARG(p->shape.book->tenant->name),
+                                p->shape.book->tenant->guard.hour);
+    return;
+  }
   switch (nm_shape_message(&p->shape, effect, message, &reason)) {
   case NM_SHAPED_MESSAGE:
     message->event_id = p->event->id;

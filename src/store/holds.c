@@ -2,6 +2,8 @@
  * marked to be played again; another generation takes over. */
 #include "store/internal.h"
 
+#include "base/clock.h"
+
 /* ---- put aside -------------------------------------------------------------------------------- */
 
 /* A message that is out is not touched but marked: its finish puts it aside. */
@@ -92,8 +94,10 @@ int nm_writer_run_release(struct nm_writer *writer, struct nm_store_run_release 
   if (!rc)
     rc = nm_db_run(&writer->db,
                    "UPDATE runs SET state = 0, reason = '', ended_at = 0, is_parked = 0,"
-                   " play_until = ?2, is_released = max(is_released, state = 2) WHERE id = ?1",
-                   NM_I(release->run_id), NM_I(last_mark));
+                   " play_until = ?2, is_released = max(is_released, state = 2 AND sample <> ''),"
+                   " checked_at = CASE WHEN state = 2 AND sample <> '' THEN ?3 ELSE checked_at END"
+                   " WHERE id = ?1",
+                   NM_I(release->run_id), NM_I(last_mark), NM_I(nm_clock_wall_ms()));
   return rc;
 }
 

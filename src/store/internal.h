@@ -216,6 +216,7 @@ int nm_writer_expand(struct nm_writer *writer, struct nm_store_expand *expand);
 int nm_writer_run_set(struct nm_writer *writer, struct nm_store_run_set *set);
 int nm_writer_fence(struct nm_writer *writer, struct nm_store_fence *fence);
 int nm_writer_run_release(struct nm_writer *writer, struct nm_store_run_release *release);
+int nm_writer_run_check(struct nm_writer *writer, struct nm_store_run_check *check);
 int nm_writer_run_repin(struct nm_writer *writer, struct nm_store_run_repin *repin);
 int nm_writer_batch_take(struct nm_writer *writer, struct nm_store_batch_take *take);
 int nm_writer_batch_finish(struct nm_writer *writer, struct nm_store_batch_finish *finish);

@@ -182,7 +182,8 @@ int nm_query_add_first(struct nm_db *db, json_t *object, const char *sql,
   " skipped, held, sent, dead, stopped, expired, open AS waiting, in_flight_at_fence,"   \
   " is_parked AS \"is_parked:bool\", repin_generation_id AS \"repin_generation_id:id\", CASE WHEN repin_generation_id <> 0"   \
   " THEN repin_page END AS repin_page,"   \
-  " play_until > 0 AS \"is_playing:bool\", is_released AS \"is_released:bool\", checked_at"
+  " play_until > 0 AS \"is_playing:bool\", is_released AS \"is_released:bool\", nullif(checked_at, 0) AS checked_at,"  \
+  " nullif(template_id, 0) AS template_id, nullif(sample, '') AS \"sample:json\""
 
 #define QUEUE_COLUMNS                                                                              \
   "\"id:id\", kind, \"tenant_id:id\", at, state, reason, \"event_kind:event_kind\", type,"         \
@@ -228,7 +229,13 @@ static struct range read_range(const json_t *args)
   " SELECT id, 'update', tenant_id, CASE WHEN ended_at > 0 THEN ended_at ELSE created_at END,"     \
   " 'dead', reason, NULL, NULL, NULL, NULL, NULL, NULL, customer, NULL, NULL, NULL, NULL, field,"  \
   " value FROM updates INDEXED BY updates_dead" of                                                 \
-  " WHERE state = 3 AND " only " AND id < ?2 ORDER BY id DESC LIMIT ?3))"                          \
+  " WHERE state = 3 AND " only " AND id < ?2 ORDER BY id DESC LIMIT ?3)"                           \
+  " UNION ALL SELECT * FROM ("                                                                     \
+  " SELECT id, 'run', tenant_id, created_at, 'held', reason, NULL, NULL, NULL, channel_id,"        \
+  " nullif(template_id, 0), campaign, NULL, NULL, NULL, id, NULL, NULL, NULL"                      \
+  " FROM runs INDEXED BY runs_open"                                                                \
+  " WHERE state IN (0, 1, 2, 4) AND state = 2 AND " only " AND id < ?2"                            \
+  " ORDER BY id DESC LIMIT ?3))"                                                                   \
   " ORDER BY \"id:id\" DESC LIMIT ?3"
 
 static const char queue_of_all_sql[] = QUEUE_SQL("", "?1 = 0");
@@ -457,6 +464,24 @@ static int list_shape(struct nm_db *db, json_t *out)
                   NM_VALUES(NM_I(nm_clock_wall_ms())));
 }
 
+static int show_made(struct nm_db *db, const json_t *args, json_t *out)
+{
+  int64_t tenant_id = 0, since_ms = 0;
+  (void)nm_json_i64(args, "tenant_id", &tenant_id);
+  (void)nm_json_i64(args, "since_ms", &since_ms);
+  int rc = nm_query_add_first(db, out,
+                     "SELECT count(*) AS singles FROM messages INDEXED BY messages_of_event"
+                     " WHERE event_id > ?2 AND event_id > 0 AND tenant_id = ?1",
+                     NM_VALUES(NM_I(tenant_id), NM_I(since_ms * (1 << 20))));
+  if (rc >= 0)
+    rc = nm_query_add_first(db, out,
+                   "SELECT coalesce(sum(rows_fetched), 0) AS recipients FROM runs"
+                   " INDEXED BY runs_of_template WHERE tenant_id = ?1 AND checked_at > 0"
+                   " AND checked_at > ?2",
+                   NM_VALUES(NM_I(tenant_id), NM_I(since_ms)));
+  return rc < 0 ? rc : NM_OK;
+}
+
 /* ---- the verb -------------------------------------------------------------------------------- */
 
 static int answer(struct nm_db *db, struct nm_store_query *query, json_t *out)
@@ -475,6 +500,7 @@ static int answer(struct nm_db *db, struct nm_store_query *query, json_t *out)
   case NM_QUERY_GENERATIONS: return list_generations(db, query->args, out);
   case NM_QUERY_STATUS: return show_status(db, out);
   case NM_QUERY_SHAPE: return list_shape(db, out);
+  case NM_QUERY_MADE: return show_made(db, query->args, out);
   case NM_QUERY_ERASURES: return list_erasures(db, query->args, out);
   case NM_QUERY_SHOW:
   case NM_QUERY_RUN:

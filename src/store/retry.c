@@ -114,6 +114,18 @@ static int retry_update(struct nm_writer *writer, int64_t id, int64_t now_ms)
   return 1;
 }
 
+/* A held run stands in the same list, and is let go by another word. */
+static int refuse_run(struct nm_writer *writer, int64_t id, struct nm_error *err)
+{
+  int64_t is_held;
+  int rc = nm_db_number(&writer->db, &is_held, 0, "SELECT 1 FROM runs WHERE id = ?1 AND state = 2",
+                        NM_I(id));
+  if (rc || !is_held) return rc;
+  return nm_fail(err, NM_ECONFLICT,
+                 "%lld is a held run: run release lets it go, run cancel ends it; none was changed",
+                 (long long)id);
+}
+
 int nm_writer_retry(struct nm_writer *writer, struct nm_store_retry *retry)
 {
   struct nm_error *err = &retry->request.error;
@@ -124,6 +136,7 @@ int nm_writer_retry(struct nm_writer *writer, struct nm_store_retry *retry)
     int rc = retry_event(writer, id);
     if (rc == 0) rc = retry_message(writer, id, retry->now_ms, err);
     if (rc == 0) rc = retry_update(writer, id, retry->now_ms);
+    if (rc == 0) rc = refuse_run(writer, id, err);
     if (rc == 0)
       return nm_fail(err, NM_ENOTFOUND, "%lld is nothing held or dead; none was retried",
                      (long long)id);

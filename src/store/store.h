@@ -329,6 +329,21 @@ struct nm_store_run_release {
   int64_t rows;          /* out: held rows that are played again */
 };
 
+/* The guard's look at a run whose recipients are all here, before the first of them is expanded: it
+ * passes, or is held with its reason.  NM_ECONFLICT where it is not active. */
+struct nm_store_run_check {
+  struct nm_store_request request;
+  int64_t run_id;
+  int64_t template_id;   /* of its first recipient */
+  struct nm_text sample; /* JSON, for people */
+  int64_t run_max, hour_max; /* 0 = no ceiling */
+  double differs;        /* 0 = not compared */
+  int64_t made;          /* messages of the tenant within the last hour, without this run's */
+  int64_t now_ms;
+  int64_t rows;          /* out */
+  struct nm_text reason; /* out: why it is held; empty = it passed */
+};
+
 /* By hand: the tenant's active generation takes over with the next page (at once where the old one is
  * gone or no row of the page at hand is expanded). */
 struct nm_store_run_repin {
@@ -696,6 +711,7 @@ enum nm_store_query_kind {
   NM_QUERY_EVENT = 5,  /* args {id}: one event with its body, for explain */
   NM_QUERY_GENERATIONS = 6, /* args {tenant_id?}: the latest activated first, without their source */
   NM_QUERY_ERASURES = 8, /* args {tenant_id?, id?, limit}: jobs, the newest first, without who it is */
+  NM_QUERY_MADE = 9,   /* args {tenant_id, since_ms}: {singles, recipients} of the tenant since then, for the guard */
   NM_QUERY_SHAPE = 7,  /* args {}: what waits, by tenant and destination: {tenant_id, destination, kind, total,
                         * and counts by age below 5, 10, ... 1280 minutes and above} */
   /* lists, newest first: args {tenant_id?, limit, before?} and what they name */

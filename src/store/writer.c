@@ -22,6 +22,7 @@ static int run_verb(struct nm_writer *writer, struct nm_store_request *request)
   case NM_STORE_RUN_SET: return nm_writer_run_set(writer, asked);
   case NM_STORE_FENCE: return nm_writer_fence(writer, asked);
   case NM_STORE_RUN_RELEASE: return nm_writer_run_release(writer, asked);
+  case NM_STORE_RUN_CHECK: return nm_writer_run_check(writer, asked);
   case NM_STORE_RUN_REPIN: return nm_writer_run_repin(writer, asked);
   case NM_STORE_BATCH_TAKE: return nm_writer_batch_take(writer, asked);
   case NM_STORE_BATCH_FINISH: return nm_writer_batch_finish(writer, asked);

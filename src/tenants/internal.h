@@ -68,6 +68,11 @@ const char *nm_tenant_kind(const json_t *value);
 void nm_tenant_read_door(struct nm_tenant_reader *reader, struct nm_tenant *tenant,
                          const json_t *document);
 
+/* ---- parse_guard.c: ceilings -------------------------------------------------------------------- */
+
+void nm_tenant_read_guard(struct nm_tenant_reader *reader, struct nm_tenant *tenant,
+                          const json_t *document);
+
 /* ---- parse_providers.c ---------------------------------------------------------------------------- */
 
 void nm_tenant_read_providers(struct nm_tenant_reader *reader, struct nm_tenant_box *box,

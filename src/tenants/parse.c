@@ -12,7 +12,7 @@ enum { ARENA_MAX_BYTES = 4 * 1024 * 1024, SECRET_NUMBER_MAX = 1000000000 };
 
 static const char *const tenant_keys[] = { "name",     "appKey",  "restApiKey", "restApiKeys",
                                            "allow",    "inbound", "optimove",   "providers",
-                                           "channels", "hooks",   "urlSecret" };
+                                           "channels", "hooks",   "urlSecret",  "guard" };
 static const char *const connector_keys[] = { "baseUrl",  "apiKey", "status", "channels",
                                               "timeZone", "params", "repeat", "timeout",
                                               "checkEvery", "catchUp", "catchUpAfter",
@@ -316,6 +316,7 @@ int nm_tenant_parse(struct nm_tenant **out, const json_t *document, const char *
   nm_tenant_read_providers(&reader, box, document, check_provider);
   nm_tenant_read_chains(&reader, box, document);
   read_hooks(&reader, &box->tenant, document);
+  nm_tenant_read_guard(&reader, &box->tenant, document);
   if (problems->count > before) {
     nm_tenant_unref(&box->tenant);
     return NM_EINVAL;

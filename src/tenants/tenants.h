@@ -77,6 +77,11 @@ struct nm_tenant {
   struct {
     double rate_per_s, burst;    /* events that it may send us; rate 0 = unlimited */
   } inbound;
+  struct {                       /* above it a person looks first; 0 = off */
+    int64_t run;                 /* recipients of one run */
+    int64_t hour;                /* messages of the tenant within an hour */
+    double differs;              /* times more or fewer recipients than the template's last run */
+  } guard;
   struct nm_tenant_connector connector;
   struct nm_tenant_provider *providers;
   size_t provider_count;
