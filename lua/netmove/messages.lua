@@ -83,8 +83,15 @@ function messages.is(value)
   return getmetatable(value) == message_mt
 end
 
+-- Authors hold messages, and messages hold no table of ours that others share.
+local function own(field)
+  local choices = field[4] and {}
+  for choice, known in next, field[4] or {} do choices[choice] = known end
+  return { field[1], field[2], field[3], choices }
+end
+
 local function compile_field(message, field, value, report)
-  local step = { name = field[1], field = field }
+  local step = { name = field[1], field = own(field) }
   local uncalled = problems.uncalled(message.book, value)
   if uncalled then return report(step.name .. ": " .. uncalled) end
   if values.is(value) then

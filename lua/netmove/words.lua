@@ -55,6 +55,18 @@ words.libraries = {
   json = { decode = json.decode, encode = json.encode },
 }
 
+--- The libraries for one load: authors may get hold of what a load holds.
+---@return table<string, table<string, any>>
+function words.copies()
+  local copies = {}
+  for name, members in pairs(words.libraries) do
+    local copy = {}
+    for key, member in pairs(members) do copy[key] = member end
+    copies[name] = copy
+  end
+  return copies
+end
+
 --- Our own words, made for one load.
 ---@param state table
 ---@return table<string, any>

@@ -42,6 +42,7 @@ struct nm_state {
   int64_t started_mono_ns, looked_mono_ns;
   int64_t cpu_began_ns;      /* -1 until the call has taken long enough to be worth a look */
   enum nm_overrun overrun;
+  void *loading;   /* script.c: the load that is under way; NULL = none */
   char where[160]; /* the author's line when it was noticed: "rules/acme.lua:12: ", or empty */
 };
 

@@ -21,6 +21,14 @@ struct load_call {
   int64_t instructions_seen, cpu_seen_ns; /* by spent() */
 };
 
+/* The load that is under way.  Rules that get hold of a function of it may call it afterwards. */
+static struct load_call *of_load(lua_State *L)
+{
+  struct load_call *call = nm_state_of(L)->loading;
+  if (!call) luaL_error(L, "only while a file is loaded");
+  return call;
+}
+
 static int known_zone(lua_State *L)
 {
   const struct nm_zone *zone;
@@ -65,7 +73,7 @@ static int zone_instant(lua_State *L)
 /* spent(): instructions and microseconds of CPU since it was called last; for what examples cost. */
 static int spent(lua_State *L)
 {
-  struct load_call *call = lua_touserdata(L, lua_upvalueindex(1));
+  struct load_call *call = of_load(L);
   const struct nm_state *state = nm_state_of(L);
   int64_t now_ns = nm_clock_thread_cpu_ns();
   lua_pushinteger(L, state->instructions - call->instructions_seen);
@@ -78,10 +86,11 @@ static int spent(lua_State *L)
 /* library(name): its text, or nil and why; nil alone where there is none. */
 static int read_library(lua_State *L)
 {
-  const struct load_call *call = lua_touserdata(L, lua_upvalueindex(1));
+  const struct load_call *call = of_load(L);
   struct nm_text name, source = { NULL, 0 };
   struct nm_error err = { 0, "" };
   name.ptr = luaL_checklstring(L, 1, &name.len);
+  if (!call->libraries) return 0;
   int rc = call->libraries->read(call->libraries->data, name, call->arena, &source, &err);
   if (rc == NM_OK) {
     lua_pushlstring(L, source.ptr ? source.ptr : "", source.len);
@@ -95,8 +104,9 @@ static int read_library(lua_State *L)
 
 static int list_libraries(lua_State *L)
 {
-  const struct load_call *call = lua_touserdata(L, lua_upvalueindex(1));
+  const struct load_call *call = of_load(L);
   struct nm_text names[LIBRARIES_LISTED_MAX];
+  if (!call->libraries) return 0;
   size_t count =
       call->libraries->list(call->libraries->data, call->arena, names, LIBRARIES_LISTED_MAX);
   lua_createtable(L, (int)count, 0);
@@ -112,11 +122,9 @@ static void push_host(lua_State *L, struct load_call *call)
 {
   lua_createtable(L, 0, 9);
   if (call->libraries) {
-    lua_pushlightuserdata(L, call);
-    lua_pushcclosure(L, read_library, 1);
+    lua_pushcfunction(L, read_library);
     lua_setfield(L, -2, "library");
-    lua_pushlightuserdata(L, call);
-    lua_pushcclosure(L, list_libraries, 1);
+    lua_pushcfunction(L, list_libraries);
     lua_setfield(L, -2, "libraries");
     lua_pushboolean(L, call->libraries->is_alone);
     lua_setfield(L, -2, "is_alone");
@@ -127,8 +135,7 @@ static void push_host(lua_State *L, struct load_call *call)
   lua_setfield(L, -2, "zone_date");
   lua_pushcfunction(L, zone_instant);
   lua_setfield(L, -2, "zone_instant");
-  lua_pushlightuserdata(L, call);
-  lua_pushcclosure(L, spent, 1);
+  lua_pushcfunction(L, spent);
   lua_setfield(L, -2, "spent");
   lua_pushcfunction(L, nm_json_text_inside);
   lua_setfield(L, -2, "json_text");
@@ -183,7 +190,9 @@ static int load_protected(lua_State *L)
 static int load_into(struct nm_state *state, struct load_call *call, struct nm_error *err)
 {
   static const struct nm_budget budget = { 0, NM_RULES_LOAD_CPU_MAX_MS };
+  state->loading = call;
   int rc = nm_state_call(state, load_protected, call, &budget, NULL, NULL, err);
+  state->loading = NULL;
   if (rc == NM_EINVAL) rc = NM_EINTERNAL; /* raised by our library, not a mistake of the author's */
   return rc;
 }
