@@ -9,7 +9,8 @@ static const char *const known[] = { "netmera", "fcm", "apns", "huawei", "webpus
                                      "http", "loopback" };
 
 /* The same for every provider; tenants checks them. */
-static const char *const common_keys[] = { "rate", "url", "unknown", "order", "retry" };
+static const char *const common_keys[] = { "rate", "url", "unknown", "order", "retry",
+                                           "concurrency" };
 
 enum { OWN_KEYS_MAX = 32 };
 

@@ -130,6 +130,16 @@ static struct nm_backoff backoff_of(const struct nm_tenant_provider *settings)
                        seconds_of(retry, "most_s"), seconds_of(retry, "give_up_s"));
 }
 
+/* The most sends that adapter and settings allow; 0 = as many as there are. */
+static size_t sends_max_of(const struct nm_tenant_provider *settings)
+{
+  const struct nm_adapter *adapter = settings ? nm_adapter_find(settings->adapter) : NULL;
+  size_t most = adapter && adapter->sends_max > 0 ? (size_t)adapter->sends_max : 0;
+  size_t wanted = settings ? (size_t)settings->concurrency : 0;
+  if (wanted > 0 && (most == 0 || wanted < most)) most = wanted;
+  return most;
+}
+
 /* Reads the provider's settings of the tenant as it is now. */
 static void take_settings(struct nm_lane *lane, bool is_new)
 {
@@ -140,6 +150,7 @@ static void take_settings(struct nm_lane *lane, bool is_new)
   lane->host = host_of(lane);
   nm_bucket_set(&lane->bucket, lane->settings ? lane->settings->rate_per_s : 0, nm_clock_mono_ns(),
                 is_new);
+  nm_width_set(&lane->width, sends_max_of(lane->settings), is_new);
   lane->backoff = backoff_of(lane->settings);
   nm_lane_set_order(lane);
 }
@@ -192,6 +203,7 @@ void nm_lane_refresh(struct nm_lane *lane)
     lane->pauses = lane->failures = 0;
     lane->is_denied = lane->is_ill = false;
     lane->reason[0] = '\0';
+    nm_width_set(&lane->width, sends_max_of(lane->settings), true);
     if (lane->outlet) nm_outlet_retire(lane->outlet);
     lane->outlet = NULL;
     if (lane->settings) open_outlet(lane);
@@ -264,7 +276,7 @@ static size_t window_of(const struct nm_lane *lane)
   size_t window = 256;
   if (lane->outlet) {
     const struct nm_adapter *adapter = lane->outlet->adapter;
-    window = adapter->batch_max * (size_t)(adapter->sends_max > 0 ? adapter->sends_max : 1) * 2;
+    window = adapter->batch_max * (lane->width.most > 0 ? (size_t)lane->width.most : 1) * 2;
   }
   if (lane->bucket.per_s > 0 && lane->bucket.per_s * RATE_WINDOW_S < (double)window)
     window = (size_t)(lane->bucket.per_s * RATE_WINDOW_S) + 1;

@@ -4,6 +4,7 @@
 #include "engine/backoff.h"
 #include "engine/book.h"
 #include "engine/bucket.h"
+#include "engine/width.h"
 
 enum { NM_LANE_REASON_MAX_BYTES = 200 };
 
@@ -64,7 +65,8 @@ struct nm_dispatch {
   struct nm_items split;   /* to be sent again in halves */
   size_t left;
   int64_t started_at_ms;
-  bool is_probe, was_reached, was_unreachable, had_success, had_failure;
+  int64_t started_mono_ms;
+  bool is_probe, was_reached, was_unreachable, had_success, had_failure, was_throttled;
 };
 
 struct nm_lane {
@@ -76,6 +78,7 @@ struct nm_lane {
   struct nm_outlet *outlet;   /* NULL = could not be opened */
   struct nm_host *host;
   struct nm_bucket bucket;
+  struct nm_width width;      /* how many sends may be under way */
   struct nm_backoff backoff;  /* when its messages are tried again */
   struct nm_job job;
   struct nm_alarm alarm;

@@ -42,7 +42,10 @@ static void note_lane(struct nm_dispatch *dispatch, const struct nm_outcome *out
       (outcome->kind == NM_OUTCOME_RETRY && !outcome->is_unreachable))
     dispatch->had_failure = true;
   if (dispatch->outlet != lane->outlet) return; /* an answer to settings of before */
-  if (outcome->kind == NM_OUTCOME_THROTTLED) throttle(lane, outcome);
+  if (outcome->kind == NM_OUTCOME_THROTTLED) {
+    if (outcome->scope != NM_SCOPE_MESSAGE) dispatch->was_throttled = true;
+    throttle(lane, outcome);
+  }
   if (outcome->kind == NM_OUTCOME_AUTH) stop_for_key(lane, outcome);
   if (outcome->kind == NM_OUTCOME_DELIVERED || outcome->kind == NM_OUTCOME_ACCEPTED) {
     dispatch->had_success = true;

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "base/point.h"
 #include "engine/backoff.h"
 #include "engine/erasures.h"
@@ -104,6 +105,22 @@ static void note_failures(struct nm_dispatch *dispatch)
                 NM_TEXT("send after send was answered with a failure"));
 }
 
+/* What its end says of how many more may go at a time. */
+static void note_width(struct nm_dispatch *dispatch)
+{
+  struct nm_lane *lane = dispatch->lane;
+  enum nm_width_answer answer = NM_WIDTH_NOTHING;
+  if (dispatch->outlet != lane->outlet) return;
+  if (dispatch->was_throttled) answer = NM_WIDTH_TROUBLE;
+  else if (dispatch->had_success) answer = NM_WIDTH_WELL;
+  else if (dispatch->had_failure) answer = NM_WIDTH_TROUBLE;
+  if (!nm_width_note(&lane->width, answer, dispatch->started_mono_ms, nm_clock_mono_ms())) return;
+  struct nm_log_ids ids = nm_book_ids(lane->book);
+  nm_metric_add(NM_METRIC_WIDTHS_HALVED, 1);
+  nm_log(NM_LOG_DEBUG, "engine", &ids, "provider %.*s has trouble: %zu sends at a time",
+         NM_TEXT_ARG(lane->name), nm_width_allows(&lane->width));
+}
+
 static void end_dispatch(struct nm_dispatch *dispatch)
 {
   struct nm_lane *lane = dispatch->lane;
@@ -115,6 +132,7 @@ static void end_dispatch(struct nm_dispatch *dispatch)
   if (dispatch->next) dispatch->next->before = dispatch->before;
   note_host(dispatch);
   note_failures(dispatch);
+  note_width(dispatch);
   if (dispatch->split.count > 0) {
     size_t count = dispatch->split.count;
     push_half(lane, &dispatch->split, count / 2);
@@ -279,6 +297,7 @@ static void start(struct nm_lane *lane, struct nm_dispatch *dispatch)
   dispatch->send.done = on_done;
   dispatch->left = dispatch->send.count;
   dispatch->started_at_ms = nm_clock_wall_ms();
+  dispatch->started_mono_ms = nm_clock_mono_ms();
   dispatch->next = lane->sending;
   if (lane->sending) lane->sending->before = dispatch;
   lane->sending = dispatch;
@@ -324,8 +343,7 @@ static size_t ask_rate(struct nm_lane *lane, size_t max)
 static bool start_one(struct nm_lane *lane)
 {
   bool is_probe;
-  const struct nm_adapter *adapter = lane->outlet->adapter;
-  if (adapter->sends_max > 0 && lane->send_count >= (size_t)adapter->sends_max) return false;
+  if (lane->send_count >= nm_width_allows(&lane->width)) return false;
   if (!lane->halves && lane->singles.count + lane->rest.count == 0) return false;
   if (nm_lane_pause_left_ms(lane) > 0) {
     nm_alarm_within(&lane->alarm, nm_lane_pause_left_ms(lane));

@@ -33,6 +33,8 @@ static json_t *lane_status(const struct nm_lane *lane)
   json_object_set_new(out, "fenced", number_of(lane->fenced.count));
   json_object_set_new(out, "in_flight", number_of(lane->in_flight));
   json_object_set_new(out, "sends", number_of(lane->send_count));
+  if (lane->width.most > 0)
+    json_object_set_new(out, "sends_allowed", number_of(nm_width_allows(&lane->width)));
   json_object_set_new(out, "paused_ms", json_integer(nm_lane_pause_left_ms(lane)));
   if (lane->is_left) json_object_set_new(out, "is_left", json_true());
   if (lane->reason[0]) json_object_set_new(out, "reason", json_string(lane->reason));

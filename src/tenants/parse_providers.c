@@ -4,7 +4,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-enum { RATE_MAX_PER_S = 1000000, RETRY_MAX_S = 30 * 24 * 3600 };
+enum { RATE_MAX_PER_S = 1000000, CONCURRENCY_MAX = 1000, RETRY_MAX_S = 30 * 24 * 3600 };
 
 /* Those of contract.md; which of them are built is known to `check_provider`. */
 static const char *const adapters[] = { "netmera", "fcm",  "apns", "huawei",  "webpush",
@@ -15,6 +15,18 @@ static const char *const unknowns[] = { "retry", "hold" };
 static const char *const orders[] = { "any", "recipient" };
 static const char *const retry_keys[] = { "first_s", "most_s", "give_up_s" };
 
+static void read_concurrency(struct nm_tenant_reader *reader, struct nm_tenant_provider *provider,
+                             const char *path, const json_t *table)
+{
+  const json_t *value = json_object_get(table, "concurrency");
+  const char *at = nm_tenant_path(reader, "%s.concurrency", path);
+  double number = 0;
+  if (!value || !nm_tenant_number(reader, at, value, CONCURRENCY_MAX, &number)) return;
+  provider->concurrency = (int)number;
+  if ((double)provider->concurrency != number)
+    nm_tenant_complain(reader, at, "%g is no whole number of sends", number);
+}
+
 static void read_common(struct nm_tenant_reader *reader, struct nm_tenant_provider *provider,
                         const char *path, const json_t *table)
 {
@@ -23,6 +35,7 @@ static void read_common(struct nm_tenant_reader *reader, struct nm_tenant_provid
   if (rate)
     (void)nm_tenant_number(reader, nm_tenant_path(reader, "%s.rate", path), rate, RATE_MAX_PER_S,
                            &provider->rate_per_s);
+  read_concurrency(reader, provider, path, table);
   provider->hold_unknown =
       nm_tenant_word(reader, path, table, "unknown", unknowns, COUNT(unknowns), 0) == 1;
   (void)nm_tenant_word(reader, path, table, "order", orders, COUNT(orders), 0);

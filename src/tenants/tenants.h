@@ -30,6 +30,7 @@ struct nm_tenant_provider {
   struct nm_text adapter;
   const json_t *settings;  /* the provider's table without `adapter`, secrets in plain text */
   double rate_per_s;       /* 0 = unlimited */
+  int concurrency;         /* sends at a time, at most; 0 = what the adapter says */
   bool hold_unknown;       /* unknown = "hold" */
 };
 
