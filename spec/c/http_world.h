@@ -31,6 +31,9 @@ struct world {
   size_t big_bytes; /* of the handler "big" */
   char *big;
   bool is_stopped;
+  struct nm_http_request *piece; /* of the handler "pieces", where it is told to wait */
+  bool pieces_wait, pieces_leave;
+  size_t pieces, pieces_bytes, largest_piece, pieces_lost;
 };
 
 /* ---- handlers ---------------------------------------------------------------------------------- */
@@ -85,6 +88,34 @@ static inline void handle_refuse(struct nm_http_request *request, void *data)
   nm_http_refuse(request, 503, "full", "say \"later\"", "EventTypeID", 7);
 }
 
+static void handle_piece(struct nm_http_request *request, void *data);
+
+static void on_pieces_lost(void *data)
+{
+  ((struct world *)data)->pieces_lost++;
+}
+
+/* Asks for the next piece, or says how much it was. */
+static inline void world_take_piece(struct world *world, struct nm_http_request *request)
+{
+  const struct nm_http_pieces pieces = { handle_piece, on_pieces_lost, world };
+  world->piece = NULL;
+  if (!world->pieces_leave && !nm_http_is_last(request) && nm_http_more(request, &pieces)) return;
+  struct nm_text said = nm_arena_printf(nm_http_arena(request), "sum=%zu", world->pieces_bytes);
+  nm_http_respond(request, 200, "text/plain", said, NM_TEXT(""));
+}
+
+static void handle_piece(struct nm_http_request *request, void *data)
+{
+  struct world *world = data;
+  size_t len = nm_http_body(request).len;
+  world->pieces++;
+  world->pieces_bytes += len;
+  if (len > world->largest_piece) world->largest_piece = len;
+  if (world->pieces_wait) world->piece = request;
+  else world_take_piece(world, request);
+}
+
 static const struct nm_http_route WORLD_ROUTES[] = {
   { NM_HTTP_GET, "/echo", NULL, 0, handle_echo },
   { NM_HTTP_POST | NM_HTTP_PUT, "/echo", "application/json|application/x-ndjson", 1024,
@@ -98,6 +129,7 @@ static const struct nm_http_route WORLD_ROUTES[] = {
   { NM_HTTP_GET, "/refuse", NULL, 0, handle_refuse },
   { NM_HTTP_GET, "/peer", NULL, 0, handle_peer },
   { NM_HTTP_POST, "/park", NULL, 1024, handle_park },
+  { NM_HTTP_POST | NM_HTTP_STREAMED, "/pieces", NULL, 32 * 1024 * 1024, handle_piece },
   { 0, NULL, NULL, 0, NULL },
 };
 

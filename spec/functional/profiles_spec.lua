@@ -174,3 +174,117 @@ describe("a person who is erased", function()
     assert.equal(404, job("12345").status)
   end)
 end)
+
+describe("many profiles in one POST", function()
+  after_each(function() story.close(true) end)
+
+  local function bulk(lines, query)
+    local headers = { ["X-netmera-api-key"] = "rest-key", ["Content-Type"] = "application/x-ndjson" }
+    return http.request({ url = story.daemon.url .. "/profiles/acme-app-key" .. (query or ""), method = "POST",
+                          headers = headers, body = table.concat(lines, "\n") .. "\n", timeout_ms = 600000 })
+  end
+
+  local function memory_kb()
+    local file = assert(io.open("/proc/" .. story.daemon.process.pid .. "/status"))
+    local text = file:read("a")
+    file:close()
+    return tonumber(text:match("VmRSS:%s+(%d+)"))
+  end
+
+  it("are merged line by line, and a wrong line is told by its number", function()
+    story = daemon.story()
+    local answer = bulk({
+      '{"extId":"a","email":"a@example.test","attributes":{"rfm_score":1}}',
+      '{"extId":"b","email":"no address"}',
+      'this is no JSON',
+      '',
+      '{"extId":7,"attributes":{"rfm_score":2}}',
+      '{"email":"nobody@example.test"}',
+      '{"extId":"a","attributes":{"rfm_score":3,"city":"Izmir"}}',
+      '{"extId":"a","attributes":{"city":"Izmir"}}',
+    })
+    assert.equal(200, answer.status)
+    local told = answer.json()
+    assert.same({ 7, 2, 2, 0, 3, 3 }, { told.lines, told.created, told.updated, told.unchanged, told.failed,
+                                         told.events })
+    local numbers = {}
+    for i, row in ipairs(told.errors) do numbers[i] = row.line end
+    assert.same({ 2, 3, 6 }, numbers)
+    assert.equal("email", told.errors[1].field)
+    local profile = get("a").json()
+    assert.equal("a@example.test", profile.email)
+    assert.same({ rfm_score = 3, city = "Izmir" }, profile.attributes)
+    assert.equal(2, get("7").json().attributes.rfm_score)
+    assert.equal(404, get("b").status)
+    -- each change is an event, and the last value reaches Optimove
+    loop.await("both scores", function()
+      local a = story.optimove.rows("updates?customer=a&field=RFM_SCORE")[1]
+      local seven = story.optimove.rows("updates?customer=7&field=RFM_SCORE")[1]
+      return a and tostring(a.value) == "3" and seven and tostring(seven.value) == "2"
+    end)
+    -- the same again changes nothing
+    local again = bulk({ '{"extId":"a","attributes":{"city":"Izmir"}}' }).json()
+    assert.same({ 1, 0 }, { again.unchanged, again.events })
+  end)
+
+  it("go in whatever their number, in the memory of a few", function()
+    story = daemon.story()
+    local count = is_long and 1000000 or 20000
+    local function lines(first, last)
+      local text = {}
+      for i = first, last do
+        text[#text + 1] = ('{"extId":"P%d","email":"p%d@example.test","attributes":{"first_name":"Ada","n":%d}}')
+          :format(i, i, i)
+      end
+      return text
+    end
+    assert.equal(2000, bulk(lines(1, 2000), "?hooks=off").json().created)
+    local before = memory_kb()
+    local many = lines(2001, count)
+    local started = os.time()
+    local told = bulk(many, "?hooks=off").json()
+    assert.equal(count - 2000, told.created)
+    assert.equal(0, told.events)
+    assert.equal(0, told.failed)
+    local rise = memory_kb() - before
+    print(("# %d profiles in %d s, memory rose by %d KiB from %d KiB"):format(count, os.time() - started, rise, before))
+    if (os.getenv("NETMOVE_SANITIZE") or "") == "" then assert.is_true(rise < 48 * 1024, rise .. " KiB more") end
+    assert.equal("p" .. count .. "@example.test", get("P" .. count).json().email)
+    assert.equal(0, #story.daemon.ask("queue", "list").items)
+  end)
+
+  it("stay as far as they came when the daemon is killed; all of it again is the rest", function()
+    story = daemon.story()
+    local text = {}
+    for i = 1, 3000 do text[i] = ('{"extId":"K%d","attributes":{"n":%d}}'):format(i, i) end
+    text[1500] = '{"extId":"K1500","attributes":{"n":"' .. ("x"):rep(60000) .. '"}}'
+    local host, port = story.daemon.listen:match("^(.*):(%d+)$")
+    local caller = http.connect({ host = host, port = tonumber(port) })
+    local body = table.concat(text, "\n") .. "\n"
+    caller.write("POST /profiles/acme-app-key?hooks=off HTTP/1.1\r\nHost: x\r\nX-netmera-api-key: rest-key\r\n" ..
+                 "Content-Type: application/x-ndjson\r\nContent-Length: 100000000\r\n\r\n" .. body ..
+                 ("\n"):rep(300000))
+    loop.await("some of them", function() return get("K1000").status == 200 end)
+    story.daemon.kill()
+    caller.close()
+    story.daemon.start()
+    assert.equal(200, get("K1000").status)
+    local told = bulk(text, "?hooks=off").json()
+    assert.equal(3000, told.created + told.unchanged)
+    assert.is_true(told.unchanged >= 1000)
+  end)
+
+  it("need the tenant's key, and leave who was erased alone", function()
+    story = daemon.story()
+    local refused = http.request({ url = story.daemon.url .. "/profiles/acme-app-key", method = "POST",
+                                   headers = { ["Content-Type"] = "application/x-ndjson" },
+                                   body = ('{"extId":"x"}\n'):rep(50000) })
+    assert.equal(401, refused.status)
+    await_job(erase("gone").json().job)
+    local told = bulk({ '{"extId":"gone","attributes":{"a":1}}', '{"extId":"here"}' }).json()
+    assert.equal(1, told.failed)
+    assert.equal(1, told.created)
+    assert.matches("erased", told.errors[1].message)
+    assert.equal(1, bulk({ '{"extId":"gone"}' }, "?restore=on").json().created)
+  end)
+end)

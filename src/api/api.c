@@ -17,6 +17,8 @@ static const struct nm_http_route public_routes[] = {
     nm_api_hook_events },
   { NM_HTTP_GET, "/profiles/{appKey}/{extId}", NULL, 0, nm_api_profile },
   { NM_HTTP_PUT, "/profiles/{appKey}/{extId}", JSON, NM_HTTP_EVENT_BODY_MAX_BYTES, nm_api_profile },
+  { NM_HTTP_POST | NM_HTTP_STREAMED, "/profiles/{appKey}", JSON "|application/x-ndjson",
+    NM_PROFILES_BULK_MAX_BYTES, nm_api_profiles_bulk },
   { NM_HTTP_DELETE, "/profiles/{appKey}/{extId}", NULL, 0, nm_api_profile_erase },
   { NM_HTTP_GET, "/profiles/{appKey}/erasures/{job}", NULL, 0, nm_api_erasure },
   { NM_HTTP_GET, "/healthz", NULL, 0, nm_api_healthz },

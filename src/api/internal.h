@@ -8,6 +8,7 @@
 
 struct nm_api_call;
 struct nm_api_refusal;
+struct nm_api_bulk;
 
 enum { NM_API_DIGEST_BYTES = 32 };
 
@@ -68,6 +69,7 @@ struct nm_api {
   size_t token_count;
   bool are_tokens_known;
   struct nm_store_tokens_load tokens_load;
+  struct nm_api_bulk *bulks;  /* under way */
   int closing;                /* handles that still close */
   void (*on_closed)(void *data);
   void *closed_data;
@@ -205,6 +207,8 @@ void nm_api_event(struct nm_http_request *request, void *data);
 void nm_api_hook_events(struct nm_http_request *request, void *data);
 void nm_api_callback(struct nm_http_request *request, void *data);
 void nm_api_profile(struct nm_http_request *request, void *data);
+void nm_api_profiles_bulk(struct nm_http_request *request, void *data);
+void nm_api_bulks(struct nm_http_request *request, void *data);
 void nm_api_profile_erase(struct nm_http_request *request, void *data);
 void nm_api_erasure(struct nm_http_request *request, void *data);
 void nm_api_erasures(struct nm_http_request *request, void *data);

@@ -11,6 +11,7 @@ enum {
   NM_HTTP_EVENT_BODY_MAX_BYTES = 64 * 1024,
   NM_HTTP_BATCH_BODY_MAX_BYTES = 8 * 1024 * 1024,
   NM_HTTP_CHUNK_EXTENSIONS_MAX_BYTES = 1024,
+  NM_HTTP_PIECE_BYTES = 256 * 1024, /* of a body that is read in pieces */
   NM_HTTP_DRAIN_MAX_BYTES = 16 * 1024 * 1024, /* read and thrown away after a refusal */
   NM_HTTP_DRAIN_MAX_MS = 5 * 1000,
   NM_HTTP_REFUSED_BODY_MAX_BYTES = 64 * 1024, /* read to its end so that the connection can stay */
@@ -119,6 +120,9 @@ enum {
   NM_PROFILE_MAX_BYTES = 64 * 1024, /* one profile as it is stored */
   NM_PROFILE_DEVICES_MAX = 50,
   NM_PROFILE_ATTRIBUTES_MAX = 500,
+  NM_PROFILES_BULK_MAX_BYTES = 2000 * 1000 * 1000, /* of one POST; read in pieces */
+  NM_PROFILES_BULK_ERRORS_MAX = 100, /* told by their line; the others are counted */
+  NM_PROFILES_BATCH_LINES = 128,     /* loaded, merged and saved together */
   NM_PROFILE_TOKEN_MAX_BYTES = 4096, /* a web push subscription is the longest */
 
   /* engine */

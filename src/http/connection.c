@@ -24,6 +24,7 @@ static void let_request_go(struct nm_http_connection *self)
   if (self->phase == NM_HTTP_PHASE_ANSWER) {
     request->connection = NULL; /* its handler has it and will answer nobody */
   } else {
+    nm_http_request_lose(request);
     nm_http_request_destroy(request);
   }
 }
@@ -76,6 +77,7 @@ static void rest_reading(struct nm_http_connection *self)
 static void refuse_and_leave(struct nm_http_connection *self, struct nm_http_fault fault)
 {
   struct nm_http_request *request = self->request;
+  nm_http_request_lose(request);
   request->fault = fault;
   request->keeps_alive = false;
   nm_http_phase_enter(self, NM_HTTP_PHASE_ANSWER);
@@ -160,6 +162,7 @@ static void on_head(struct nm_http_connection *self, bool has_more)
     return;
   }
   bool is_refused = request->fault.status != 0 || request->is_options;
+  bool is_streamed = !is_refused && (request->match.route->methods & NM_HTTP_STREAMED) != 0;
   bool waits = request->expects_continue && !parser->is_1_0 && !has_more;
   if (request->fault.status && (waits || parser->left > NM_HTTP_REFUSED_BODY_MAX_BYTES)) {
     refuse_and_leave(self, request->fault);
@@ -168,6 +171,7 @@ static void on_head(struct nm_http_connection *self, bool has_more)
   nm_http_parser_take_body(
       parser, is_refused ? NM_HTTP_REFUSED_BODY_MAX_BYTES : request->match.route->body_max_bytes,
       is_refused);
+  parser->is_body_taken_away = is_streamed;
   nm_http_phase_enter(self, NM_HTTP_PHASE_BODY);
   if (waits) invite_body(self);
 }
@@ -190,12 +194,16 @@ static size_t step(struct nm_http_connection *self, struct nm_text bytes)
     if (!nm_http_request_weigh(request)) {
       refuse_and_leave(self, (struct nm_http_fault){
                                  503, "overloaded", "too many large requests at once" });
+    } else if (request->parser.is_body_taken_away &&
+               request->parser.body.len >= NM_HTTP_PIECE_BYTES) {
+      dispatch(self);
     }
     break;
   case NM_HTTP_STEP_HEAD:
     on_head(self, used < bytes.len);
     break;
   case NM_HTTP_STEP_DONE:
+    request->is_body_done = true;
     nm_http_request_weigh(request); /* it is here already: the next one may be too much */
     dispatch(self);
     break;
@@ -267,6 +275,12 @@ static void process_ahead(struct nm_http_connection *self)
   } else {
     read_on(self);
   }
+}
+
+void nm_http_connection_more(struct nm_http_connection *self)
+{
+  nm_http_phase_enter(self, NM_HTTP_PHASE_BODY);
+  process_ahead(self);
 }
 
 static void on_end(void *data, int code)

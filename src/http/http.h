@@ -33,11 +33,12 @@ enum nm_http_method {
   NM_HTTP_GET = 1, NM_HTTP_HEAD = 2, NM_HTTP_POST = 4, NM_HTTP_PUT = 8, NM_HTTP_DELETE = 16,
 };
 
-enum { NM_HTTP_PARAMS_MAX = 4 };
+enum { NM_HTTP_PARAMS_MAX = 4, NM_HTTP_STREAMED = 1 << 16 };
 
 /* A route: "/optimove/event/{appKey}".  A {name} takes one whole segment, percent-decoded. */
 struct nm_http_route {
-  unsigned methods;            /* bits of enum nm_http_method; HEAD comes with GET */
+  unsigned methods;            /* bits of enum nm_http_method; HEAD comes with GET; and
+                                * NM_HTTP_STREAMED: the handler gets the body in pieces */
   const char *pattern;
   const char *content_types;   /* "application/json", several with '|'; NULL = a body of any type.
                                 * Without a body nothing is checked, unless POST or PUT name a
@@ -113,6 +114,27 @@ void nm_http_on_answer(struct nm_http_request *request,
 /* The request waits on purpose (a refusal that is slowed down): it no longer counts as work that is
  * under way.  Answer it as any other. */
 void nm_http_park(struct nm_http_request *request);
+
+/* ---- bodies in pieces -------------------------------------------------------------------------- */
+
+/* The handler of a streamed route is called when a first piece of the body is there (the whole, if it
+ * is small); nm_http_body is that piece.  It answers, or asks for the next piece: the one at hand is
+ * then gone, and `on_piece` is called with the next, `is_last` with the last (which may be empty).  So
+ * a body of any length takes the memory of one piece, and who sends faster than we read waits.
+ *
+ * Where no more comes (the caller left, was too slow, or broke the rules of HTTP) `on_lost` is called
+ * instead; the request is then not the handler's any more.  False, and on_lost was not called: the
+ * caller is gone already; answer as any other (it frees). */
+struct nm_http_pieces {
+  void (*on_piece)(struct nm_http_request *request, void *data);
+  void (*on_lost)(void *data);
+  void *data;
+};
+
+bool nm_http_more(struct nm_http_request *request, const struct nm_http_pieces *pieces);
+
+/* True where the piece at hand ends the body. */
+bool nm_http_is_last(const struct nm_http_request *request);
 
 /* Answers once, status 200 to 599; the request is gone afterwards.  HEAD, 204 and 304 go out
  * without their body.  Borrows all.  extra_headers: whole lines with CRLF, or the empty text.

@@ -28,6 +28,8 @@ struct nm_http_request {
   struct nm_http_fault fault; /* found in the head; answered when the body has been read */
   size_t weight_bytes;       /* of the body's memory, as counted by the server */
   bool is_counted;           /* among the server's `busy` */
+  bool is_body_done;
+  struct nm_http_pieces pieces; /* on_piece NULL: the handler has not asked yet */
   char peer[NM_STREAM_PEER_MAX_BYTES];
   int64_t peer_uid;
   void *own;                 /* the handler's */
@@ -38,6 +40,9 @@ struct nm_http_request {
 struct nm_http_request *nm_http_request_create(struct nm_http_connection *connection,
                                                struct nm_http_server *server, const char *peer);
 void nm_http_request_destroy(struct nm_http_request *request);
+
+/* Tells a handler that waits for the next piece that none comes. */
+void nm_http_request_lose(struct nm_http_request *request);
 
 /* Frees the spare ones. */
 void nm_http_requests_forget(struct nm_http_server *server);
@@ -114,6 +119,9 @@ void nm_http_connection_close(struct nm_http_connection *connection);
  * but no longer the connection's. */
 void nm_http_connection_answer(struct nm_http_connection *connection, const struct nm_text *parts,
                                unsigned count, bool is_last);
+
+/* The handler wants the next piece of the request's body. */
+void nm_http_connection_more(struct nm_http_connection *connection);
 
 /* True where nothing is read, answered or written. */
 bool nm_http_connection_is_idle(const struct nm_http_connection *connection);

@@ -41,6 +41,7 @@ struct nm_http_parser {
   bool is_head_done;
   bool is_1_0, keeps_alive, is_chunked;
   bool drops_body;
+  bool is_body_taken_away; /* in pieces: its limit counts what came, not what is here */
   uint64_t left;      /* of a body with Content-Length */
   uint64_t body_seen; /* bytes of body that came, kept or dropped */
   struct nm_http_fault fault;

@@ -288,6 +288,12 @@ void nm_http_request_admit(struct nm_http_request *request)
 void nm_http_request_dispatch(struct nm_http_request *request)
 {
   struct nm_text extra = { NULL, 0 };
+  struct nm_http_pieces pieces = request->pieces;
+  if (pieces.on_piece) { /* the next one */
+    request->pieces = (struct nm_http_pieces){ NULL, NULL, NULL };
+    pieces.on_piece(request, pieces.data);
+    return;
+  }
   nm_metric_add(NM_METRIC_REQUESTS, 1);
   if (request->fault.status == 405 || (request->is_options && !request->fault.status)) {
     char allow[NM_HTTP_ALLOW_MAX_BYTES];
@@ -307,6 +313,30 @@ void nm_http_request_dispatch(struct nm_http_request *request)
     }
     request->match.route->handler(request, request->server->options.data);
   }
+}
+
+/* ---- bodies in pieces -------------------------------------------------------------------------- */
+
+void nm_http_request_lose(struct nm_http_request *request)
+{
+  struct nm_http_pieces pieces = request->pieces;
+  request->pieces = (struct nm_http_pieces){ NULL, NULL, NULL };
+  if (pieces.on_lost) pieces.on_lost(pieces.data);
+}
+
+bool nm_http_more(struct nm_http_request *request, const struct nm_http_pieces *pieces)
+{
+  if (!request->connection) return false;
+  nm_require(!request->is_body_done && (request->match.route->methods & NM_HTTP_STREAMED));
+  request->pieces = *pieces;
+  nm_buffer_clear(&request->parser.body);
+  nm_http_connection_more(request->connection);
+  return true;
+}
+
+bool nm_http_is_last(const struct nm_http_request *request)
+{
+  return request->is_body_done || nm_http_parser_has_body(&request->parser) == false;
 }
 
 /* ---- what handlers ask ------------------------------------------------------------------------- */
