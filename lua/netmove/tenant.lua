@@ -195,9 +195,8 @@ end
 local function misspelt_hook(name)
   for _, own in ipairs { "MESSAGE_LOG", "PROFILE_ATTRIBUTE_CHANGE" } do
     local longer = #name - #own
-    if name ~= own and longer >= -2 and longer <= 2 and problems.distance(upper(name), own) <= 2 then
-      return own
-    end
+    local is_near = name ~= own and longer >= -2 and longer <= 2
+    if is_near and problems.distance(upper(name), own) <= 2 then return own end
   end
 end
 

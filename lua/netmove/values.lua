@@ -244,7 +244,9 @@ end
 ---@return boolean
 function values.has_code(value)
   local kind = getmetatable(value)
-  if kind == condition_mt then return values.has_code(value.of) or type(value.with) == "function" end
+  if kind == condition_mt then
+    return values.has_code(value.of) or type(value.with) == "function"
+  end
   if kind == value_mt then return value.has_default and values.has_code(value.fallback) end
   return type(value) == "function"
 end

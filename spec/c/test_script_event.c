@@ -2,16 +2,16 @@
  *
  * The short way from an event's bytes into Lua shows rules the same as the long one; and what the
  * tape takes of JSON, the strict reader takes, too, and sees the same. */
+#include <cmocka.h>
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "json/tape.h"
 #include "script/internal.h"
+#include "json/tape.h"
 
 static struct nm_state state;
 static struct nm_arena *arena;
@@ -26,8 +26,10 @@ struct show_call {
 static int show_protected(lua_State *L)
 {
   struct show_call *call = lua_touserdata(L, 1);
-  if (call->tape) nm_push_event(L, call->event, call->tape);
-  else nm_push_json(L, call->json);
+  if (call->tape)
+    nm_push_event(L, call->event, call->tape);
+  else
+    nm_push_json(L, call->json);
   nm_read_value(L, 2, arena, &call->out);
   return 0;
 }
@@ -37,8 +39,10 @@ static struct nm_text show(struct show_call call)
   static const struct nm_budget budget = { 0, 1000 };
   struct nm_error err;
   struct nm_text text = NM_TEXT("");
-  if (nm_state_call(&state, show_protected, &call, &budget, NULL, NULL, &err)) fail_msg("%s", err.text);
-  if (nm_value_json_text(&call.out, arena, &text, &err)) fail_msg("%s", err.text);
+  if (nm_state_call(&state, show_protected, &call, &budget, NULL, NULL, &err))
+    fail_msg("%s", err.text);
+  if (nm_value_json_text(&call.out, arena, &text, &err))
+    fail_msg("%s", err.text);
   return text;
 }
 
@@ -48,8 +52,10 @@ static int compare(const struct nm_event *event)
   struct nm_json_tape tape;
   struct nm_error err;
   json_t *json = NULL;
-  if (!nm_event_tape_read(&tape, event, arena)) return 0;
-  if (nm_event_for_rules(event, &json, &err)) fail_msg("%.*s: %s", NM_TEXT_ARG(event->body), err.text);
+  if (!nm_event_tape_read(&tape, event, arena))
+    return 0;
+  if (nm_event_for_rules(event, &json, &err))
+    fail_msg("%.*s: %s", NM_TEXT_ARG(event->body), err.text);
   struct nm_text wanted = show((struct show_call){ .json = json });
   struct nm_text got = show((struct show_call){ .event = event, .tape = &tape });
   if (!nm_text_equal(wanted, got))
@@ -63,7 +69,8 @@ static int compare_campaign(struct nm_text body, int64_t type_hint)
   struct nm_event event;
   struct nm_error err;
   const char *field;
-  if (nm_event_read_campaign(arena, body, type_hint, &event, &field, &err)) return 0;
+  if (nm_event_read_campaign(arena, body, type_hint, &event, &field, &err))
+    return 0;
   return compare(&event);
 }
 
@@ -74,21 +81,30 @@ static int compare_hook(struct nm_text body)
   const char *field;
   json_t *json = NULL;
   int taken = 0;
-  if (nm_json_parse(&json, body, &err)) return 0;
-  if (!nm_event_read_hook(arena, json, &event, &field, &err)) taken = compare(&event);
+  if (nm_json_parse(&json, body, &err))
+    return 0;
+  if (!nm_event_read_hook(arena, json, &event, &field, &err))
+    taken = compare(&event);
   json_decref(json);
   return taken;
 }
 
 static const char *const campaigns[] = {
-  "{\"EventTypeID\":11,\"CampaignID\":7,\"ChannelID\":459,\"TemplateID\":1201,\"CustomerID\":\"C1\","
+  "{\"EventTypeID\":11,\"CampaignID\":7,\"ChannelID\":459,\"TemplateID\":1201,\"CustomerID\":"
+  "\"C1\","
   "\"TimeStamp\":\"2030-01-01 10:00:00\",\"attributes\":{\"first_name\":\"Ada\"}}",
-  "{\"EventTypeID\":\"11\",\"CampaignID\":\"7\",\"ChannelID\":\"459\",\"TemplateID\":\"1201\",\"CustomerID\":5}",
-  "{\"EventTypeID\":13,\"CampaignID\":7,\"ChannelID\":4,\"x\":null,\"Notes\":null,\"attributes\":null}",
-  " { \"EventTypeID\" : 11 , \"CustomerID\" : \"a\\u0041\\ud83d\\ude00\" , \"n\":\"\\n\\t\", \"deep\" : [ [ ] , { } , [ 1 , -2.5e3 , true , false , null ] ] } ",
-  "{\"EventTypeID\":11,\"CustomerID\":\"\xC3\xA7\",\"ActionID\":49,\"Notes\":\"n\",\"ScheduleTime\":\"t\"}",
-  "{\"EventTypeID\":11,\"CustomerID\":\"c\",\"Attributes2\":1,\"attribute\":2,\"aTTRIBUTE_\":3,\"\":4}",
-  "{\"CustomerID\":\"c\",\"big\":9223372036854775807,\"small\":-999999999999999999,\"zero\":-0,\"r\":0.1}",
+  "{\"EventTypeID\":\"11\",\"CampaignID\":\"7\",\"ChannelID\":\"459\",\"TemplateID\":\"1201\","
+  "\"CustomerID\":5}",
+  "{\"EventTypeID\":13,\"CampaignID\":7,\"ChannelID\":4,\"x\":null,\"Notes\":null,\"attributes\":"
+  "null}",
+  " { \"EventTypeID\" : 11 , \"CustomerID\" : \"a\\u0041\\ud83d\\ude00\" , \"n\":\"\\n\\t\", "
+  "\"deep\" : [ [ ] , { } , [ 1 , -2.5e3 , true , false , null ] ] } ",
+  "{\"EventTypeID\":11,\"CustomerID\":\"\xC3\xA7\",\"ActionID\":49,\"Notes\":\"n\","
+  "\"ScheduleTime\":\"t\"}",
+  "{\"EventTypeID\":11,\"CustomerID\":\"c\",\"Attributes2\":1,\"attribute\":2,\"aTTRIBUTE_\":3,"
+  "\"\":4}",
+  "{\"CustomerID\":\"c\",\"big\":9223372036854775807,\"small\":-999999999999999999,\"zero\":-0,"
+  "\"r\":0.1}",
 };
 
 static const char *const long_ways[] = {
@@ -100,7 +116,8 @@ static const char *const long_ways[] = {
 };
 
 static const char *const hooks[] = {
-  "{\"type\":\"EVENT\",\"name\":\"PURCHASE\",\"extId\":\"42\",\"time\":\"2024-05-01\",\"attributes\":{\"total\":1.5}}",
+  "{\"type\":\"EVENT\",\"name\":\"PURCHASE\",\"extId\":\"42\",\"time\":\"2024-05-01\","
+  "\"attributes\":{\"total\":1.5}}",
   "{\"type\":\"PROFILE\",\"extId\":\"42\",\"changes\":{\"a\":1,\"b\":null}}",
   "{\"type\":\"MESSAGE_LOG\",\"id\":\"x\",\"attributes\":null}",
 };
@@ -113,13 +130,16 @@ static void common_events_take_the_short_way_and_look_the_same(void **unused)
       assert_int_equal(compare_campaign(nm_text_from(campaigns[i]), 0), 0);
       continue;
     }
-    if (!compare_campaign(nm_text_from(campaigns[i]), 0)) fail_msg("%s: the long way", campaigns[i]);
+    if (!compare_campaign(nm_text_from(campaigns[i]), 0))
+      fail_msg("%s: the long way", campaigns[i]);
   }
   assert_true(compare_campaign(NM_TEXT("{\"CustomerID\":\"c\"}"), 11));
   for (size_t i = 0; i < sizeof hooks / sizeof *hooks; i++)
-    if (!compare_hook(nm_text_from(hooks[i]))) fail_msg("%s: the long way", hooks[i]);
+    if (!compare_hook(nm_text_from(hooks[i])))
+      fail_msg("%s: the long way", hooks[i]);
   for (size_t i = 0; i < sizeof long_ways / sizeof *long_ways; i++)
-    if (compare_campaign(nm_text_from(long_ways[i]), 0)) fail_msg("%s: the short way", long_ways[i]);
+    if (compare_campaign(nm_text_from(long_ways[i]), 0))
+      fail_msg("%s: the short way", long_ways[i]);
 }
 
 /* Every sample with each byte replaced by each of some, and cut at each place. */
@@ -154,8 +174,10 @@ static bool takes(const char *text)
   struct nm_error err;
   json_t *json = NULL;
   bool is_taken = nm_json_tape_read(&tape, nm_text_from(text), arena);
-  if (!is_taken) return false;
-  if (nm_json_parse(&json, nm_text_from(text), &err)) fail_msg("%s: %s", text, err.text);
+  if (!is_taken)
+    return false;
+  if (nm_json_parse(&json, nm_text_from(text), &err))
+    fail_msg("%s: %s", text, err.text);
   json_decref(json);
   return true;
 }
@@ -164,16 +186,53 @@ static void the_tape_takes_no_more_than_the_strict_reader(void **unused)
 {
   (void)unused;
   static const char *const wrong[] = {
-    "", "[]", "1", "{", "}", "{}{}", "{} x", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{,}", "{\"a\" 1}", "{a:1}",
-    "{\"a\":1,\"a\":2}", "{\"a\":{\"b\":1,\"b\":1}}", "{\"a\":01}", "{\"a\":-}", "{\"a\":1.}", "{\"a\":.5}",
-    "{\"a\":1e}", "{\"a\":1e400}", "{\"a\":+1}", "{\"a\":NaN}", "{\"a\":tru}", "{\"a\":nul}", "{\"a\":\"\x01\"}",
-    "{\"a\":\"\\x\"}", "{\"a\":\"\\u00\"}", "{\"a\":\"\\u0000\"}", "{\"a\":\"\\ud800\"}", "{\"a\":\"\\udc00\"}",
-    "{\"a\":\"\\ud800\\u0041\"}", "{\"a\":\"\\", "{\"a\":\"\\\"", "{\"a\":\"\xff\"}", "{\"a\":\"\xed\xa0\x80\"}",
-    "{\"a\":[1 2]}", "{\"a\":[1,]}", "{\"a\":[}", "{\"a\":12345678901234567890}", "\xef\xbb\xbf{}", "{\"a\":'b'}",
+    "",
+    "[]",
+    "1",
+    "{",
+    "}",
+    "{}{}",
+    "{} x",
+    "{\"a\"}",
+    "{\"a\":}",
+    "{\"a\":1,}",
+    "{,}",
+    "{\"a\" 1}",
+    "{a:1}",
+    "{\"a\":1,\"a\":2}",
+    "{\"a\":{\"b\":1,\"b\":1}}",
+    "{\"a\":01}",
+    "{\"a\":-}",
+    "{\"a\":1.}",
+    "{\"a\":.5}",
+    "{\"a\":1e}",
+    "{\"a\":1e400}",
+    "{\"a\":+1}",
+    "{\"a\":NaN}",
+    "{\"a\":tru}",
+    "{\"a\":nul}",
+    "{\"a\":\"\x01\"}",
+    "{\"a\":\"\\x\"}",
+    "{\"a\":\"\\u00\"}",
+    "{\"a\":\"\\u0000\"}",
+    "{\"a\":\"\\ud800\"}",
+    "{\"a\":\"\\udc00\"}",
+    "{\"a\":\"\\ud800\\u0041\"}",
+    "{\"a\":\"\\",
+    "{\"a\":\"\\\"",
+    "{\"a\":\"\xff\"}",
+    "{\"a\":\"\xed\xa0\x80\"}",
+    "{\"a\":[1 2]}",
+    "{\"a\":[1,]}",
+    "{\"a\":[}",
+    "{\"a\":12345678901234567890}",
+    "\xef\xbb\xbf{}",
+    "{\"a\":'b'}",
     "{\"\\u0061\":1,\"a\":2}",
   };
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
-    if (takes(wrong[i])) fail_msg("takes %s", wrong[i]);
+    if (takes(wrong[i]))
+      fail_msg("takes %s", wrong[i]);
   assert_true(takes("{}") && takes("\t{ }\r\n") && takes("{\"\\u0061\":\"\\/\\b\"}"));
 }
 
@@ -183,9 +242,11 @@ static void the_tape_holds_many_keys_and_many_nodes(void **unused)
   static char text[64 * 1024];
   size_t len = 0;
   len += (size_t)snprintf(text + len, sizeof text - len, "{\"list\":[");
-  for (int i = 0; i < 3000; i++) len += (size_t)snprintf(text + len, sizeof text - len, "%d,", i);
+  for (int i = 0; i < 3000; i++)
+    len += (size_t)snprintf(text + len, sizeof text - len, "%d,", i);
   len += (size_t)snprintf(text + len, sizeof text - len, "0]");
-  for (int i = 0; i < 500; i++) len += (size_t)snprintf(text + len, sizeof text - len, ",\"k%d\":{}", i);
+  for (int i = 0; i < 500; i++)
+    len += (size_t)snprintf(text + len, sizeof text - len, ",\"k%d\":{}", i);
   snprintf(text + len, sizeof text - len, "}");
   assert_true(takes(text));
   snprintf(text + len, sizeof text - len, ",\"k7\":1}");
@@ -200,13 +261,16 @@ static void nesting_has_the_same_limit(void **unused)
     struct nm_error err;
     json_t *json = NULL;
     size_t at = 5;
-    for (int i = 1; i < depth; i++) text[at++] = (char)91;
-    for (int i = 1; i < depth; i++) text[at++] = (char)93;
+    for (int i = 1; i < depth; i++)
+      text[at++] = (char)91;
+    for (int i = 1; i < depth; i++)
+      text[at++] = (char)93;
     text[at++] = (char)125;
     text[at] = 0;
     bool is_good = nm_json_parse(&json, nm_text_from(text), &err) == NM_OK;
     json_decref(json);
-    if (takes(text) != is_good) fail_msg("depth %d", depth);
+    if (takes(text) != is_good)
+      fail_msg("depth %d", depth);
   }
 }
 

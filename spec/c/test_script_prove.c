@@ -2,19 +2,21 @@
  *
  * A thread proves one file after the other in one state: each is judged as if it were alone,
  * whatever those before it did. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
 #include <cmocka.h>
 #include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "script/internal.h"
 
 static const char good[] =
     "return tenant { name = \"a\", messages = { m = push { body = \"{n|x}\" } },"
-    " channels = { [15] = \"push\" }, templates = { [1] = \"m\" }, events = { [11] = send_template },"
-    " examples = { { given = { EventTypeID = 11, ChannelID = 15, TemplateID = 1, CustomerID = \"1\" },"
+    " channels = { [15] = \"push\" }, templates = { [1] = \"m\" }, events = { [11] = send_template "
+    "},"
+    " examples = { { given = { EventTypeID = 11, ChannelID = 15, TemplateID = 1, CustomerID = "
+    "\"1\" },"
     " gives = { effect = \"send\" } } } }";
 
 static const char *const bad[] = {
@@ -28,7 +30,8 @@ static const char *const bad[] = {
   "table.insert(string, 1)",
   "math.huge = 1",
   "for k in pairs(messages or {}) do end",
-  "return tenant { name = \"a\", examples = { { given = { EventTypeID = 5 }, gives = hold(\"no\") } } }",
+  "return tenant { name = \"a\", examples = { { given = { EventTypeID = 5 }, gives = hold(\"no\") "
+  "} } }",
   "local s = (\"x\"):rep(60000) local t = {} for i = 1, 1e9 do t[i] = s .. i end",
   "tostring = 1",
   "tenant.x = 1",
@@ -45,7 +48,8 @@ static int prove(const char *source, struct nm_arena *arena, struct nm_text *fir
   struct nm_value found = { .kind = NM_VALUE_NIL };
   int rc = nm_script_prove(NM_TEXT("r.lua"), nm_text_from(source), NULL, arena, &found, err);
   *first = NM_TEXT("");
-  if (rc == NM_EINVAL) *first = nm_value_text(&found.table.entries[0].value, "text");
+  if (rc == NM_EINVAL)
+    *first = nm_value_text(&found.table.entries[0].value, "text");
   return rc;
 }
 
@@ -54,9 +58,11 @@ static int load_alone(const char *source, struct nm_arena *arena, struct nm_text
 {
   struct nm_value found = { .kind = NM_VALUE_NIL };
   struct nm_script *script = NULL;
-  int rc = nm_script_load(&script, NM_TEXT("r.lua"), nm_text_from(source), NULL, arena, &found, err);
+  int rc =
+      nm_script_load(&script, NM_TEXT("r.lua"), nm_text_from(source), NULL, arena, &found, err);
   *first = NM_TEXT("");
-  if (rc == NM_EINVAL) *first = nm_value_text(&found.table.entries[0].value, "text");
+  if (rc == NM_EINVAL)
+    *first = nm_value_text(&found.table.entries[0].value, "text");
   nm_script_destroy(script);
   return rc;
 }
@@ -69,11 +75,14 @@ static void each_file_is_judged_as_if_alone(void **unused)
     struct nm_error one = { 0, "" }, other = { 0, "" };
     struct nm_text first, alone;
     int rc = prove(bad[i], arena, &first, &one);
-    if (rc == NM_OK) fail_msg("%s: proven", bad[i]);
+    if (rc == NM_OK)
+      fail_msg("%s: proven", bad[i]);
     assert_int_equal(rc, load_alone(bad[i], arena, &alone, &other));
     assert_string_equal(one.text, other.text);
-    if (!nm_text_equal(first, alone)) fail_msg("%s: %s, alone %s", bad[i], first.ptr, alone.ptr);
-    if (prove(good, arena, &first, &one)) fail_msg("after %s: %s %s", bad[i], first.ptr, one.text);
+    if (!nm_text_equal(first, alone))
+      fail_msg("%s: %s, alone %s", bad[i], first.ptr, alone.ptr);
+    if (prove(good, arena, &first, &one))
+      fail_msg("after %s: %s %s", bad[i], first.ptr, one.text);
     nm_arena_destroy(arena);
   }
 }
@@ -89,7 +98,8 @@ static void allocations_that_fail_spoil_no_later_proof(void **unused)
     int rc = prove(good, arena, &first, &err);
     nm_state_allocations_left = -1;
     assert_true(rc == NM_OK || rc == NM_ENOMEM || rc == NM_ELIMIT || rc == NM_EINVAL);
-    if (prove(good, arena, &first, &err)) fail_msg("after %d: %s %s", (int)left, first.ptr, err.text);
+    if (prove(good, arena, &first, &err))
+      fail_msg("after %d: %s %s", (int)left, first.ptr, err.text);
     nm_arena_destroy(arena);
   }
 }
@@ -112,16 +122,22 @@ static void each_thread_has_a_state_of_its_own_and_gives_it_back(void **unused)
 {
   pthread_t threads[3];
   (void)unused;
-  for (int i = 0; i < 3; i++) assert_int_equal(pthread_create(&threads[i], NULL, prove_some, NULL), 0);
-  for (int i = 0; i < 3; i++) assert_int_equal(pthread_join(threads[i], NULL), 0);
+  for (int i = 0; i < 3; i++)
+    assert_int_equal(pthread_create(&threads[i], NULL, prove_some, NULL), 0);
+  for (int i = 0; i < 3; i++)
+    assert_int_equal(pthread_join(threads[i], NULL), 0);
 }
 
 static void what_is_proven_opens_and_serves(void **unused)
 {
   static const struct nm_script_context context = { 1000000000000, 2026, 11, 23, 720, 1, false };
   const struct nm_event event = {
-    .kind = NM_EVENT_CAMPAIGN, .type = 11, .channel_id = 15, .template_id = 1,
-    .customer = NM_TEXT("42"), .body = NM_TEXT("{\"CustomerID\":\"42\",\"n\":\"N\"}"),
+    .kind = NM_EVENT_CAMPAIGN,
+    .type = 11,
+    .channel_id = 15,
+    .template_id = 1,
+    .customer = NM_TEXT("42"),
+    .body = NM_TEXT("{\"CustomerID\":\"42\",\"n\":\"N\"}"),
   };
   const struct nm_script_event subject = { .event = &event };
   struct nm_script *script = NULL;
@@ -131,7 +147,8 @@ static void what_is_proven_opens_and_serves(void **unused)
   struct nm_arena *arena = nm_arena_create(4 << 20);
   (void)unused;
   assert_int_equal(prove(good, arena, &first, &err), NM_OK);
-  assert_int_equal(nm_script_open(&script, NM_TEXT("r.lua"), nm_text_from(good), NULL, arena, &err), NM_OK);
+  assert_int_equal(nm_script_open(&script, NM_TEXT("r.lua"), nm_text_from(good), NULL, arena, &err),
+                   NM_OK);
   assert_int_equal(nm_script_serve(script, &subject, &context, arena, &answer, &err), NM_OK);
   assert_true(answer.is_send);
   assert_string_equal(answer.send.content.ptr, "{\"body\":\"N\"}");

@@ -61,7 +61,8 @@ describe("the short way", function()
   local function both(event, at, recipient)
     local ctx = support.ctx { minute = at, recipient = recipient }
     local expected, failure = rules.evaluate(copy(event), copy(ctx))
-    local got = table.pack(rules.serve(copy(event), ctx.now_ms, ctx.minute, ctx.weekday, ctx.date, recipient))
+    local got = table.pack(rules.serve(copy(event), ctx.now_ms, ctx.minute, ctx.weekday, ctx.date,
+                                       recipient))
     if type(got[1]) ~= "string" then
       assert.same(expected, got[1])
       if not expected then assert.same(failure.message, got[2].message) end
@@ -87,9 +88,11 @@ describe("the short way", function()
           for _, given in ipairs(attributes) do
             for _, at in ipairs { 0, 720, 1400 } do
               for _, recipient in ipairs { false, true } do
-                local event = { EventTypeID = type_id, CampaignID = template % 2 == 0 and "9" or "7", ChannelID = channel,
-                                TemplateID = template > 0 and template or nil, CustomerID = "42",
-                                attributes = copy(given) }
+                local event = {
+                  EventTypeID = type_id, CampaignID = template % 2 == 0 and "9" or "7", CustomerID = "42",
+                  ChannelID = channel, TemplateID = template > 0 and template or nil,
+                  attributes = copy(given),
+                }
                 if template == 3 then event.user = { attributes = { a = "theirs", city = "u" } } end
                 if both(event, at, recipient) then short = short + 1 else long = long + 1 end
               end
