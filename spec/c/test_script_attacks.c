@@ -3,11 +3,11 @@
  * What hostile rules may try, one attack a row: each is refused when the file is loaded or stopped
  * within its budget; the state then serves as before, with its memory back, and another tenant's
  * event costs as many instructions as ever. */
-#include <cmocka.h>
-#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <setjmp.h>
 #include <stdint.h>
+#include <cmocka.h>
 #include <stdio.h>
 
 #include "base/clock.h"

@@ -2,11 +2,11 @@
  *
  * The short way from an event's bytes into Lua shows rules the same as the long one; and what the
  * tape takes of JSON, the strict reader takes, too, and sees the same. */
-#include <cmocka.h>
-#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <setjmp.h>
 #include <stdint.h>
+#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 

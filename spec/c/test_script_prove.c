@@ -2,12 +2,12 @@
  *
  * A thread proves one file after the other in one state: each is judged as if it were alone,
  * whatever those before it did. */
-#include <cmocka.h>
-#include <pthread.h>
-#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <setjmp.h>
 #include <stdint.h>
+#include <cmocka.h>
+#include <pthread.h>
 
 #include "script/internal.h"
 
