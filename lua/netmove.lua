@@ -5,6 +5,7 @@
 
 local examples = require "netmove.examples"
 local effects = require "netmove.effects"
+local inbound = require "netmove.inbound"
 local problems = require "netmove.problems"
 local reading = require "netmove.reading"
 local runner = require "netmove.runner"
@@ -22,6 +23,7 @@ local function new_state(book, host)
   local state = {
     book = book, words = {}, host = host,
     messages = {}, channels = {}, templates = { ids = {} }, events = {}, hooks = {},
+    inbound = {},
     sends = {}, -- names that steps send by, with their lines; checked once all are known
     day_of = nil, -- the day of a moment in the tenant's zone
     instant = nil, -- the moment of a time in the tenant's zone
@@ -72,6 +74,8 @@ local function failure(state, entry, raised)
   return { message = message, step = state.at, problem = p }
 end
 
+local receiver = { label = "inbound" } -- the entry of all webhooks
+
 local function evaluator(state, room)
   ---@param event table  the rules' own copy
   ---@param ctx table    now_ms, minute, weekday, date, recipient
@@ -81,7 +85,7 @@ local function evaluator(state, room)
     local trace = {}
     state.trace, state.at, state.depth, state.quiet = trace, 0, 0, nil
     state.book.ctx = ctx
-    complete(event)
+    if event.type ~= "INBOUND" then complete(event) end
     local entry
     if event.EventTypeID ~= nil then
       entry = state.events[event.EventTypeID]
@@ -91,14 +95,19 @@ local function evaluator(state, room)
       end
     else
       local name = event.name or event.type
-      entry = state.hooks[name]
+      entry = event.type == "INBOUND" and receiver or state.hooks[name]
       if not entry then
         trace[1] = { step = "no rule named " .. tostring(name), index = 0, answered = false }
         return {}, trace
       end
     end
     sandbox.enter(room)
-    local ran, list = pcall(runner.run, state, entry, event, ctx)
+    local ran, list
+    if entry == receiver then
+      ran, list = pcall(inbound.run, state, event, ctx)
+    else
+      ran, list = pcall(runner.run, state, entry, event, ctx)
+    end
     sandbox.leave()
     if not ran then return nil, failure(state, entry, list) end
     if not list then return { effects.hold("no step answered") }, trace end

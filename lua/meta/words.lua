@@ -44,6 +44,19 @@
 ---@field attributes table<string, any>           # always a table
 ---@field [string] any
 
+--- What another program's webhook sent, for the functions of `inbound`.
+---@class netmove.request
+---@field name string
+---@field method "GET"|"POST"
+---@field query table<string, string>             # always a table
+---@field form table<string, string>              # of a form's body; always a table
+---@field json table<string|integer, any>         # of a JSON body; always a table
+---@field text string                             # the body as it came
+---@field headers table<string, string>           # by their names in small letters
+
+---@alias netmove.inbound_answer table|table[]|netmove.constant|nil|false  # an event, or a list of them
+---@alias netmove.inbound fun(request: netmove.request, ctx: netmove.ctx): netmove.inbound_answer
+
 --- Time and place; there is no clock.
 ---@class netmove.ctx
 ---@field now_ms integer      # since 1970
@@ -362,6 +375,7 @@ function use(name) end
 ---@field templates? netmove.templates                # Optimove's template ids
 ---@field events? table<integer, netmove.steps>       # by EventTypeID
 ---@field hooks? table<string, netmove.steps>         # by the event's name
+---@field inbound? table<string, netmove.inbound|table>  # what webhooks from elsewhere become
 ---@field examples? netmove.example[]                 # run on every load
 
 --- The whole of a file: return tenant { ... }

@@ -2,6 +2,7 @@
 
 local conversions = require "netmove.conversions"
 local effects = require "netmove.effects"
+local inbound = require "netmove.inbound"
 local problems = require "netmove.problems"
 local texts = require "netmove.texts"
 local unknown = require "netmove.unknown"
@@ -80,12 +81,34 @@ local function infer(event)
   end
 end
 
+-- A request of another program's: { inbound = "survey", json = { ... } }.
+local function request(given, report)
+  local out = copy(given)
+  if type(given.inbound) ~= "string" then
+    report("given.inbound: expected the name of an inbound, got " .. problems.quote(given.inbound))
+  end
+  for _, key in ipairs(problems.sorted_keys(given)) do
+    if key ~= "inbound" and not inbound.request_keys[key] then
+      report("given: unknown key " .. problems.quote(key)
+        .. problems.hint(key, inbound.request_keys))
+    end
+  end
+  for _, key in ipairs { "query", "form", "headers", "json" } do
+    if given[key] ~= nil and type(given[key]) ~= "table" then
+      report("given." .. key .. ": expected a table, got " .. problems.quote(given[key]))
+    end
+  end
+  out.type, out.name, out.inbound = "INBOUND", given.inbound, nil
+  return out
+end
+
 --- What `given` is on the wire: ids as text, numbers as numbers.
 ---@param given table
 ---@param report fun(message: string)
 ---@return table event
 function examples.event(given, report)
   if not check_plain(given, "given", report, DEEPEST) then return {} end
+  if given.inbound ~= nil then return request(given, report) end
   local event, known_type = copy(given), given.EventTypeID ~= nil
   for _, key in ipairs(problems.sorted_keys(given)) do
     local own = type(key) == "string" and spelling[lower(key)]
@@ -122,16 +145,17 @@ end
 --- What `gives` names, as a list of effects.
 ---@param gives table
 ---@param report fun(message: string)
+---@param is_inbound boolean?  it names events, whose keys are their own
 ---@return table[]
-function examples.effects(gives, report)
+function examples.effects(gives, report, is_inbound)
   if not check_plain(gives, "gives", report, DEEPEST) then return {} end
   if gives[1] == nil and #problems.sorted_keys(gives) > 0 then
-    check_gives(gives, report)
+    if not is_inbound or gives.effect ~= nil then check_gives(gives, report) end
     return { gives }
   end
   for i, one in ipairs(gives) do
     if type(one) == "table" and not getmetatable(one) then
-      check_gives(one, report)
+      if not is_inbound or one.effect ~= nil then check_gives(one, report) end
     else
       report("gives[" .. i .. "]: expected an effect, got " .. problems.quote(one))
     end
@@ -189,7 +213,7 @@ local function read_one(book, i, example)
   end
   read.ctx = examples.moment(example.at, example.on, read.recipient, report)
   read.given = examples.event(example.given, report)
-  read.gives = examples.effects(example.gives, report)
+  read.gives = examples.effects(example.gives, report, example.given.inbound ~= nil)
   if #book.list == before then return read end
 end
 
@@ -265,6 +289,11 @@ end
 ---@param expected table[]
 ---@return string?
 function examples.compare(got, expected)
+  if got[1] and got[1].effect == "become" then
+    local events = {}
+    for i, effect in ipairs(got) do events[i] = effect.event end
+    got = events
+  end
   if #got ~= #expected then
     local wanted = #expected == 0 and "no effect" or #expected == 1 and "one effect"
       or #expected .. " effects"

@@ -86,7 +86,7 @@ function case:gives(expected)
     report("gives: expected an effect or a list of them, got " .. problems.quote(expected))
     must(complaints)
   end
-  expected = examples.effects(expected, report)
+  expected = examples.effects(expected, report, self.event.inbound ~= nil)
   must(complaints)
   local got, wrong = run(self)
   if not got then must(wrong) end

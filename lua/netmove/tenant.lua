@@ -1,6 +1,7 @@
 --- `tenant { }`: the whole of a file, checked key by key and made ready to run.
 
 local examples = require "netmove.examples"
+local inbound = require "netmove.inbound"
 local messages = require "netmove.messages"
 local problems = require "netmove.problems"
 local runner = require "netmove.runner"
@@ -16,7 +17,8 @@ local mtype = math.type
 local sort = table.sort
 
 local keys = problems.set {
-  "name", "time_zone", "messages", "channels", "templates", "events", "hooks", "examples",
+  "name", "time_zone", "messages", "channels", "templates", "events", "hooks", "inbound",
+  "examples",
 }
 
 --- The keys of `tenant { }`.
@@ -273,6 +275,7 @@ function tenant.build(state, returned, host)
   name_unquoted(book, named)
   add_events(state, part(book, given, "events", "steps by event type"))
   add_hooks(state, part(book, given, "hooks", "steps by event name"))
+  state.inbound = inbound.read(state, part(book, given, "inbound", "functions by name"))
   local list = examples.read(book, part(book, given, "examples", "a list of examples"))
   state.named, state.listed, state.sends = nil, nil, nil -- of use while the file is read
   rules.channels = state.channels
@@ -280,6 +283,7 @@ function tenant.build(state, returned, host)
   rules.messages = kinds_of(state.messages)
   rules.event_types = sorted(state.events)
   rules.hooks_named = sorted(state.hooks)
+  rules.inbound_named = sorted(state.inbound)
   rules.examples = #list
   return rules, list
 end

@@ -15,6 +15,8 @@ static const struct nm_http_route public_routes[] = {
     NM_HTTP_BATCH_BODY_MAX_BYTES, nm_api_callback },
   { NM_HTTP_POST, "/hooks/{appKey}/events", JSON "|application/x-ndjson", NM_HTTP_BATCH_BODY_MAX_BYTES,
     nm_api_hook_events },
+  { NM_HTTP_GET | NM_HTTP_POST, "/hooks/{appKey}/in/{name}", NULL, NM_HTTP_EVENT_BODY_MAX_BYTES,
+    nm_api_inbound },
   { NM_HTTP_GET, "/profiles/{appKey}/{extId}", NULL, 0, nm_api_profile },
   { NM_HTTP_PUT, "/profiles/{appKey}/{extId}", JSON, NM_HTTP_EVENT_BODY_MAX_BYTES, nm_api_profile },
   { NM_HTTP_POST | NM_HTTP_STREAMED, "/profiles/{appKey}", JSON "|application/x-ndjson",

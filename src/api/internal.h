@@ -206,6 +206,7 @@ void nm_api_store_tenant(struct nm_api *api, struct nm_http_request *request, st
 void nm_api_event(struct nm_http_request *request, void *data);
 void nm_api_hook_events(struct nm_http_request *request, void *data);
 void nm_api_callback(struct nm_http_request *request, void *data);
+void nm_api_inbound(struct nm_http_request *request, void *data);
 void nm_api_profile(struct nm_http_request *request, void *data);
 void nm_api_profiles_bulk(struct nm_http_request *request, void *data);
 void nm_api_bulks(struct nm_http_request *request, void *data);

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "engine/callbacks.h"
+#include "engine/inbound.h"
 #include "engine/lanes.h"
 #include "engine/runs.h"
 #include "engine/shape.h"
@@ -305,7 +306,11 @@ static void plan_by_rules(struct batch *batch, struct slot *slot, const json_t *
   const struct nm_rules_cost *cost =
       slot->book->active ? nm_rules_cost(slot->book->active->rules) : NULL;
   int64_t overruns = cost ? cost->overruns : 0;
-  nm_shape_plan(slot->book, slot->event, profile, nm_clock_wall_ms(), arena_of(batch), plan, NULL);
+  if (slot->event->kind == NM_EVENT_INBOUND)
+    nm_inbound_plan(slot->book, slot->event, nm_clock_wall_ms(), arena_of(batch), plan, NULL);
+  else
+    nm_shape_plan(slot->book, slot->event, profile, nm_clock_wall_ms(), arena_of(batch), plan,
+                  NULL);
   if (cost && cost->overruns > overruns) note_overrun(slot, plan);
   nm_hour_add(&slot->book->hour, nm_clock_wall_ms(), (int64_t)plan->message_count);
 }

@@ -185,6 +185,7 @@ static void add_effect(struct planning *p, const struct nm_effect *effect)
   case NM_EFFECT_CANCEL: add_cancel(p, effect); break;
   case NM_EFFECT_UPDATE: add_updates(p, effect); break;
   case NM_EFFECT_TRACK: add_track(p, effect); break;
+  case NM_EFFECT_BECOME: break; /* inbound.c's */
   case NM_EFFECT_DELAY: add_delay(p, effect); break;
   case NM_EFFECT_HOLD:
     if (p->held.len == 0) p->held = effect->reason;

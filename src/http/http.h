@@ -88,6 +88,13 @@ struct nm_text nm_http_param(const struct nm_http_request *request, const char *
 /* A query parameter, decoded (the first of that name); empty when missing. */
 struct nm_text nm_http_query(struct nm_http_request *request, const char *name);
 
+/* The whole query as it was sent, without its `?`. */
+struct nm_text nm_http_query_string(const struct nm_http_request *request);
+
+/* The header of that place, from 0; false behind the last. */
+bool nm_http_header_at(const struct nm_http_request *request, unsigned place,
+                       struct nm_text *name, struct nm_text *value);
+
 /* A header by its name in any case; empty when missing.  Several of one name: the first. */
 struct nm_text nm_http_header(const struct nm_http_request *request, const char *name);
 

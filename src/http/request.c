@@ -389,6 +389,20 @@ struct nm_text nm_http_header(const struct nm_http_request *request, const char 
   return field ? field->value : NM_TEXT("");
 }
 
+struct nm_text nm_http_query_string(const struct nm_http_request *request)
+{
+  return request->query;
+}
+
+bool nm_http_header_at(const struct nm_http_request *request, unsigned place,
+                       struct nm_text *name, struct nm_text *value)
+{
+  if (place >= request->parser.field_count) return false;
+  *name = request->parser.fields[place].name;
+  *value = request->parser.fields[place].value;
+  return true;
+}
+
 struct nm_arena *nm_http_arena(struct nm_http_request *request)
 {
   return request->arena;

@@ -15,6 +15,7 @@ enum nm_effect_kind {
   NM_EFFECT_DROP = 5,
   NM_EFFECT_UPDATE = 6,
   NM_EFFECT_TRACK = 7, /* a real-time event for Optimove (optimove-api 5.5) */
+  NM_EFFECT_BECOME = 8, /* of an inbound request: the event that it is */
 };
 
 /* Calendar windows on the rules' clock in which a cap counts. */
@@ -53,7 +54,7 @@ struct nm_effect {
   bool to_is_address;           /* send: `to` came from the message, not from CustomerID */
   struct nm_text customer;      /* send, update, track */
   struct nm_text campaign;      /* send, expand, cancel */
-  struct nm_text content;       /* send: JSON object, rendered */
+  struct nm_text content;       /* send: JSON object, rendered; become: the event */
   int64_t expires_in_ms;        /* send; 0 = never */
   struct nm_quiet quiet;        /* send, expand */
   int until_minute;             /* delay: minute of the local day */

@@ -471,7 +471,8 @@ int nm_event_for_rules(const struct nm_event *event, json_t **out, struct nm_err
   json_t *table = NULL;
   int rc;
 
-  if (event->kind == NM_EVENT_CALLBACK) return nm_fail(err, NM_EINVAL, "rules see no callbacks");
+  if (event->kind == NM_EVENT_CALLBACK || event->kind == NM_EVENT_INBOUND)
+    return nm_fail(err, NM_EINVAL, "rules do not see this as an event");
   rc = nm_json_parse(&body, event->body, err);
   if (rc != NM_OK) return rc;
   table = json_object();

@@ -14,6 +14,7 @@ enum nm_event_kind {
   NM_EVENT_CAMPAIGN = 0,
   NM_EVENT_HOOK = 1,
   NM_EVENT_CALLBACK = 2, /* Optimove's answer to an attribute update, journaled raw */
+  NM_EVENT_INBOUND = 3,  /* another program's webhook, journaled raw (inbound.h); `name` is its own */
 };
 
 enum { NM_EVENT_TYPE_CANCEL = 4, NM_EVENT_TYPE_SINGLE = 11, NM_EVENT_TYPE_CAMPAIGN = 13 };

@@ -5,7 +5,7 @@
 
 static const char *const channels[] = { "none", "push", "sms", "email" };
 static const char *const effects[] = { "send", "expand", "cancel", "delay",
-                                       "hold", "drop",   "update", "track" };
+                                       "hold", "drop",   "update", "track",  "become" };
 static const char *const outcomes[] = { "delivered", "accepted", "retry",   "throttled",
                                         "dead_recipient", "refused", "auth", "unknown" };
 static const char *const message_states[] = { "waiting", "sent", "dead", "stopped",

@@ -130,6 +130,15 @@ static int read_track(const struct reading *in, const struct nm_value *given,
   return nm_value_json_text(context, in->arena, &out->context, in->err);
 }
 
+static int read_become(const struct reading *in, const struct nm_value *given,
+                       struct nm_effect *out)
+{
+  const struct nm_value *event = nm_value_get(given, "event");
+  if (!event || event->kind != NM_VALUE_TABLE || nm_value_is_list(event))
+    return refuse(in, "become", "expected an event");
+  return nm_value_json_text(event, in->arena, &out->content, in->err);
+}
+
 static int read_reason(const struct reading *in, const struct nm_value *given,
                        struct nm_effect *out)
 {
@@ -150,7 +159,7 @@ static int read_effect(const struct reading *in, const struct nm_value *given,
 {
   struct nm_text name = nm_value_text(given, "effect");
   int kind = NM_EFFECT_SEND;
-  while (kind <= NM_EFFECT_TRACK &&
+  while (kind <= NM_EFFECT_BECOME &&
          !nm_text_equal(name, nm_text_from(nm_effect_name((enum nm_effect_kind)kind))))
     kind++;
   out->kind = (enum nm_effect_kind)kind;
@@ -163,6 +172,7 @@ static int read_effect(const struct reading *in, const struct nm_value *given,
   case NM_EFFECT_DROP: return read_reason(in, given, out);
   case NM_EFFECT_UPDATE: return read_update(in, given, out);
   case NM_EFFECT_TRACK: return read_track(in, given, out);
+  case NM_EFFECT_BECOME: return read_become(in, given, out);
   default: return nm_fail(in->err, NM_EINVAL, "unknown effect \"%.*s\"", NM_TEXT_ARG(name));
   }
 }

@@ -35,13 +35,13 @@ static int insert_event(struct nm_writer *writer, const struct nm_store_arrival 
   return nm_db_run(
     &writer->db,
     "INSERT INTO events (id, tenant_id, received_at, kind, type, channel_id, template_id, campaign,"
-    " customer, stamp, name, foreign_id, body, rank, identity, identity_until)"
-    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+    " customer, stamp, name, foreign_id, body, rank, identity, identity_until, origin_id)"
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
     NM_I(id), NM_I(event->tenant_id), NM_I(event->received_at_ms), NM_I(event->kind),
     NM_I(event->type), NM_I(event->channel_id), NM_I(event->template_id), NM_T(event->campaign),
     NM_T(event->customer), NM_T(event->stamp), NM_T(event->name), NM_T(event->foreign_id),
     NM_B(event->body), NM_I(is_cancel ? 0 : 1), NM_B(identity),
-    NM_I(event->received_at_ms + arrival->window_ms));
+    NM_I(event->received_at_ms + arrival->window_ms), NM_I(arrival->origin_id));
 }
 
 int nm_writer_arrive(struct nm_writer *writer, struct nm_store_arrival *arrival)
@@ -211,6 +211,19 @@ static int plan_messages(struct nm_writer *writer, const struct nm_plan *plan)
   return NM_OK;
 }
 
+/* What a request became arrives as if it had come by itself; a repetition is none. */
+static int plan_arrivals(struct nm_writer *writer, const struct nm_plan *plan)
+{
+  for (size_t i = 0; i < plan->arrival_count; i++) {
+    struct nm_store_arrival *arrival = &plan->arrivals[i];
+    arrival->event.tenant_id = plan->tenant_id;
+    arrival->origin_id = plan->event_id;
+    int rc = nm_writer_arrive(writer, arrival);
+    if (rc) return rc;
+  }
+  return NM_OK;
+}
+
 static int plan_one(struct nm_writer *writer, struct nm_plan *plan,
                     struct nm_store_request *request)
 {
@@ -223,6 +236,7 @@ static int plan_one(struct nm_writer *writer, struct nm_plan *plan,
   if (!rc) rc = plan_messages(writer, plan);
   for (size_t i = 0; rc == 0 && i < plan->update_count; i++)
     rc = nm_writer_add_update(writer, plan, &plan->updates[i]);
+  if (!rc) rc = plan_arrivals(writer, plan);
   return rc ? rc : nm_writer_release(writer, &writer->events, plan->event_id);
 }
 

@@ -10,7 +10,7 @@
 
 static const char *const event_states[] = { "new",  "delayed", "planned",
                                             "held", "dropped", "skipped" };
-static const char *const event_kinds[] = { "campaign", "hook", "callback" };
+static const char *const event_kinds[] = { "campaign", "hook", "callback", "inbound" };
 static const char *const update_states[] = { "waiting", "waiting", "sending", "dead", "done" };
 static const char *const batch_states[] = { "sending", "sent", "retry", "done", "dead" };
 static const char *const erasure_states[] = { "waiting", "under way", "under way", "done" };
@@ -157,7 +157,7 @@ int nm_query_add_first(struct nm_db *db, json_t *object, const char *sql,
 #define EVENT_VIEW                                                                                 \
   "'event' AS kind, id AS \"id:id\", tenant_id AS \"tenant_id:id\", received_at AS at,"            \
   " kind AS \"event_kind:event_kind\", type, channel_id, template_id, campaign, customer, stamp,"  \
-  " name, foreign_id, state AS \"state:event\", reason, due_at,"                                   \
+  " name, foreign_id, origin_id AS \"origin_id:id\", state AS \"state:event\", reason, due_at,"                                   \
   " generation_id AS \"generation_id:id\""
 #define MESSAGE_VIEW                                                                               \
   "'message' AS kind, id AS \"id:id\", tenant_id AS \"tenant_id:id\", created_at AS at,"           \
@@ -303,6 +303,10 @@ static int show_event(struct nm_db *db, int64_t id, json_t *out)
   if (!rc)
     rc = add_list(db, out, "runs",
                   "SELECT " RUN_VIEW " FROM runs WHERE event_id = ?1 ORDER BY id LIMIT 200", ONE);
+  if (!rc && nm_text_equal(nm_json_string(out, "event_kind"), NM_TEXT("inbound")))
+    rc = add_list(db, out, "became",
+                  "SELECT " EVENT_VIEW " FROM events INDEXED BY events_of_origin"
+                  " WHERE origin_id > 0 AND origin_id = ?1 ORDER BY id LIMIT 200", ONE);
   if (!rc)
     rc = add_list(db, out, "updates",
                   "SELECT " UPDATE_VIEW " FROM updates WHERE event_id = ?1 ORDER BY id LIMIT 200",

@@ -128,6 +128,10 @@ static const char *const step_2[] = {
 
 /* Runs that are paused, repinned, guarded and played again; when a message was first tried. */
 static const char *const step_3[] = {
+  /* what another program's webhook became */
+  "ALTER TABLE events ADD COLUMN origin_id INTEGER NOT NULL DEFAULT 0;"
+  "CREATE INDEX events_of_origin ON events (origin_id) WHERE origin_id > 0",
+
   "ALTER TABLE runs ADD COLUMN is_parked INTEGER NOT NULL DEFAULT 0;"
   "ALTER TABLE runs ADD COLUMN repin_generation_id INTEGER NOT NULL DEFAULT 0;"
   "ALTER TABLE runs ADD COLUMN repin_page INTEGER NOT NULL DEFAULT 0;"

@@ -126,6 +126,7 @@ struct nm_store_arrival {
   struct nm_event event;    /* all but id; tenant_id and received_at_ms filled */
   struct nm_text identity;  /* nm_event_identity() */
   int64_t window_ms;
+  int64_t origin_id;        /* the inbound request that it was made of; 0 = none */
   int64_t id;               /* out: its own, or the first one's */
   bool is_duplicate;        /* out */
 };
@@ -179,6 +180,8 @@ struct nm_update {
 };
 
 struct nm_plan {
+  struct nm_store_arrival *arrivals; /* events that an inbound request became: journaled with it */
+  size_t arrival_count;
   int64_t event_id;
   int64_t tenant_id;
   enum nm_event_state state;
