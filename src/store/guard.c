@@ -70,7 +70,7 @@ static int decide(struct nm_writer *writer, struct nm_store_run_check *check,
 
 int nm_writer_run_check(struct nm_writer *writer, struct nm_store_run_check *check)
 {
-  struct looked_at run;
+  struct looked_at run = { 0 };
   check->reason = NM_TEXT("");
   int rc = find(writer, check, &run);
   if (rc) return rc;
