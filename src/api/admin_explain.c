@@ -137,6 +137,28 @@ static void on_event(struct nm_api *api, struct nm_http_request *request, void *
   else nm_api_answer(request, 200, explaining->answer); /* it is no event: a message, a run, an update */
 }
 
+/* Why the message waits and waited; where the engine does not say, the rest stands by itself. */
+static void on_waits(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
+                     const struct nm_error *err, json_t *told)
+{
+  struct explaining *explaining = data;
+  (void)err;
+  if (rc == NM_OK && told) {
+    nm_api_polish(api, told);
+    json_object_set(explaining->answer, "waits", json_object_get(told, "waits"));
+  }
+  json_decref(told);
+  nm_api_answer(request, 200, explaining->answer);
+}
+
+/* Takes shown: the message as the store shows it. */
+static void ask_waits(struct nm_api *api, struct nm_http_request *request, json_t *shown,
+                      struct explaining *explaining)
+{
+  nm_api_tell(api, request, NM_CONTROL_EXPLAIN_MESSAGE, json_pack("{s:o}", "message", shown), EXPLAIN_MS,
+              on_waits, explaining);
+}
+
 static void on_shown(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
                      const struct nm_error *err, json_t *answer)
 {
@@ -146,8 +168,15 @@ static void on_shown(struct nm_api *api, struct nm_http_request *request, void *
     nm_api_refuse(request, rc ? rc : NM_EINTERNAL, err);
     return;
   }
+  bool is_message = nm_text_equal(nm_json_string(answer, "kind"), NM_TEXT("message"));
+  json_t *as_stored = is_message ? json_deep_copy(answer) : NULL;
   explaining->answer = shape(answer);
   json_decref(answer);
+  if (explaining->answer && as_stored) {
+    ask_waits(api, request, as_stored, explaining);
+    return;
+  }
+  json_decref(as_stored);
   if (!explaining->answer) {
     nm_api_refuse(request, NM_ENOMEM, NULL);
     return;

@@ -59,7 +59,8 @@ static void name_times(json_t *object)
     { "due_at", "due_at_ms" },         { "fenced_at", "fenced_at_ms" },   { "ended_at", "ended_at_ms" },
     { "started_at", "started_at_ms" }, { "expires_at", "expires_at_ms" }, { "triggered_at", "triggered_at_ms" },
     { "created_at", "created_at_ms" }, { "received_at", "received_at_ms" },
-    { "oldest_waiting_at", "oldest_waiting_at_ms" },
+    { "oldest_waiting_at", "oldest_waiting_at_ms" }, { "first_attempt_at", "first_attempt_at_ms" },
+    { "checked_at", "checked_at_ms" },
   };
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     json_t *value = json_object_get(object, names[i][0]);

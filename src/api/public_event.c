@@ -1,4 +1,6 @@
 /* public_event.c - POST /optimove/event/{appKey}: a campaign event into the journal, then the answer. */
+#include <inttypes.h>
+
 #include "api/internal.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -27,6 +29,9 @@ static void on_accepted(struct nm_task *task)
   len += nm_text_put_i64(body + len, arrival->id);
   memcpy(body + len, end.ptr, end.len);
   len += end.len;
+  struct nm_log_ids ids = { .event = arrival->id };
+  nm_log(NM_LOG_DEBUG, "api", &ids, "event of type %" PRId64 " is %s", arrival->event.type,
+         arrival->is_duplicate ? "a duplicate" : "accepted and durable");
   nm_metric_add(arrival->is_duplicate ? NM_METRIC_EVENTS_DUPLICATE : NM_METRIC_EVENTS_ACCEPTED, 1);
   nm_http_respond(arriving->http, 200, "application/json", (struct nm_text){ body, len }, NM_TEXT(""));
 }

@@ -138,7 +138,7 @@ enum {
   NM_ENGINE_LEASED_MAX = 40000,      /* messages of all lanes held in memory */
   NM_ENGINE_TURN_MAX_MS = 4,         /* work of one kind in one turn of the loop */
   NM_RETRY_AFTER_MAX_MS = 24 * 3600 * 1000,
-  NM_RETRY_ATTEMPTS_MIN = 12,        /* a message gets so many, however long it waited before the first */
+  NM_RETRY_ATTEMPTS_MIN = 2,         /* a message gets so many, however long the first of them took */
   NM_LANE_AUTH_PAUSE_MS = 60 * 1000, /* after a refused key */
   NM_UPDATES_GATHER_MS = 200,        /* updates of a tenant wait so long for company */
 

@@ -34,6 +34,7 @@ static const struct nm_cli_column message_facts[] = {
   { "due_at_ms", "due" },
   { "expires_at_ms", "expires" },
   { "attempts", "attempts that count" },
+  { "first_attempt_at_ms", "first attempt" },
   { "reason", "last word" },
 };
 
@@ -49,6 +50,17 @@ static void print_message(const json_t *message)
   if (json_array_size(json_object_get(message, "attempts_made")) == 0) return;
   putchar('\n');
   nm_cli_print_table(json_object_get(message, "attempts_made"), columns, COUNT(columns), "");
+}
+
+/* Every wait of a message, with its cause. */
+static void print_waits(const json_t *waits)
+{
+  static const struct nm_cli_column columns[] = {
+    { "from_ms", "FROM" }, { "until_ms", "UNTIL" }, { "cause", "WAIT" }, { "text", "WHY" },
+  };
+  if (json_array_size(waits) == 0) return;
+  putchar('\n');
+  nm_cli_print_table(waits, columns, COUNT(columns), "");
 }
 
 /* What rules make of an event: which step answered, then its effects. */
@@ -85,6 +97,7 @@ static void print_all(const json_t *answer)
   const json_t *event = json_object_get(answer, "event");
   const json_t *own = json_object_get(answer, "message");
   if (own) print_message(own);
+  if (own) print_waits(json_object_get(answer, "waits"));
   if (own && event) putchar('\n');
   if (event) nm_cli_print_facts(event, event_facts, COUNT(event_facts));
   json_array_foreach(json_object_get(answer, "messages"), i, message)

@@ -210,6 +210,7 @@ struct nm_host *nm_engine_host(struct nm_engine *engine, struct nm_text name);
 void nm_control_take(struct nm_engine *engine, struct nm_control *control);
 void nm_control_answer(struct nm_control *control, int rc, json_t *answer); /* takes answer */
 void nm_control_explain(struct nm_engine *engine, struct nm_control *control);
+void nm_control_explain_message(struct nm_engine *engine, struct nm_control *control);
 json_t *nm_control_status(struct nm_engine *engine);
 /* What is done to one run by hand (hand.c). */
 void nm_control_run_cancel(struct nm_engine *engine, struct nm_control *control);

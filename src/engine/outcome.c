@@ -86,13 +86,13 @@ static void log_end(const struct nm_lane *lane, const struct nm_message *message
 }
 
 /* A person who looks at the dead letter should know that it was tried, and for how long. */
-static void say_given_up(const struct nm_message *message, const struct nm_outcome *outcome,
-                         struct nm_finish *end, char *out, size_t size)
+static void say_given_up(const struct nm_outcome *outcome, struct nm_finish *end, char *out,
+                         size_t size)
 {
   bool is_given_up = end->state == NM_MESSAGE_DEAD && (outcome->kind == NM_OUTCOME_RETRY ||
                                                        outcome->kind == NM_OUTCOME_UNKNOWN);
   if (!is_given_up) return;
-  int64_t tried_s = (end->ended_at_ms - message->created_at_ms) / 1000;
+  int64_t tried_s = (end->ended_at_ms - end->first_attempt_ms) / 1000;
   int len = snprintf(out, size, "given up after %d attempts in %" PRId64 " s: %.*s", end->attempts,
                      tried_s, NM_TEXT_ARG(end->reason));
   if (len <= 0) return;
@@ -121,9 +121,10 @@ void nm_dispatch_outcome(struct nm_dispatch *dispatch, struct nm_item *item,
                              .hold_unknown = lane->settings && lane->settings->hold_unknown,
                              .lane_pause_ms = rest_ms(lane, outcome),
                              .now_ms = end.ended_at_ms,
-                             .random = nm_engine_random(lane->book->engine) };
+                             .random = nm_engine_random(lane->book->engine),
+                             .started_at_ms = dispatch->started_at_ms };
   nm_settle(item->message, outcome, &how, &end);
-  say_given_up(item->message, outcome, &end, given_up, sizeof given_up);
+  say_given_up(outcome, &end, given_up, sizeof given_up);
   if (end.reason.len > NM_ERROR_TEXT_MAX_BYTES) end.reason.len = NM_ERROR_TEXT_MAX_BYTES;
   struct nm_lane *goes_by = lane;
   char moved[NM_LANE_REASON_MAX_BYTES];

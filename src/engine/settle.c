@@ -25,13 +25,19 @@ static void defer(const struct nm_message *message, const struct nm_outcome *out
   out->due_at_ms = how->now_ms + longest(wait_ms, how->lane_pause_ms);
 }
 
-/* The budget counts from the message's making; a message that waited long for its hour still gets a
- * fair number of attempts. */
-static bool is_used_up(const struct nm_message *message, const struct nm_settling *how,
-                       int attempts)
+/* When the first attempt that counts began; those of before schema 3 know only when they were made. */
+static int64_t first_attempt_ms(const struct nm_message *message, const struct nm_settling *how)
 {
-  return attempts >= NM_RETRY_ATTEMPTS_MIN &&
-         how->now_ms - message->created_at_ms >= how->schedule->budget_ms;
+  if (message->first_attempt_ms > 0) return message->first_attempt_ms;
+  if (message->attempts > 0) return message->created_at_ms;
+  return how->started_at_ms > 0 ? how->started_at_ms : how->now_ms;
+}
+
+/* The budget counts from the first attempt: what waited long for its hour loses nothing of it. */
+static bool is_used_up(const struct nm_settling *how, const struct nm_finish *out)
+{
+  return out->attempts >= NM_RETRY_ATTEMPTS_MIN &&
+         how->now_ms - out->first_attempt_ms >= how->schedule->budget_ms;
 }
 
 static void try_again(const struct nm_message *message, const struct nm_outcome *outcome,
@@ -39,7 +45,8 @@ static void try_again(const struct nm_message *message, const struct nm_outcome 
 {
   int64_t wait_ms = provider_wait_ms(outcome);
   out->attempts = message->attempts + 1;
-  if (is_used_up(message, how, out->attempts)) {
+  out->first_attempt_ms = first_attempt_ms(message, how);
+  if (is_used_up(how, out)) {
     out->state = NM_MESSAGE_DEAD;
     return;
   }
@@ -62,6 +69,7 @@ void nm_settle(const struct nm_message *message, const struct nm_outcome *outcom
   out->message_id = message->id;
   out->run_id = message->run_id;
   out->has_attempt = true;
+  out->first_attempt_ms = message->first_attempt_ms;
   out->outcome = outcome->kind;
   out->code = outcome->code;
   out->reason = outcome->reason;

@@ -164,7 +164,8 @@ int nm_query_add_first(struct nm_db *db, json_t *object, const char *sql,
   " event_id AS \"event_id:id\", run_id AS \"run_id:id\", generation_id AS \"generation_id:id\","  \
   " state AS \"state:message\", reason, channel AS \"channel:channel\", channel_id, template_id,"  \
   " campaign, customer, address, name, provider, content AS \"content:json\", stamp,"              \
-  " triggered_at, due_at, expires_at, ended_at, attempts AS tries, first_attempt_at"
+  " triggered_at, due_at, expires_at, quiet_from, quiet_to, ended_at,"                                  \
+  " attempts AS tries, nullif(first_attempt_at, 0) AS first_attempt_at"
 #define ATTEMPT_VIEW                                                                               \
   "id AS \"id:id\", started_at, ended_at, outcome AS \"outcome:outcome\", code, reason"
 #define UPDATE_VIEW                                                                                \
