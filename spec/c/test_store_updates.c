@@ -143,6 +143,24 @@ static void a_batch_is_due_again(void **state)
   assert_int_equal(again.attempts, 2);
 }
 
+static void a_batch_says_how_often_no_callback_came(void **state)
+{
+  struct kit *kit = *state;
+  int64_t now_ms = nm_clock_wall_ms();
+  set(kit, "a", "CITY", "1");
+  struct nm_store_batch_take batch = take(kit);
+  assert_int_equal(batch.repeats, 0);
+  for (int i = 1; i <= 2; i++) {
+    finish(kit, batch.batch_id, NM_BATCH_SENT, now_ms);
+    kit_reopen(kit); /* a restart forgets it no more than we do */
+    batch = take_at(kit, now_ms + 1);
+    assert_int_equal(batch.was, NM_BATCH_SENT);
+    assert_int_equal(batch.repeats, i);
+  }
+  finish(kit, batch.batch_id, NM_BATCH_RETRY, now_ms); /* a failed call is no missing callback */
+  assert_int_equal(take_at(kit, now_ms + 1).repeats, 2);
+}
+
 static void a_batch_left_by_a_crash_is_given_again(void **state)
 {
   struct kit *kit = *state;
@@ -240,6 +258,7 @@ int main(void)
     KIT_TEST(a_batch_has_bounded_customers_and_attributes),
     KIT_TEST(a_customer_has_one_unsettled_call),
     KIT_TEST(a_batch_is_due_again),
+    KIT_TEST(a_batch_says_how_often_no_callback_came),
     KIT_TEST(a_batch_left_by_a_crash_is_given_again),
     KIT_TEST(an_error_kills_only_what_it_names),
     KIT_TEST(a_dead_batch_makes_dead_letters),

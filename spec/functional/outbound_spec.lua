@@ -119,4 +119,83 @@ describe("an event on Netmera's side", function()
     assert.equal(8, profile.attributes.rfm_score)
     assert.equal(404, http.request({ url = url .. "x", headers = headers }).status)
   end)
+
+  --- acme's rules with more hooks, and its tenant with these.
+  local function story_with(rules, hooks, options)
+    local file = assert(io.open((os.getenv("NETMOVE_SOURCE") or ".") .. "/rules/acme.lua"))
+    local text = file:read("a"):gsub("\n  hooks = {\n", "\n  hooks = {\n" .. rules, 1)
+    file:close()
+    story = daemon.story({ rules = text, apply = false })
+    story.daemon.apply(story, options)
+    local changed = story.daemon.read("tenants/acme.lua"):gsub("\n  hooks = {", "\n  hooks = { " .. hooks, 1)
+    story.daemon.write("tenants/acme.lua", changed)
+    local applied = story.daemon.cli("--json", "tenant", "apply", "tenants/acme.lua")
+    assert.equal(0, applied.code, applied.out .. applied.err)
+  end
+
+  local function welcome(customer)
+    return story.daemon.event({ EventTypeID = 11, CampaignID = 7, ChannelID = 459, TemplateID = 1201,
+                                CustomerID = customer, TimeStamp = "2026-11-23 10:00:00" })
+  end
+
+  it("is also what became of a message of ours, where a hook asks for it", function()
+    story_with([[
+    MESSAGE_LOG = update_customer {
+      CustomerID = from("extId"),
+      LAST_MESSAGE = from("attributes.message"),
+      LAST_MESSAGE_STATUS = from("attributes.status"),
+      LAST_MESSAGE_CHANNEL = from("attributes.channel"),
+    },
+]], [[{ type = "OPTIMOVE", event = "MESSAGE_LOG" },]])
+    story.netmera.faults({ { match = { path = "sendNotification", extId = "Bad" },
+                             ["do"] = { status = 400, body = { error = "no such thing" } } } })
+    welcome("Good")
+    loop.await("the word of the good one", function() return value_of("Good", "LAST_MESSAGE_STATUS") end)
+    welcome("Bad")
+    loop.await("the word of the bad one", function() return value_of("Bad", "LAST_MESSAGE_STATUS") end)
+    assert.equal("SENT", value_of("Good", "LAST_MESSAGE_STATUS"))
+    assert.equal("FAILED", value_of("Bad", "LAST_MESSAGE_STATUS"))
+    assert.equal("welcome", value_of("Good", "LAST_MESSAGE"))
+    assert.equal("PUSH", value_of("Good", "LAST_MESSAGE_CHANNEL"))
+  end)
+
+  it("about a message of ours makes no message: that would never end", function()
+    story_with([[
+    MESSAGE_LOG = send("welcome"),
+]], [[{ type = "OPTIMOVE", event = "MESSAGE_LOG" },]])
+    welcome("Loop")
+    story.netmera.reaches("deliveries=1")
+    local held = loop.await("the held event", function()
+      for _, item in ipairs(story.daemon.ask("queue", "list").items) do
+        if item.name == "MESSAGE_LOG" then return item end
+      end
+    end)
+    assert.matches("never end", held.reason)
+    assert.equal(1, story.netmera.ledger().deliveries)
+  end)
+
+  it("is recorded with what is missing: hook, rule, or an ACTIVE status; or held, if the hook says so", function()
+    story_with([[
+    QUIET = update_customer { CustomerID = from("extId"), A = "1" },
+    KEPT = update_customer { CustomerID = from("extId"), A = "1" },
+]], [[{ type = "OPTIMOVE", event = "QUIET", status = "INACTIVE" },
+      { type = "OPTIMOVE", event = "KEPT", status = "INACTIVE", inactive = "hold" },
+      { type = "OPTIMOVE", event = "RULELESS" },]])
+    local answer = http.request({ url = story.daemon.url .. "/hooks/acme-app-key/events",
+      headers = { ["X-netmera-api-key"] = "rest-key" },
+      body = { { type = "EVENT", name = "QUIET", extId = "a" }, { type = "EVENT", name = "RULELESS", extId = "a" },
+               { type = "EVENT", name = "NOBODYS", extId = "a" }, { type = "EVENT", name = "KEPT", extId = "a" } } })
+    local ids = answer.json().ids
+    local wanted = { { "skipped", "hook QUIET is INACTIVE" }, { "skipped", "no rule for hook RULELESS" },
+                     { "skipped", "no hook of the name NOBODYS" }, { "held", "hook KEPT is INACTIVE" } }
+    for i, pair in ipairs(wanted) do
+      local shown = loop.await("event " .. i, function()
+        local now = story.daemon.ask("queue", "show", ids[i])
+        return now.state ~= "new" and now
+      end)
+      assert.equal(pair[1], shown.state)
+      assert.matches(pair[2], shown.reason)
+    end
+    assert.equal(0, story.optimove.ledger().updates.calls)
+  end)
 end)

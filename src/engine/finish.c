@@ -4,13 +4,15 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/lanes.h"
+#include "engine/message_log.h"
 #include "engine/runs.h"
 
 enum {
   ITEMS_FIRST = 32,
   ITEMS_MAX = 1024,
+  LOG_MAX_BYTES = 4096, /* of a message's MESSAGE_LOG event */
   REQUESTS_MAX = 8, /* at the store; beyond them more is gathered */
-  ARENA_MAX_BYTES = ITEMS_MAX * (NM_ERROR_TEXT_MAX_BYTES + 32),
+  ARENA_MAX_BYTES = ITEMS_MAX * (NM_ERROR_TEXT_MAX_BYTES + 32 + LOG_MAX_BYTES),
 };
 
 struct batch {
@@ -131,6 +133,9 @@ void nm_finisher_add(struct nm_lane *lane, const struct nm_finish *item)
   *copy = *item;
   if (item->reason.len > 0)
     copy->reason = nm_arena_copy(finisher->gathering->u.head.arena, item->reason);
+  if (item->message)
+    copy->log = nm_message_log_make(lane->book, finisher->gathering->u.head.arena, item->message, item);
+  copy->message = NULL;
   batch->lanes[batch->count++] = lane;
   if (batch->count == ITEMS_MAX) close_batch(finisher);
   nm_engine_soon(finisher->engine, &finisher->job);

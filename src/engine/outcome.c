@@ -136,6 +136,7 @@ void nm_dispatch_outcome(struct nm_dispatch *dispatch, struct nm_item *item,
     }
   }
   log_end(lane, item->message, &end);
+  end.message = item->message;
   nm_finisher_add(goes_by, &end);
   if (end.state == NM_MESSAGE_WAITING && goes_by == lane) nm_lane_turn_later(lane, item->message, end.due_at_ms);
   nm_item_done(lane, item);
@@ -148,6 +149,7 @@ void nm_item_finish(struct nm_lane *lane, struct nm_item *item, enum nm_message_
   nm_finisher_add(lane, &(struct nm_finish){ .message_id = message->id, .run_id = message->run_id,
                                              .state = state, .due_at_ms = due_at_ms,
                                              .attempts = message->attempts, .reason = reason,
-                                             .first_attempt_ms = message->first_attempt_ms });
+                                             .first_attempt_ms = message->first_attempt_ms,
+                                             .message = message });
   nm_item_done(lane, item);
 }

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "engine/failover.h"
+#include "engine/message_log.h"
 #include "engine/guard.h"
 #include "engine/quiet.h"
 
@@ -95,6 +96,11 @@ static void add_send(struct planning *p, const struct nm_effect *effect)
 {
   struct nm_text reason;
   struct nm_message *message = &p->plan->messages[p->plan->message_count];
+  if (nm_message_log_is_own(p->event)) {
+    if (p->held.len == 0)
+      p->held = NM_TEXT("a message about what became of a message would never end");
+    return;
+  }
   if (nm_guard_is_full(p->shape.book, p->shape.now_ms, p->plan->message_count + 1)) {
     if (p->held.len == 0)
       p->held = nm_arena_printf(p->shape.arena,

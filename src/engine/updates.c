@@ -15,7 +15,7 @@ enum {
   DENIED_WAIT_MS = 15 * 60 * 1000,
   FAILED_WAIT_MS = 5 * 1000,
   ATTEMPTS_MAX = 600, /* at five minutes at most, half of it on average: more than a day */
-  URL_MAX_BYTES = 2048,
+  REPEATS_MAX = 1, /* for want of a callback: also across restarts */
 };
 
 static bool is_active(const struct nm_book *book)
@@ -36,25 +36,6 @@ static void go_on(struct nm_updates *updates)
   updates->is_busy = false;
   updates->is_wanted = true;
   nm_engine_soon(updates->book->engine, &updates->job);
-}
-
-/* ---- batches that were sent twice for want of a callback ------------------------------------- */
-
-static bool was_repeated(const struct nm_updates *updates, int64_t batch_id)
-{
-  for (size_t i = 0; i < updates->repeated_count; i++)
-    if (updates->repeated[i] == batch_id) return true;
-  return false;
-}
-
-static void note_repeated(struct nm_updates *updates, int64_t batch_id)
-{
-  if (updates->repeated_count == NM_UPDATES_REPEATED_MAX) {
-    memmove(updates->repeated, updates->repeated + 1,
-            (NM_UPDATES_REPEATED_MAX - 1) * sizeof updates->repeated[0]);
-    updates->repeated_count--;
-  }
-  updates->repeated[updates->repeated_count++] = batch_id;
 }
 
 /* ---- noting what became of a batch ----------------------------------------------------------- */
@@ -222,11 +203,10 @@ static void use_batch(struct nm_updates *updates, struct nm_call *call)
     note(batch, NM_BATCH_DONE, 0, "");
     return;
   }
-  if (take->was == NM_BATCH_SENT && was_repeated(updates, take->batch_id)) {
+  if (take->repeats > REPEATS_MAX) {
     note(batch, NM_BATCH_DEAD, 0, "no callback from Optimove in 10 minutes");
     return;
   }
-  if (take->was == NM_BATCH_SENT) note_repeated(updates, take->batch_id);
   call_optimove(batch);
 }
 

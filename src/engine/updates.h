@@ -3,8 +3,6 @@
 
 #include "engine/internal.h"
 
-enum { NM_UPDATES_REPEATED_MAX = 64 };
-
 struct nm_updates {
   struct nm_book *book;
   struct nm_job job;
@@ -12,9 +10,6 @@ struct nm_updates {
   bool is_wanted;    /* there may be something to take */
   bool is_busy;      /* a take, a call or a finish is under way */
   int64_t not_before_ms; /* monotonic: gathering */
-  /* batches that were sent a second time because no callback came */
-  int64_t repeated[NM_UPDATES_REPEATED_MAX];
-  size_t repeated_count;
 };
 
 void nm_updates_open(struct nm_updates *updates, struct nm_book *book);

@@ -262,6 +262,7 @@ static int finish_one(struct nm_writer *writer, const struct nm_finish *item,
   if (nm_db_changes(&writer->db) > 0) {
     if (item->has_attempt) rc = add_attempt(writer, item);
     if (!rc) rc = count_end(writer, tallies, run_id, state);
+    if (!rc && item->log && !erased && state == item->state) rc = nm_writer_arrive(writer, item->log);
   }
   if (!rc && erased) rc = nm_writer_blank_message(writer, item->message_id);
   return rc ? rc : nm_writer_release(writer, &writer->messages, item->message_id);

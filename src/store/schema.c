@@ -161,6 +161,7 @@ static const char *const step_3[] = {
   " traces INTEGER NOT NULL DEFAULT -1, created_at INTEGER NOT NULL,"
   " ended_at INTEGER NOT NULL DEFAULT 0) STRICT;"
   "CREATE INDEX erasures_by_state ON erasures (state);"
+  "ALTER TABLE batches ADD COLUMN repeats INTEGER NOT NULL DEFAULT 0;"
   "CREATE TABLE suppressed ("
   " tenant_id INTEGER NOT NULL, hash BLOB NOT NULL, saved_at INTEGER NOT NULL,"
   " PRIMARY KEY (tenant_id, hash)) STRICT, WITHOUT ROWID",

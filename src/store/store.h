@@ -242,6 +242,8 @@ struct nm_finish {
   int64_t started_at_ms, ended_at_ms;
   int64_t first_attempt_ms;    /* of waiting again: as it stands now */
   struct nm_text provider;     /* of waiting again: it moves to this provider's lane; empty = it stays */
+  const struct nm_message *message; /* for whoever makes `log`; not the store's */
+  struct nm_store_arrival *log; /* journaled with the message's end; NULL = nobody asks */
 };
 
 /* A message that a cancel stopped while it was in flight keeps its true outcome (sent) and counts
@@ -386,6 +388,7 @@ struct nm_store_batch_take {
   int64_t batch_id;          /* out: 0 = nothing to do */
   enum nm_batch_state was;   /* out: the state it was found in; SENDING for a new one */
   int attempts;              /* out: calls made so far */
+  int repeats;               /* out: how often it was taken again because no callback had come */
   struct nm_update *updates; /* out: sorted by customer, then journal order */
   size_t count;
   int64_t next_due_ms;       /* out: 0 = none */

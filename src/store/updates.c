@@ -62,7 +62,7 @@ static int take_again(struct nm_writer *writer, struct nm_store_batch_take *take
 {
   sqlite3_stmt *stmt;
   int rc = nm_db_find(&writer->db, &stmt,
-                      "SELECT id, state, attempts FROM batches INDEXED BY batches_open"
+                      "SELECT id, state, attempts, repeats FROM batches INDEXED BY batches_open"
                       " WHERE state IN (0, 1, 2) AND tenant_id = ?1 AND (state = 0 OR due_at <= ?2)"
                       " AND NOT is_claimed_batch(id) ORDER BY id LIMIT 1",
                       NM_I(take->tenant_id), NM_I(take->now_ms));
@@ -71,11 +71,12 @@ static int take_again(struct nm_writer *writer, struct nm_store_batch_take *take
   take->batch_id = sqlite3_column_int64(stmt, 0);
   take->was = (enum nm_batch_state)sqlite3_column_int64(stmt, 1);
   take->attempts = sqlite3_column_int(stmt, 2);
+  take->repeats = sqlite3_column_int(stmt, 3) + (take->was == NM_BATCH_SENT);
   sqlite3_reset(stmt);
   return nm_db_run(&writer->db,
-                   "UPDATE batches SET state = 0, due_at = 0, attempts = attempts + 1"
+                   "UPDATE batches SET state = 0, due_at = 0, attempts = attempts + 1, repeats = ?2"
                    " WHERE id = ?1",
-                   NM_I(take->batch_id));
+                   NM_I(take->batch_id), NM_I(take->repeats));
 }
 
 /* The customers whose updates have waited longest, each at most once. */
@@ -170,7 +171,7 @@ int nm_writer_batch_take(struct nm_writer *writer, struct nm_store_batch_take *t
 {
   take->batch_id = 0;
   take->was = NM_BATCH_SENDING;
-  take->attempts = 0;
+  take->attempts = take->repeats = 0;
   take->updates = NULL;
   take->count = 0;
   if (take->customers_max == 0 || take->attributes_max == 0)
