@@ -178,7 +178,7 @@ static void a_small_arena_gets_what_fits(void **state)
     kit_single(kit, "1", customer, "", 0);
   }
   struct nm_arena *whole = kit->arena;
-  kit->arena = nm_arena_create(100 * sizeof(struct nm_message) + 700); /* a few messages' texts */
+  kit->arena = nm_arena_create(32 * sizeof(struct nm_message) + 700); /* a few messages' texts */
   struct nm_store_lease lease = { .tenant_id = TENANT, .provider = NM_TEXT("netmera"),
                                   .now_ms = nm_clock_wall_ms(), .max = 100 };
   KIT_MUST(kit, NM_STORE_LEASE, &lease);

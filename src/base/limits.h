@@ -62,6 +62,7 @@ enum {
   NM_STORE_QUERY_MAX_MS = 1000,
   NM_STORE_TAKE_MAX = 4096,      /* events in one take */
   NM_STORE_GROUP_MAX_MS = 50,    /* after that a commit waits for no further request */
+  NM_STORE_FRESH_MAX_BYTES = 8 * 1024 * 1024, /* of new rows handed on from memory; the rest is read */
   NM_STORE_RECENT_MAX = 6 * 1024 * 1024, /* identities of events kept in memory, 32 bytes each */
   NM_STORE_PAGE_MAX_BYTES = 64 * 1024 * 1024,  /* a page of recipients, before compression */
   NM_STORE_CHECK_MAX_BYTES = 256 * 1024 * 1024, /* larger files are not checked after a crash */

@@ -26,11 +26,15 @@ void nm_row_event(struct nm_row *row, struct nm_event *out)
 
 /* ---- accept ---------------------------------------------------------------------------------- */
 
+static bool is_cancel(const struct nm_event *event)
+{
+  return event->kind == NM_EVENT_CAMPAIGN && event->type == NM_EVENT_TYPE_CANCEL;
+}
+
 static int insert_event(struct nm_writer *writer, const struct nm_store_arrival *arrival,
                         int64_t id, const struct nm_key *key)
 {
   const struct nm_event *event = &arrival->event;
-  bool is_cancel = event->kind == NM_EVENT_CAMPAIGN && event->type == NM_EVENT_TYPE_CANCEL;
   struct nm_text identity = { (const char *)key, arrival->window_ms > 0 ? sizeof *key : 0 };
   return nm_db_run(
     &writer->db,
@@ -40,7 +44,7 @@ static int insert_event(struct nm_writer *writer, const struct nm_store_arrival 
     NM_I(id), NM_I(event->tenant_id), NM_I(event->received_at_ms), NM_I(event->kind),
     NM_I(event->type), NM_I(event->channel_id), NM_I(event->template_id), NM_T(event->campaign),
     NM_T(event->customer), NM_T(event->stamp), NM_T(event->name), NM_T(event->foreign_id),
-    NM_B(event->body), NM_I(is_cancel ? 0 : 1), NM_B(identity),
+    NM_B(event->body), NM_I(is_cancel(event) ? 0 : 1), NM_B(identity),
     NM_I(event->received_at_ms + arrival->window_ms), NM_I(arrival->origin_id));
 }
 
@@ -69,6 +73,7 @@ int nm_writer_arrive(struct nm_writer *writer, struct nm_store_arrival *arrival)
   }
   arrival->id = id;
   arrival->is_duplicate = false;
+  nm_fresh_add_event(writer->fresh, event, id, is_cancel(event) ? 0 : 1);
   writer->work |= NM_STORE_WORK_EVENTS;
   return NM_OK;
 }
@@ -106,6 +111,17 @@ static int collect(struct nm_writer *writer, sqlite3_stmt *stmt, struct candidat
   return rc;
 }
 
+static int find_due(struct nm_writer *writer, const struct nm_store_take *take, size_t max,
+                    struct candidate *out, size_t *count)
+{
+  sqlite3_stmt *stmt;
+  int rc = nm_db_find(&writer->db, &stmt,
+                      "SELECT rank, id FROM events INDEXED BY events_delayed WHERE state = 1"
+                      " AND due_at <= ?1 AND NOT is_claimed_event(id) ORDER BY due_at LIMIT ?2",
+                      NM_I(take->now_ms), NM_I(max));
+  return rc ? rc : collect(writer, stmt, out, count);
+}
+
 /* Up to max new ones and up to max that are due, together in the order of planning. */
 static int find_candidates(struct nm_writer *writer, const struct nm_store_take *take, size_t max,
                            struct candidate *out, size_t *count)
@@ -116,12 +132,7 @@ static int find_candidates(struct nm_writer *writer, const struct nm_store_take 
                       " AND NOT is_claimed_event(id) ORDER BY rank, id LIMIT ?1",
                       NM_I(max));
   if (!rc) rc = collect(writer, stmt, out, count);
-  if (!rc)
-    rc = nm_db_find(&writer->db, &stmt,
-                    "SELECT rank, id FROM events INDEXED BY events_delayed WHERE state = 1"
-                    " AND due_at <= ?1 AND NOT is_claimed_event(id) ORDER BY due_at LIMIT ?2",
-                    NM_I(take->now_ms), NM_I(max));
-  if (!rc) rc = collect(writer, stmt, out, count);
+  if (!rc) rc = find_due(writer, take, max, out, count);
   if (!rc) qsort(out, *count, sizeof *out, compare_candidates);
   return rc;
 }
@@ -144,10 +155,62 @@ static int take_one(struct nm_writer *writer, struct nm_store_take *take, int64_
   return rc;
 }
 
+/* New ones of a rank, from memory. */
+static int take_fresh(struct nm_writer *writer, struct nm_store_take *take, int rank, size_t max)
+{
+  int rc = 1;
+  while (rc == 1 && take->count < max) {
+    struct nm_event *event = &take->events[take->count];
+    rc = nm_fresh_take_event(writer->fresh, rank, take->request.arena, event);
+    if (rc != 1) break;
+    int claimed = nm_writer_claim(writer, &writer->events, event->id, 0);
+    if (claimed) {
+      nm_fresh_forget(writer->fresh); /* it was taken out already */
+      return claimed;
+    }
+    take->count++;
+  }
+  return rc == 1 ? NM_OK : rc;
+}
+
+static int make_places(struct nm_store_take *take, size_t count)
+{
+  take->events = nm_arena_alloc(take->request.arena, (count ? count : 1) * sizeof *take->events);
+  if (take->events) return NM_OK;
+  return nm_fail(&take->request.error, NM_ENOMEM, "store: no memory to take %zu events", count);
+}
+
+/* Cancels, then what is due again, then the new. */
+static int take_quickly(struct nm_writer *writer, struct nm_store_take *take, size_t max,
+                        struct candidate *found, size_t fresh)
+{
+  size_t due = 0;
+  int rc = find_due(writer, take, max, found, &due);
+  if (!rc) rc = make_places(take, fresh + due < max ? fresh + due : max);
+  if (!rc) rc = take_fresh(writer, take, 0, max);
+  for (size_t i = 0; rc == 0 && i < due && take->count < max; i++)
+    rc = take_one(writer, take, found[i].id);
+  return rc ? rc : take_fresh(writer, take, 1, max);
+}
+
+/* Whatever waits, out of the tables. */
+static int take_thoroughly(struct nm_writer *writer, struct nm_store_take *take, size_t max,
+                           struct candidate *found)
+{
+  size_t count = 0, i = 0;
+  int rc = find_candidates(writer, take, max, found, &count);
+  if (!rc) rc = make_places(take, count < max ? count : max);
+  for (; rc == 0 && i < count && take->count < max; i++)
+    rc = take_one(writer, take, found[i].id);
+  /* fewer than were asked for: nobody else waits */
+  nm_fresh_events_asked(writer->fresh, rc == 0 && i == count && count < max);
+  return rc;
+}
+
 int nm_writer_take(struct nm_writer *writer, struct nm_store_take *take)
 {
   size_t max = take->max < NM_STORE_TAKE_MAX ? take->max : NM_STORE_TAKE_MAX;
-  size_t count = 0;
+  size_t fresh = 0;
   take->count = 0;
   int rc = nm_db_number(&writer->db, &take->next_due_ms, 0,
                         "SELECT due_at FROM events INDEXED BY events_delayed WHERE state = 1"
@@ -155,14 +218,11 @@ int nm_writer_take(struct nm_writer *writer, struct nm_store_take *take)
                         NM_I(take->now_ms));
   if (rc || max == 0) return rc;
   struct candidate *found = malloc(2 * max * sizeof *found);
-  take->events = nm_arena_alloc(take->request.arena, max * sizeof *take->events);
-  if (!found || !take->events) {
-    free(found);
+  if (!found)
     return nm_fail(&take->request.error, NM_ENOMEM, "store: no memory to take %zu events", max);
-  }
-  rc = find_candidates(writer, take, max, found, &count);
-  for (size_t i = 0; rc == 0 && i < count && take->count < max; i++)
-    rc = take_one(writer, take, found[i].id);
+  if (nm_fresh_count_events(writer->fresh, &fresh))
+    rc = take_quickly(writer, take, max, found, fresh);
+  else rc = take_thoroughly(writer, take, max, found);
   free(found);
   /* What fitted into the arena is enough for now. */
   if (rc == NM_ENOMEM && !writer->db.failure && take->count > 0) rc = NM_OK;
@@ -174,6 +234,7 @@ int nm_writer_take(struct nm_writer *writer, struct nm_store_take *take)
 static int set_event(struct nm_writer *writer, const struct nm_plan *plan, struct nm_error *err)
 {
   int64_t due_at_ms = plan->state == NM_EVENT_DELAYED ? plan->due_at_ms : 0;
+  if (!nm_claims_find(&writer->events, plan->event_id)) nm_fresh_forget(writer->fresh);
   int rc = nm_db_run(&writer->db,
                      "UPDATE events SET state = ?3, reason = ?4, due_at = ?5, generation_id = ?6"
                      " WHERE id = ?1 AND tenant_id = ?2 AND state IN (0, 1)",
@@ -184,7 +245,10 @@ static int set_event(struct nm_writer *writer, const struct nm_plan *plan, struc
   if (nm_db_changes(&writer->db) == 0)
     return nm_fail(err, NM_ECONFLICT, "event %lld of tenant %lld does not wait to be planned",
                    (long long)plan->event_id, (long long)plan->tenant_id);
-  if (plan->state == NM_EVENT_NEW) writer->work |= NM_STORE_WORK_EVENTS;
+  if (plan->state == NM_EVENT_NEW) {
+    writer->work |= NM_STORE_WORK_EVENTS;
+    nm_fresh_forget(writer->fresh); /* it waits in the table again */
+  }
   return NM_OK;
 }
 
@@ -231,6 +295,7 @@ static int plan_one(struct nm_writer *writer, struct nm_plan *plan,
   int rc = nm_writer_suppress_plan(writer, plan, &is_suppressed);
   if (!rc) rc = set_event(writer, plan, &request->error);
   if (!rc && is_suppressed) rc = nm_writer_blank_event(writer, plan->event_id);
+  if (plan->cancel) nm_fresh_forget(writer->fresh); /* what waits may be stopped */
   if (!rc && plan->cancel) rc = nm_writer_cancel(writer, plan, request->arena);
   if (!rc && plan->run) rc = nm_writer_add_run(writer, plan, request->arena);
   if (!rc) rc = plan_messages(writer, plan);

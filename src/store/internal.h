@@ -9,6 +9,7 @@
 #include <sqlite3.h>
 
 #include "base/limits.h"
+#include "store/fresh.h"
 #include "store/store.h"
 
 /* ---- backends -------------------------------------------------------------------------------- */
@@ -132,6 +133,7 @@ void nm_recent_deinit(struct nm_recent *recent);
 struct nm_claim {
   int64_t id;
   int64_t run_id;
+  int64_t lane;   /* a message's, by its number in `fresh`; 0 = unknown */
   bool is_fenced; /* a cancel came while it was out */
   bool is_parked; /* its run was paused while it was out */
 };
@@ -172,6 +174,7 @@ enum { NM_RETAIN_TABLES = 9 };
 
 struct nm_writer {
   struct nm_db db;
+  struct nm_fresh *fresh; /* NULL: everything is read from the tables */
   int64_t last_id;
   struct nm_recent recent;
   struct nm_claims events, messages, batches;

@@ -59,6 +59,7 @@ int nm_writer_add_message(struct nm_writer *writer, struct nm_message *message, 
   if (message->due_at_ms == 0) message->due_at_ms = message->created_at_ms;
   message->id = nm_writer_id(writer);
   if (is_waiting) writer->work |= NM_STORE_WORK_MESSAGES;
+  nm_fresh_add_message(writer->fresh, message, now_ms);
   return nm_db_run(
     &writer->db,
     "INSERT INTO messages (" NM_MESSAGE_COLUMNS ", stamp_ms, ended_at) VALUES (?1, ?2, ?3, ?4, ?5,"
@@ -76,15 +77,30 @@ int nm_writer_add_message(struct nm_writer *writer, struct nm_message *message, 
 
 /* ---- lease ----------------------------------------------------------------------------------- */
 
+/* Leases are of few messages or of many: places are made as they are needed. */
+static int claim_one(struct nm_writer *writer, struct nm_store_lease *lease,
+                     const struct nm_message *message)
+{
+  if (lease->count == lease->capacity) {
+    size_t capacity = lease->capacity ? lease->capacity * 4 : 32;
+    void *more = nm_arena_alloc(lease->request.arena, capacity * sizeof *lease->messages);
+    if (!more) return NM_ENOMEM;
+    if (lease->count > 0) memcpy(more, lease->messages, lease->count * sizeof *lease->messages);
+    lease->messages = more;
+    lease->capacity = capacity;
+  }
+  int rc = nm_writer_claim(writer, &writer->messages, message->id, message->run_id);
+  if (!rc) lease->messages[lease->count++] = *message;
+  return rc;
+}
+
 static int lease_one(struct nm_writer *writer, struct nm_store_lease *lease, sqlite3_stmt *stmt)
 {
   struct nm_row row = { .stmt = stmt, .arena = lease->request.arena };
   struct nm_message message;
   nm_row_message(&row, &message);
   if (row.is_short) return NM_ENOMEM;
-  int rc = nm_writer_claim(writer, &writer->messages, message.id, message.run_id);
-  if (!rc) lease->messages[lease->count++] = message;
-  return rc;
+  return claim_one(writer, lease, &message);
 }
 
 static void note_due(struct nm_store_lease *lease, int64_t due_at_ms)
@@ -121,17 +137,67 @@ static int lease_priority(struct nm_writer *writer, struct nm_store_lease *lease
   return rc;
 }
 
+/* Those that were written a moment ago, from memory. */
+static int lease_fresh(struct nm_writer *writer, struct nm_store_lease *lease, size_t max,
+                       struct nm_fresh_lane *lane)
+{
+  struct nm_message message;
+  int rc = NM_OK;
+  if (lane->next_due_ms > 0) note_due(lease, lane->next_due_ms);
+  for (int priority = NM_PRIORITY_SINGLE; rc == 0 && priority <= NM_PRIORITY_RUN; priority++) {
+    while (rc == 0 && lease->count < max) {
+      rc = nm_fresh_take_message(writer->fresh, lane, priority, lease->request.arena, &message);
+      if (rc != 1) break;
+      rc = claim_one(writer, lease, &message);
+    }
+    if (rc == NM_ENOMEM && lease->count > 0) {
+      nm_fresh_forget(writer->fresh); /* one was taken out and did not fit */
+      note_due(lease, 1);
+      return NM_OK;
+    }
+    if (!lane->queues[priority].is_whole || lane->queues[priority].first) note_due(lease, 1);
+  }
+  return rc;
+}
+
+/* The table gave all that is due: what comes from now on is handed on from memory. */
+static void note_lane(struct nm_writer *writer, const struct nm_store_lease *lease)
+{
+  bool is_all = lease->next_due_ms == 0 || lease->next_due_ms > lease->now_ms;
+  struct nm_fresh_lane *lane = nm_fresh_find_lane(writer->fresh, lease->tenant_id, lease->provider);
+  if (!is_all && lane) nm_fresh_forget_lane(writer->fresh, lane);
+  if (is_all)
+    nm_fresh_lane_asked(writer->fresh, lease->tenant_id, lease->provider, lease->next_due_ms);
+}
+
+/* Where they go back to, if they have to wait again. */
+static void note_claims(struct nm_writer *writer, const struct nm_store_lease *lease)
+{
+  struct nm_fresh_lane *lane = nm_fresh_find_lane(writer->fresh, lease->tenant_id, lease->provider);
+  for (size_t i = 0; lane && i < lease->count; i++) {
+    struct nm_claim *claim = nm_claims_find(&writer->messages, lease->messages[i].id);
+    if (claim) claim->lane = lane->number;
+  }
+}
+
 int nm_writer_lease(struct nm_writer *writer, struct nm_store_lease *lease)
 {
-  size_t max = lease->max < NM_LANE_LEASE_MAX ? lease->max : NM_LANE_LEASE_MAX;
-  lease->count = 0;
-  lease->next_due_ms = 0;
-  lease->messages = nm_arena_alloc(lease->request.arena, (max ? max : 1) * sizeof *lease->messages);
-  if (!lease->messages)
-    return nm_fail(&lease->request.error, NM_ENOMEM, "store: no memory to lease %zu messages", max);
+  size_t max = lease->max < NM_LANE_LEASE_MAX ? lease->max : NM_LANE_LEASE_MAX, fresh;
+  struct nm_fresh_lane *lane = nm_fresh_find_lane(writer->fresh, lease->tenant_id, lease->provider);
   int rc = NM_OK;
-  for (int priority = NM_PRIORITY_SINGLE; rc == 0 && priority <= NM_PRIORITY_RUN; priority++)
-    rc = lease_priority(writer, lease, max, priority);
+  lease->messages = NULL;
+  lease->count = lease->capacity = 0;
+  lease->next_due_ms = 0;
+  if (nm_fresh_count_messages(lane, lease->now_ms, &fresh)) {
+    rc = lease_fresh(writer, lease, max, lane);
+  } else {
+    for (int priority = NM_PRIORITY_SINGLE; rc == 0 && priority <= NM_PRIORITY_RUN; priority++)
+      rc = lease_priority(writer, lease, max, priority);
+    if (!rc) note_lane(writer, lease);
+  }
+  if (!rc) note_claims(writer, lease);
+  if (rc == NM_ENOMEM && !writer->db.failure)
+    nm_fail(&lease->request.error, rc, "store: no memory to lease %zu messages", max);
   if (!rc && lease->want_tried) rc = nm_writer_find_tried(writer, lease);
   return rc;
 }
@@ -242,6 +308,15 @@ static int was_erased(struct nm_writer *writer, int64_t message_id)
   return rc;
 }
 
+/* What is handed on from memory must not pass by a message that waits in the table again. */
+static void goes_back(struct nm_writer *writer, const struct nm_finish *item,
+                      const struct nm_claim *claim)
+{
+  struct nm_fresh_lane *lane = claim ? nm_fresh_lane_numbered(writer->fresh, claim->lane) : NULL;
+  if (!lane || item->provider.len > 0) nm_fresh_forget(writer->fresh);
+  else nm_fresh_lane_waits(writer->fresh, lane, item->due_at_ms);
+}
+
 static int finish_one(struct nm_writer *writer, const struct nm_finish *item,
                       struct tallies *tallies)
 {
@@ -265,6 +340,7 @@ static int finish_one(struct nm_writer *writer, const struct nm_finish *item,
     if (!rc && item->log && !erased && state == item->state) rc = nm_writer_arrive(writer, item->log);
   }
   if (!rc && erased) rc = nm_writer_blank_message(writer, item->message_id);
+  if (!claim || state == NM_MESSAGE_WAITING) goes_back(writer, item, claim);
   return rc ? rc : nm_writer_release(writer, &writer->messages, item->message_id);
 }
 

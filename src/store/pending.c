@@ -85,11 +85,13 @@ int nm_writer_init(struct nm_writer *writer)
   if (!rc) rc = load_suppressed(writer);
   if (!rc) rc = nm_writer_recover(writer);
   nm_writer_keep(writer);
+  if (!rc) writer->fresh = nm_fresh_create();
   return rc;
 }
 
 void nm_writer_deinit(struct nm_writer *writer)
 {
+  nm_fresh_destroy(writer->fresh);
   nm_db_close(&writer->db);
   nm_recent_deinit(&writer->recent);
   nm_claims_deinit(&writer->events);
@@ -150,6 +152,7 @@ void nm_writer_keep(struct nm_writer *writer)
 
 void nm_writer_undo(struct nm_writer *writer, size_t from)
 {
+  nm_fresh_forget(writer->fresh);
   while (writer->pending_count > from) {
     const struct nm_pending *pending = &writer->pending[--writer->pending_count];
     struct nm_claim *claim;

@@ -222,7 +222,7 @@ struct nm_store_lease {
   int64_t now_ms;
   size_t max;
   struct nm_message *messages; /* out: due ones by priority, due time, id; claimed until finish */
-  size_t count;
+  size_t count, capacity;
   int64_t next_due_ms;         /* out: 0 = nothing waits beyond these */
   bool want_tried;             /* also all of the lane that have an attempt, due or not, by id */
   struct nm_store_tried *tried; /* out */

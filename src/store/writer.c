@@ -99,6 +99,7 @@ static int run_request(struct nm_writer *writer, struct nm_store_request *reques
   request->error = (struct nm_error){ 0 };
   request->rc = is_guarded ? nm_db_run_values(db, "SAVEPOINT one", NULL, 0) : NM_OK;
   if (request->rc == NM_OK) request->rc = run_verb(writer, request);
+  nm_fresh_note_verb(writer->fresh, request->verb);
   if (request->rc == NM_OK && request->audit)
     request->rc = nm_writer_audit_end(writer, request->audit);
   if (db->failure) return request->rc;
