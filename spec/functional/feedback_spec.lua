@@ -94,3 +94,106 @@ describe("catch-up", function()
     end)
   end)
 end)
+
+describe("figures of a run", function()
+  local story
+  after_each(function() story.close(true) end)
+
+  -- Keys: 1201 is definition 106, 1202 another.
+  local function run(count)
+    story.optimove.post("campaigns", { campaign = 80, channel = 459, templates = { 1201 }, count = count })
+    story.optimove.post("execute", { campaign = 80, channel = 459 })
+    story.netmera.reaches("deliveries=" .. count)
+  end
+
+  local function figures()
+    local found = {}
+    local id = story.daemon.ask("run", "list").items[1].id
+    for _, figure in ipairs(story.daemon.ask("run", "show", id).figures or {}) do
+      found[figure.metric] = figure.state .. " " .. figure.value
+    end
+    return found
+  end
+
+  local function await_figures(wanted)
+    local found
+    local ok = pcall(loop.await, "the figures", function()
+      found = figures()
+      for metric, value in pairs(wanted) do
+        if found[metric] ~= value then return false end
+      end
+      return true
+    end, 20000)
+    if not ok then assert.same(wanted, found) end
+  end
+
+  local function at_optimove()
+    local found = {}
+    for _, row in ipairs(story.optimove.ledger().metrics) do
+      assert.equal(80, row.CampaignID)
+      assert.equal(459, row.ChannelID)
+      found[row.MetricID] = { row.TemplateID, row.sum, row.calls }
+    end
+    return found
+  end
+
+  it("are told once it has rested, with what the provider's reports say", function()
+    story = daemon.story({ optimove = " metricsAfter = 1," })
+    run(30)
+    await_figures({ sent = "told 30", delivered = "told 30" })
+    assert.same({ [0] = { 1201, 30, 1 }, [1] = { 1201, 30, 1 } }, at_optimove())
+    local id = story.daemon.ask("run", "list").items[1].id
+    assert.same({ promised = 30, accepted = 30, sent = 30, failed = 0, reported = 30 },
+                story.daemon.ask("run", "show", id).counts.told)
+    assert.matches("1201 +delivered +30 +told", story.daemon.cli("run", "show", id).out)
+  end)
+
+  it("are not told again when the answer was lost", function()
+    story = daemon.story({ optimove = " metricsAfter = 1," })
+    story.optimove.faults({ { match = { path = "UpdateCampaignMetrics", times = 1 },
+                              ["do"] = { close = "after" } } })
+    run(5)
+    await_figures({ sent = "unknown 5", delivered = "unknown 5" })
+    assert.same({ [0] = { 1201, 5, 1 }, [1] = { 1201, 5, 1 } }, at_optimove())
+    story.daemon.stop()
+    story.daemon.start()
+    assert.same({ sent = "unknown 5", delivered = "unknown 5" }, figures())
+  end)
+
+  it("are told later where nothing was counted", function()
+    story = daemon.story({ optimove = " metricsAfter = 1," })
+    story.optimove.faults({ { match = { path = "UpdateCampaignMetrics", times = 2 },
+                              ["do"] = { status = 429, headers = { ["Retry-After"] = "1" } } } })
+    run(5)
+    await_figures({ sent = "told 5", delivered = "told 5" })
+    assert.same({ [0] = { 1201, 5, 1 }, [1] = { 1201, 5, 1 } }, at_optimove())
+  end)
+
+  it("are told neither twice nor never over a kill -9 in the middle of the call", function()
+    story = daemon.story({ optimove = " metricsAfter = 1," })
+    story.optimove.faults({ { match = { path = "UpdateCampaignMetrics" }, ["do"] = { hang = true } } })
+    run(5)
+    await_figures({ sent = "calling 5" })
+    loop.await("the call", function() return #story.optimove.ledger().metrics > 0 end)
+    story.daemon.kill()
+    story.optimove.faults({})
+    story.daemon.start()
+    await_figures({ sent = "unknown 5", delivered = "unknown 5" })
+    assert.same({ [0] = { 1201, 5, 1 }, [1] = { 1201, 5, 1 } }, at_optimove())
+  end)
+
+  it("leave out what the reports cannot tell apart, and nothing is told where it is off", function()
+    story = daemon.story({ optimove = " metricsAfter = 1," })
+    story.optimove.post("trigger", { campaign = "x", channel = 459, template = 1201, customer = "C9" })
+    story.netmera.reaches("deliveries=1")
+    story.optimove.post("campaigns", { campaign = 80, channel = 459, templates = { 1201 }, count = 4 })
+    story.optimove.post("execute", { campaign = 80, channel = 459 })
+    story.netmera.reaches("deliveries=5")
+    await_figures({ sent = "told 4" })
+    assert.same({ [0] = { 1201, 4, 1 } }, at_optimove())
+    local id = story.daemon.ask("run", "list").items[1].id
+    assert.equal("the definition was used by others meanwhile",
+                 story.daemon.ask("run", "show", id).counts.told.reported_why_not)
+    assert.equal(0, story.daemon.apply(story, { optimove = ' metrics = "off",' }).code)
+  end)
+end)

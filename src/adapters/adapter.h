@@ -53,6 +53,23 @@ struct nm_send {
   bool must_split;
 };
 
+/* What a provider's own reports say of what was sent by one key between two instants. */
+struct nm_result_counts {
+  int64_t delivered, failed;
+  bool knows_clicks;
+  int64_t clicked;
+};
+
+struct nm_results {
+  struct nm_text report_key;
+  int64_t from_ms, to_ms; /* by the provider's clock */
+  int64_t most;           /* beyond so many it may stop: they are not all ours */
+  /* Once.  rc: NM_EDENIED where the key may not ask or is not known, NM_EIO where asking later may
+   * do; reason is for people. */
+  void (*done)(void *data, int rc, const struct nm_result_counts *counts, const char *reason);
+  void *data;
+};
+
 struct nm_adapter {
   const char *name;       /* "netmera": what a tenant's provider names */
   unsigned channels;      /* bits 1u << enum nm_channel that it can carry */
@@ -76,6 +93,11 @@ struct nm_adapter {
   /* Starts delivering; takes nothing, returns at once.  `address`, where a message has one, is whom
    * to deliver to, else `customer`. */
   void (*send)(struct nm_provider *provider, struct nm_send *send);
+
+  /* Asks for results; NULL where the provider has no reports.  Borrows all but what->done and
+   * what->data for the call; needs no open provider; MAY NOT call done from inside. */
+  int (*results)(const struct nm_adapter_env *env, const json_t *settings,
+                 const struct nm_results *what);
 
   /* Ends what is under way (each still gets its done), then frees, then calls on_closed. */
   void (*close)(struct nm_provider *provider, void (*on_closed)(void *data), void *data);

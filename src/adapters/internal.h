@@ -40,6 +40,11 @@ NM_MUST_CHECK int nm_netmera_write(struct nm_netmera_body *body,
                                    const struct nm_message *const *messages, size_t count,
                                    int64_t now_ms);
 
+/* netmera_results.c */
+
+int nm_netmera_results(const struct nm_adapter_env *env, const json_t *settings,
+                       const struct nm_results *what);
+
 /* netmera_answer.c */
 
 /* What an answer means for the messages of its request. */

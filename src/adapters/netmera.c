@@ -299,5 +299,6 @@ const struct nm_adapter nm_adapter_netmera = {
   .open = open_netmera,
   .unfit = nm_netmera_unfit,
   .send = send_netmera,
+  .results = nm_netmera_results,
   .close = close_netmera,
 };

@@ -159,6 +159,7 @@ enum {
   NM_OPTIMOVE_CALL_TIMEOUT_MS = 30 * 1000,    /* of a call, but for pages of recipients */
   NM_OPTIMOVE_METRICS_MAX = 100,              /* rows of UpdateCampaignMetrics */
   NM_OPTIMOVE_PREFERENCES_MAX = 50000,        /* customers of SetCustomerChannelPreference */
+  NM_METRICS_AFTER_MS = 3600 * 1000,          /* from a run's end to its figures */
   NM_CATCH_UP_SOON_MS = 30 * 1000,            /* after the listeners were looked at */
   NM_CATCH_UP_AFTER_MS = 10 * 60 * 1000,      /* so long a campaign's notice may be on its way */
   NM_CATCH_UP_CAMPAIGNS_MAX = 10000,          /* of a channel and two days */

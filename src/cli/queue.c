@@ -140,6 +140,10 @@ int nm_cli_run_show(struct nm_invocation *invocation)
     { "in_flight_at_fence", "in flight at fence" },
   };
   static const struct nm_cli_column holds[] = { { "count", "HELD" }, { "reason", "REASON" } };
+  static const struct nm_cli_column figures[] = {
+    { "template_id", "TEMPLATE" }, { "metric", "FIGURE" }, { "value", "VALUE" },
+    { "state", "AT OPTIMOVE" }, { "reason", "REASON" }
+  };
   static const struct nm_cli_column sample[] = {
     { "customer", "SAMPLE" }, { "template", "TEMPLATE" }, { "message", "MESSAGE" }, { "hold", "HELD" }
   };
@@ -152,6 +156,10 @@ int nm_cli_run_show(struct nm_invocation *invocation)
     if (json_array_size(json_object_get(answer.body, "holds")) > 0) {
       putchar('\n');
       nm_cli_print_table(json_object_get(answer.body, "holds"), holds, 2, "");
+    }
+    if (json_array_size(json_object_get(answer.body, "figures")) > 0) {
+      putchar('\n');
+      nm_cli_print_table(json_object_get(answer.body, "figures"), figures, 5, "");
     }
     if (json_array_size(json_object_get(answer.body, "sample")) > 0) {
       putchar('\n');

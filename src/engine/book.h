@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "engine/catchup.h"
+#include "engine/feedback.h"
 #include "engine/fence.h"
 #include "engine/hour.h"
 #include "engine/internal.h"
@@ -28,6 +29,7 @@ struct nm_book {
   struct nm_updates updates;
   struct nm_reconciler reconciler;
   struct nm_catchup catchup;
+  struct nm_feedback feedback;
 };
 
 /* The tenant's book, made when it is not there; NULL where there is no such tenant. */

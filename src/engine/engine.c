@@ -105,6 +105,7 @@ void nm_engine_check_start(struct nm_engine *engine)
     nm_runs_wake(book);
     nm_engine_soon(engine, &book->updates.job);
     nm_reconciler_want(&book->reconciler, NULL);
+    nm_feedback_soon(&book->feedback);
     nm_guard_learn(book);
   }
 }

@@ -86,6 +86,10 @@ struct nm_call {
     struct nm_store_profiles_load profiles;
     struct nm_store_resume resume;
     struct nm_store_catch_up catch_up;
+    struct nm_store_tally tally;
+    struct nm_store_facts_save facts_save;
+    struct nm_store_facts_take facts_take;
+    struct nm_store_facts_finish facts_finish;
     struct nm_store_erase_step erase_step;
     struct nm_store_scrub scrub;
   } u;

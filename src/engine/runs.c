@@ -206,6 +206,7 @@ static void free_if_alone(struct nm_running *run)
 
 void nm_run_over(struct nm_running *run)
 {
+  nm_feedback_soon(&run->book->feedback);
   if (run->is_gone) return;
   run->is_gone = true;
   free_if_alone(run);

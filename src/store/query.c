@@ -13,6 +13,9 @@ static const char *const event_states[] = { "new",  "delayed", "planned",
 static const char *const event_kinds[] = { "campaign", "hook", "callback", "inbound" };
 static const char *const update_states[] = { "waiting", "waiting", "sending", "dead", "done" };
 static const char *const batch_states[] = { "sending", "sent", "retry", "done", "dead" };
+static const char *const fact_states[] = { "waiting", "calling", "told", "unknown", "refused" };
+static const char *const fact_metrics[] = { "sent", "delivered", "opened", "clicked",
+                                            "unsubscribed", "dropped", "spam", "", "", "bounced" };
 static const char *const erasure_states[] = { "waiting", "under way", "under way", "done" };
 
 #define WORD(words, n) ((n) < sizeof(words) / sizeof((words)[0]) ? (words)[n] : "unknown")
@@ -33,6 +36,8 @@ static const char *word_of(const char *how, size_t number)
     return number <= NM_OUTCOME_UNKNOWN ? nm_outcome_name((enum nm_outcome_kind)number) : "";
   if (strcmp(how, "update") == 0) return WORD(update_states, number);
   if (strcmp(how, "batch") == 0) return WORD(batch_states, number);
+  if (strcmp(how, "fact") == 0) return WORD(fact_states, number);
+  if (strcmp(how, "metric") == 0) return WORD(fact_metrics, number);
   if (strcmp(how, "erasure") == 0) return WORD(erasure_states, number);
   return NULL;
 }
@@ -359,6 +364,15 @@ static int show_run(struct nm_db *db, int64_t id, json_t *out)
                 "SELECT reason, sum(count) AS count, count(DISTINCT page) AS pages FROM run_holds"
                 " WHERE run_id = ?1 GROUP BY reason ORDER BY 2 DESC LIMIT 100",
                 ONE);
+  if (!rc)
+    rc = add_list(db, out, "figures",
+                  "SELECT template_id, metric AS \"metric:metric\", value,"
+                  " state AS \"state:fact\", reason FROM facts WHERE run_id = ?1"
+                  " ORDER BY template_id, metric LIMIT 500",
+                  ONE);
+  if (!rc)
+    rc = add_object(db, out, "counts",
+                    "SELECT told AS \"told:json\" FROM runs WHERE id = ?1 AND told <> ''", ONE);
   /* Counted as they end, never by looking at a million rows. */
   if (!rc)
     rc = add_object(db, out, "messages",

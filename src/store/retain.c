@@ -7,7 +7,7 @@
 struct sweep {
   const char *find;    /* ?1 after this id, ?2 before this id, ?3 rows, ?4 events', ?5 dead ones'
                         * end; gives the id and whether it may go */
-  const char *drop[3]; /* ?1 the id */
+  const char *drop[4]; /* ?1 the id */
 };
 
 enum { AUDIT_TABLE = 8 }; /* its place below: there ?4 and ?5 are the audit log's end */
@@ -27,7 +27,8 @@ static const struct sweep sweeps[NM_RETAIN_TABLES] = {
   { "SELECT id, state IN (3, 5, 6) AND open = 0 AND ended_at < min(?4, ?5)"
     " AND NOT EXISTS (SELECT 1 FROM pages WHERE pages.run_id = runs.id)"
     " FROM runs WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3",
-    { "DELETE FROM run_holds WHERE run_id = ?1", "DELETE FROM runs WHERE id = ?1" } },
+    { "DELETE FROM run_holds WHERE run_id = ?1", "DELETE FROM run_keys WHERE run_id = ?1",
+      "DELETE FROM facts WHERE run_id = ?1", "DELETE FROM runs WHERE id = ?1" } },
   { "SELECT id, (state = 4 AND ended_at < ?4) OR (state = 3 AND ended_at < ?5)"
     " FROM updates WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3",
     { "DELETE FROM updates WHERE id = ?1" } },

@@ -310,6 +310,7 @@ int nm_writer_expand(struct nm_writer *writer, struct nm_store_expand *expand)
     if (expand->messages[i].state == NM_MESSAGE_WAITING) open++;
     else stopped++;
   }
+  if (!rc) rc = nm_writer_note_keys(writer, expand);
   if (!rc) rc = add_holds(writer, expand, &held);
   if (rc) return rc;
   if (expand->mark_id != 0) return end_mark(writer, expand, held, open);

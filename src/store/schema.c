@@ -153,6 +153,22 @@ static const char *const step_3[] = {
   "CREATE INDEX events_of_campaign ON events (tenant_id, campaign, channel_id, received_at)"
   " WHERE type = 13",
 
+  /* what became of each run, for Optimove's reports; runs that ended before are not told */
+  "ALTER TABLE runs ADD COLUMN is_told INTEGER NOT NULL DEFAULT 0;"
+  "ALTER TABLE runs ADD COLUMN told TEXT NOT NULL DEFAULT '';"
+  "UPDATE runs SET is_told = 1;"
+  "CREATE INDEX runs_untold ON runs (tenant_id, ended_at) WHERE is_told = 0;"
+  "CREATE TABLE run_keys ("
+  " run_id INTEGER NOT NULL, template_id INTEGER NOT NULL, provider TEXT NOT NULL,"
+  " report_key TEXT NOT NULL, PRIMARY KEY (run_id, template_id, provider)) STRICT, WITHOUT ROWID;"
+  "CREATE TABLE facts ("
+  " id INTEGER PRIMARY KEY, tenant_id INTEGER NOT NULL, run_id INTEGER NOT NULL,"
+  " campaign TEXT NOT NULL, channel_id INTEGER NOT NULL, template_id INTEGER NOT NULL,"
+  " metric INTEGER NOT NULL, value INTEGER NOT NULL, state INTEGER NOT NULL,"
+  " due_at INTEGER NOT NULL, reason TEXT NOT NULL, created_at INTEGER NOT NULL,"
+  " ended_at INTEGER NOT NULL DEFAULT 0, UNIQUE (run_id, template_id, metric)) STRICT;"
+  "CREATE INDEX facts_open ON facts (tenant_id, due_at) WHERE state = 0;"
+  "CREATE INDEX facts_calling ON facts (id) WHERE state = 1",
   /* People who are being erased, and those who were: a keyed hash is all that stays. */
   "CREATE TABLE erasures ("
   " id INTEGER PRIMARY KEY, tenant_id INTEGER NOT NULL, state INTEGER NOT NULL,"

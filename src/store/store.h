@@ -46,6 +46,9 @@ enum nm_store_verb {
   NM_STORE_LISTENER_SAVE,
   NM_STORE_TEMPLATES_SAVE,
   NM_STORE_CATCH_UP,
+  NM_STORE_FACTS_SAVE,
+  NM_STORE_FACTS_TAKE,
+  NM_STORE_FACTS_FINISH,
   NM_STORE_RETRY,
   NM_STORE_RETAIN,
   NM_STORE_TOKEN_SAVE,
@@ -66,6 +69,7 @@ enum nm_store_verb {
   NM_STORE_PROFILES_LOAD,
   NM_STORE_LISTENERS_LOAD,
   NM_STORE_TEMPLATES_LOAD,
+  NM_STORE_TALLY,
   NM_STORE_TOKENS_LOAD,
   NM_STORE_QUERY,
 };
@@ -622,6 +626,67 @@ struct nm_store_catch_up {
   size_t waiting, missed;            /* out: not seen so long; made events of */
 };
 
+/* ---- feedback: what became of each run, for Optimove's reports -------------------------------------- */
+
+enum { NM_STORE_TALLIES_MAX = 256 };
+
+/* What a run sent of one template by one provider. */
+struct nm_store_count {
+  int64_t template_id;
+  struct nm_text provider;
+  struct nm_text report_key; /* by what the provider's own reports are asked; empty = it has none */
+  int64_t sent, dropped;     /* dropped: dead letters and expired ones */
+};
+
+/* The next run that has ended and was not told, counted in slices: submitted again while from_id is
+ * not 0.  run.id 0: there is none. */
+struct nm_store_tally {
+  struct nm_store_request request;
+  int64_t tenant_id;
+  int64_t now_ms, after_ms;      /* so long after its end */
+  struct nm_run run;             /* in: id 0 = find one; out: its counts */
+  int64_t ended_at_ms;           /* out */
+  int64_t from_id;               /* in and out; 0 = counted to the end */
+  int64_t next_due_ms;           /* out, where there is none: when the next one has rested; 0 = never */
+  struct nm_store_count counts[NM_STORE_TALLIES_MAX]; /* in and out */
+  size_t count;
+};
+
+/* A run's figures, each once, and the word that `run show` has of them (JSON).  NM_ECONFLICT where it
+ * goes on again. */
+struct nm_store_facts_save {
+  struct nm_store_request request;
+  int64_t tenant_id, run_id;
+  const struct nm_fact *facts;
+  size_t count;
+  struct nm_text told;
+};
+
+/* Figures that are due, marked as being told before anybody is called. */
+struct nm_store_facts_take {
+  struct nm_store_request request;
+  int64_t tenant_id, now_ms;
+  struct nm_fact *facts; /* out */
+  size_t count;
+  int64_t next_due_ms;   /* out: 0 = none */
+};
+
+enum nm_fact_end {
+  NM_FACT_TOLD = 0,
+  NM_FACT_LATER = 1,   /* nothing was done: again at due_at_ms */
+  NM_FACT_UNKNOWN = 2, /* the answer was lost: it is not told again by itself */
+  NM_FACT_REFUSED = 3,
+};
+
+struct nm_store_facts_finish {
+  struct nm_store_request request;
+  const struct nm_fact *facts;
+  size_t count;
+  enum nm_fact_end end;
+  int64_t due_at_ms;
+  struct nm_text reason;
+};
+
 /* ---- tokens of the admin API, and the audit log -------------------------------------------------------- */
 
 struct nm_store_token {
@@ -716,8 +781,8 @@ enum nm_store_query_kind {
   NM_QUERY_STATUS = 4, /* {waiting_events, waiting_messages, oldest_waiting_ms, held, dead, ...} */
   NM_QUERY_EVENT = 5,  /* args {id}: one event with its body, for explain */
   NM_QUERY_GENERATIONS = 6, /* args {tenant_id?}: the latest activated first, without their source */
-  NM_QUERY_ERASURES = 8, /* args {tenant_id?, id?, limit}: jobs, the newest first, without who it is */
   NM_QUERY_MADE = 9,   /* args {tenant_id, since_ms}: {singles, recipients} of the tenant since then, for the guard */
+  NM_QUERY_ERASURES = 8, /* args {tenant_id?, id?, limit}: jobs, the newest first, without who it is */
   NM_QUERY_SHAPE = 7,  /* args {}: what waits, by tenant and destination: {tenant_id, destination, kind, total,
                         * and counts by age below 5, 10, ... 1280 minutes and above} */
   /* lists, newest first: args {tenant_id?, limit, before?} and what they name */

@@ -32,6 +32,9 @@ static int run_verb(struct nm_writer *writer, struct nm_store_request *request)
   case NM_STORE_LISTENER_SAVE: return nm_writer_listener_save(writer, asked);
   case NM_STORE_TEMPLATES_SAVE: return nm_writer_templates_save(writer, asked);
   case NM_STORE_CATCH_UP: return nm_writer_catch_up(writer, asked);
+  case NM_STORE_FACTS_SAVE: return nm_writer_facts_save(writer, asked);
+  case NM_STORE_FACTS_TAKE: return nm_writer_facts_take(writer, asked);
+  case NM_STORE_FACTS_FINISH: return nm_writer_facts_finish(writer, asked);
   case NM_STORE_RETRY: return nm_writer_retry(writer, asked);
   case NM_STORE_RETAIN: return nm_writer_retain(writer, asked);
   case NM_STORE_PROFILES_SAVE: return nm_writer_profiles_save(writer, asked);
