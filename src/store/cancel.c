@@ -47,9 +47,9 @@ static int stop_messages_of_run(struct nm_writer *writer, int64_t run_id, int64_
                                 int64_t *stopped)
 {
   int rc = nm_db_run(&writer->db,
-                     "UPDATE messages INDEXED BY messages_open SET state = 3, ended_at = ?2,"
+                     "UPDATE messages INDEXED BY messages_waiting SET state = 3, ended_at = ?2,"
                      " reason = 'cancelled', content = ''"
-                     " WHERE state = 0 AND run_id = ?1 AND NOT is_claimed_message(id)",
+                     " WHERE " NM_WAITS_OF_RUN " AND NOT is_claimed_message(id)",
                      NM_I(run_id), NM_I(now_ms));
   if (!rc) *stopped = nm_db_changes(&writer->db);
   return rc;

@@ -26,8 +26,8 @@ int nm_writer_park(struct nm_writer *writer, int64_t run_id)
   int rc = mark_claims(writer, run_id, true);
   if (!rc)
     rc = nm_db_run(&writer->db,
-                   "UPDATE messages INDEXED BY messages_open SET state = 6"
-                   " WHERE state = 0 AND run_id = ?1 AND NOT is_claimed_message(id)",
+                   "UPDATE messages INDEXED BY messages_waiting SET state = 6"
+                   " WHERE " NM_WAITS_OF_RUN " AND NOT is_claimed_message(id)",
                    NM_I(run_id));
   if (!rc) rc = nm_db_run(&writer->db, "UPDATE runs SET is_parked = 1 WHERE id = ?1", NM_I(run_id));
   return rc;

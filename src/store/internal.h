@@ -273,6 +273,12 @@ NM_MUST_CHECK int nm_writer_note_keys(struct nm_writer *writer,
                                       const struct nm_store_expand *expand);
 NM_MUST_CHECK int nm_writer_recover_facts(struct nm_writer *writer, int64_t now_ms);
 int nm_writer_add_message(struct nm_writer *writer, struct nm_message *message, int64_t stamp_ms);
+/* What waits of the run ?1; for messages INDEXED BY messages_waiting. */
+#define NM_WAITS_OF_RUN                                                                            \
+  "state = 0 AND tenant_id = (SELECT tenant_id FROM runs WHERE id = ?1) AND priority = 1"          \
+  " AND run_id = ?1"
+/* How a message went out that did so at its first try: outcome and code as one number, never 0. */
+#define NM_SENT_AS(outcome, code) (((int64_t)(code) << 4) + (int64_t)(outcome) + 1)
 int nm_writer_add_update(struct nm_writer *writer, const struct nm_plan *plan,
                          struct nm_update *update);
 int nm_writer_add_run(struct nm_writer *writer, const struct nm_plan *plan,

@@ -292,6 +292,50 @@ static int end_message(struct nm_writer *writer, const struct nm_finish *item,
                    NM_I(nm_clock_wall_ms()));
 }
 
+/* ---- sent at once ------------------------------------------------------------------------------ */
+
+/* Went out at the first try that counts: the try is kept in the message's own row. */
+static bool is_sent_at_once(const struct nm_finish *item)
+{
+  return item->state == NM_MESSAGE_SENT && item->has_attempt && item->attempts == 1 &&
+         item->reason.len == 0;
+}
+
+/* How many from here on went out together and have ids without a gap. */
+static size_t count_together(const struct nm_finish *items, size_t count)
+{
+  size_t n = 1;
+  if (!is_sent_at_once(&items[0])) return 0;
+  while (n < count && is_sent_at_once(&items[n]) &&
+         items[n].message_id == items[n - 1].message_id + 1 &&
+         items[n].run_id == items[0].run_id && items[n].outcome == items[0].outcome &&
+         items[n].code == items[0].code && items[n].started_at_ms == items[0].started_at_ms)
+    n++;
+  return n;
+}
+
+static int finish_together(struct nm_writer *writer, const struct nm_finish *items, size_t count,
+                           struct tallies *tallies)
+{
+  /* The row's own order, whatever the planner thinks of the indexes on what waits. */
+  int rc = nm_db_run(&writer->db,
+                     "UPDATE messages NOT INDEXED SET state = 1, attempts = 1, reason = '',"
+                     " content = '', ended_at = ?3, first_attempt_at = ?4, sent_as = ?5"
+                     " WHERE id BETWEEN ?1 AND ?2 AND state = 0",
+                     NM_I(items[0].message_id), NM_I(items[count - 1].message_id),
+                     NM_I(items[0].ended_at_ms > 0 ? items[0].ended_at_ms : nm_clock_wall_ms()),
+                     NM_I(items[0].started_at_ms),
+                     NM_I(NM_SENT_AS(items[0].outcome, items[0].code)));
+  const struct nm_claim *claim = nm_claims_find(&writer->messages, items[0].message_id);
+  int64_t run_id = claim ? claim->run_id : items[0].run_id;
+  /* Those that have their end already keep it: finishing twice counts once. */
+  int64_t changes = rc ? 0 : nm_db_changes(&writer->db);
+  while (rc == 0 && changes-- > 0) rc = count_end(writer, tallies, run_id, NM_MESSAGE_SENT);
+  for (size_t i = 0; rc == 0 && i < count; i++)
+    rc = nm_writer_release(writer, &writer->messages, items[i].message_id);
+  return rc;
+}
+
 /* 1 = its person was erased while it was out. */
 static int was_erased(struct nm_writer *writer, int64_t message_id)
 {
@@ -347,9 +391,13 @@ static int finish_one(struct nm_writer *writer, const struct nm_finish *item,
 int nm_writer_finish(struct nm_writer *writer, struct nm_store_finish *finish)
 {
   struct tallies tallies = { .count = 0 };
-  for (size_t i = 0; i < finish->count; i++) {
-    int rc = finish_one(writer, &finish->items[i], &tallies);
+  for (size_t i = 0, n; i < finish->count; i += n) {
+    const struct nm_finish *items = finish->items + i;
+    n = writer->has_suppressed ? 0 : count_together(items, finish->count - i);
+    int rc = n > 0 ? finish_together(writer, items, n, &tallies)
+                   : finish_one(writer, items, &tallies);
     if (rc) return rc;
+    if (n == 0) n = 1;
   }
   return write_tallies(writer, &tallies);
 }

@@ -173,6 +173,11 @@ int nm_query_add_first(struct nm_db *db, json_t *object, const char *sql,
   " attempts AS tries, nullif(first_attempt_at, 0) AS first_attempt_at"
 #define ATTEMPT_VIEW                                                                               \
   "id AS \"id:id\", started_at, ended_at, outcome AS \"outcome:outcome\", code, reason"
+/* A first try that went well stands in the message itself. */
+#define ATTEMPTS_OF_MESSAGE                                                                        \
+  "SELECT " ATTEMPT_VIEW " FROM attempts WHERE message_id = ?1 UNION ALL"                          \
+  " SELECT id, first_attempt_at, ended_at, (sent_as & 15) - 1, sent_as >> 4, reason FROM messages" \
+  " WHERE id = ?1 AND sent_as > 0"
 #define UPDATE_VIEW                                                                                \
   "'update' AS kind, id AS \"id:id\", tenant_id AS \"tenant_id:id\", created_at AS at,"            \
   " event_id AS \"event_id:id\", batch_id AS \"batch_id:id\", state AS \"state:update\", reason,"  \
@@ -323,8 +328,7 @@ static int show_event(struct nm_db *db, int64_t id, json_t *out)
     int64_t message_id = 0;
     if (rc || !nm_json_i64(message, "id", &message_id)) break;
     rc = add_list(db, message, "attempts",
-                  "SELECT " ATTEMPT_VIEW " FROM attempts WHERE message_id = ?1"
-                  " ORDER BY id LIMIT 100",
+                  ATTEMPTS_OF_MESSAGE " ORDER BY 2, 1 LIMIT 100",
                   NM_VALUES(NM_I(message_id)));
   }
   return rc ? rc : 1;
@@ -350,8 +354,7 @@ static int show_message(struct nm_db *db, int64_t id, json_t *out)
   int rc = add_first(db, out, "SELECT " MESSAGE_VIEW " FROM messages WHERE id = ?1", ONE);
   if (rc != 1) return rc;
   rc = add_list(db, out, "attempts",
-                "SELECT " ATTEMPT_VIEW " FROM attempts WHERE message_id = ?1 ORDER BY id LIMIT 200",
-                ONE);
+                ATTEMPTS_OF_MESSAGE " ORDER BY 2, 1 LIMIT 200", ONE);
   if (!rc) rc = add_origin(db, out);
   return rc ? rc : 1;
 }

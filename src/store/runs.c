@@ -306,6 +306,7 @@ int nm_writer_expand(struct nm_writer *writer, struct nm_store_expand *expand)
   if (!rc) rc = check_expand(expand, &run, &expand->request.error);
   for (size_t i = 0; rc == 0 && i < expand->message_count; i++) {
     expand->messages[i].run_id = expand->run_id;
+    expand->messages[i].priority = NM_PRIORITY_RUN; /* its index counts on it */
     rc = nm_writer_add_message(writer, &expand->messages[i], 0);
     if (expand->messages[i].state == NM_MESSAGE_WAITING) open++;
     else stopped++;

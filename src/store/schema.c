@@ -143,7 +143,17 @@ static const char *const step_3[] = {
   "CREATE INDEX runs_of_template ON runs (tenant_id, channel_id, template_id, checked_at)"
   " WHERE checked_at > 0;"
   "ALTER TABLE messages ADD COLUMN first_attempt_at INTEGER NOT NULL DEFAULT 0;"
-  "CREATE INDEX messages_parked ON messages (run_id) WHERE state = 6",
+  "CREATE INDEX messages_parked ON messages (run_id) WHERE state = 6;"
+  /* A message that goes out at its first try has no row in attempts: that try stands here. */
+  "ALTER TABLE messages ADD COLUMN sent_as INTEGER NOT NULL DEFAULT 0;"
+  /* Of what waits for a run there is never much: it is found among what waits of its tenant, and a
+   * campaign pays for one index less. */
+  "DROP INDEX messages_open;"
+  "CREATE INDEX messages_open ON messages (tenant_id, campaign, channel_id)"
+  " WHERE state = 0 AND run_id = 0;"
+  "DROP INDEX messages_waiting;"
+  "CREATE INDEX messages_waiting ON messages (tenant_id, priority, provider, due_at)"
+  " WHERE state = 0",
 
   /* campaigns whose notice never came */
   "CREATE TABLE catch_ups ("
