@@ -102,7 +102,7 @@ describe("health", function()
         assert.is_nil(types[kind], line)
         types[kind], family = line:match("%a+$"), kind
       else
-        local name, labels, value = line:match("^([%w_]+)({?[^ ]*) (%-?%d+)$")
+        local name, labels, value = line:match("^([%w_]+)({?[^ ]*) (%-?[%d.]+)$")
         assert.equal(family, name, line)
         assert.is_true(helps[name] and types[name] ~= nil, line)
         assert.is_nil(rows[name .. labels], line)
@@ -118,8 +118,18 @@ describe("health", function()
       pending("promtool (package prometheus) is not installed")
       return
     end
-    story = daemon.story()
+    story = daemon.story({ provider = ", rate = 7.5" })
+    story.optimove.post("trigger", { campaign = "m", channel = 459, template = 1201, customer = "C1" })
+    story.netmera.reaches("deliveries=1")
     local metrics = http.request({ url = story.daemon.admin_url .. "/metrics" }).body
+    for _, line in ipairs({ 'netmove_lane_messages{tenant="acme",provider="netmera",place="ready"} 0',
+                            'netmove_lane_rate{tenant="acme",provider="netmera"} 7.5',
+                            'netmove_lane_well{tenant="acme",provider="netmera"} 1',
+                            'netmove_breaker_open{host="http://127.0.0.1:',
+                            'netmove_runs{state="active"} 0', 'netmove_engine_stage{stage="leased"}',
+                            'netmove_queue{kind="message",state="dead"} 0', "netmove_oldest_waiting_seconds" }) do
+      assert.is_truthy(metrics:find(line, 1, true), line .. " in\n" .. metrics)
+    end
     story.daemon.write("metrics.txt", metrics)
     local checked = process.run({ command = "sh", cwd = story.daemon.path,
                                   args = { "-c", "promtool check metrics < metrics.txt" } })

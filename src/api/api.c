@@ -127,6 +127,7 @@ static void on_part_closed(void *data)
   void *closed_data = api->closed_data;
   nm_api_free_door(api);
   nm_api_tokens_free(api);
+  free(api->queues);
   free(api);
   on_closed(closed_data);
 }

@@ -65,6 +65,8 @@ struct nm_api {
   struct nm_pace *paces;      /* of tenants with a rate of their own, by tenant */
   size_t pace_count;
   struct nm_disk disk;
+  char *queues;               /* the queues' metrics as they were at queues_at_ms; NULL = not yet */
+  int64_t queues_at_ms;
   struct nm_api_token *tokens;
   size_t token_count;
   bool are_tokens_known;

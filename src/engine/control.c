@@ -123,6 +123,7 @@ void nm_control_take(struct nm_engine *engine, struct nm_control *control)
   case NM_CONTROL_RUN_RELEASE: nm_control_run_release(engine, control); break;
   case NM_CONTROL_RUN_REPIN: nm_control_run_repin(engine, control); break;
   case NM_CONTROL_EXPLAIN: nm_control_explain(engine, control); break;
+  case NM_CONTROL_METRICS: nm_control_metrics(engine, control); break;
   case NM_CONTROL_EXPLAIN_MESSAGE: nm_control_explain_message(engine, control); break;
   case NM_CONTROL_CONNECTOR_PLAN:
   case NM_CONTROL_CONNECTOR_APPLY:

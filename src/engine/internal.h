@@ -216,6 +216,7 @@ void nm_control_answer(struct nm_control *control, int rc, json_t *answer); /* t
 void nm_control_explain(struct nm_engine *engine, struct nm_control *control);
 void nm_control_explain_message(struct nm_engine *engine, struct nm_control *control);
 json_t *nm_control_status(struct nm_engine *engine);
+void nm_control_metrics(struct nm_engine *engine, struct nm_control *control); /* gauges.c */
 /* What is done to one run by hand (hand.c). */
 void nm_control_run_cancel(struct nm_engine *engine, struct nm_control *control);
 void nm_control_run_pause(struct nm_engine *engine, struct nm_control *control);
