@@ -35,6 +35,7 @@ static struct nm_book *insert(struct nm_engine *engine, size_t at, struct nm_ten
   book->tenant_id = tenant->id;
   book->tenant = tenant;
   book->account = nm_optimove_account(engine->optimove, tenant);
+  book->admin_account = nm_optimove_admin_account(engine->optimove, tenant);
   nm_updates_open(&book->updates, book);
   nm_reconciler_open(&book->reconciler, book);
   nm_catchup_open(&book->catchup, book);
@@ -90,10 +91,13 @@ void nm_book_refresh(struct nm_book *book)
     return;
   }
   struct nm_tenant *old = book->tenant;
+  struct nm_optimove_account *old_admin = book->admin_account;
   bool was_active = old->connector.is_present && old->connector.is_active;
   book->tenant = fresh;
   book->account = nm_optimove_account(book->engine->optimove, fresh);
+  book->admin_account = nm_optimove_admin_account(book->engine->optimove, fresh);
   for (struct nm_lane *lane = book->lanes; lane; lane = nm_lane_next(lane)) nm_lane_refresh(lane);
+  if (old_admin != book->admin_account) nm_updates_key_changed(&book->updates);
   if (!was_active && fresh->connector.is_present && fresh->connector.is_active)
     nm_updates_poke(&book->updates);
   nm_feedback_soon(&book->feedback);

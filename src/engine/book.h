@@ -20,6 +20,7 @@ struct nm_book {
   struct nm_tenant *tenant;          /* one reference; changed by refresh only */
   struct nm_generation *active;      /* one reference; NULL = none was proven */
   struct nm_optimove_account *account; /* NULL without a connector */
+  struct nm_optimove_account *admin_account; /* for updates; may be the same */
   struct nm_lane *lanes;
   struct nm_running *runs;
   struct nm_fence *fences;           /* those that the store does not have yet */

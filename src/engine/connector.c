@@ -112,13 +112,14 @@ static void test(struct nm_engine *engine, struct nm_tenant *tenant, struct nm_c
   nm_require(testing != NULL);
   *testing = (struct testing){ engine, control };
   struct nm_probe what = {
-    .account = account, .tenant = tenant, .client = engine->client,
+    .account = account, .admin_account = nm_optimove_admin_account(engine->optimove, tenant),
+    .tenant = tenant, .client = engine->client,
     .public_url = nm_text_from(engine->public_url),
     .only_key = json_is_true(json_object_get(control->args, "only_key")),
     .done = on_tested, .data = testing,
   };
   engine->reconciles++;
-  int rc = account ? nm_optimove_probe(&what) : NM_ENOMEM;
+  int rc = account && what.admin_account ? nm_optimove_probe(&what) : NM_ENOMEM;
   if (!rc) return;
   engine->reconciles--;
   free(testing);

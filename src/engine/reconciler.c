@@ -227,7 +227,7 @@ struct nm_reconcile nm_reconciler_describe(struct nm_reconciler *reconciler)
   read_routed(reconciler);
   read_templates(reconciler);
   return (struct nm_reconcile){
-    .account = book->account, .tenant = book->tenant, .keyring = engine->env.keyring,
+    .account = book->account, .admin_account = book->admin_account, .tenant = book->tenant, .keyring = engine->env.keyring,
     .store = engine->env.store, .home = &engine->answers,
     .public_url = nm_text_from(engine->public_url), .routed_types = reconciler->routed,
     .routed_count = reconciler->routed_count,

@@ -20,7 +20,8 @@ enum {
 
 static bool is_active(const struct nm_book *book)
 {
-  return book->tenant->connector.is_present && book->tenant->connector.is_active && book->account;
+  return book->tenant->connector.is_present && book->tenant->connector.is_active &&
+         book->account && book->admin_account;
 }
 
 static void rest(struct nm_updates *updates, int64_t wait_ms)
@@ -115,7 +116,9 @@ static void note_answer(struct batch *batch, const struct nm_optimove_answer *an
   case NM_OPTIMOVE_REFUSED: note(batch, NM_BATCH_DEAD, 0, answer->reason); return;
   case NM_OPTIMOVE_DENIED: {
     struct nm_log_ids ids = nm_book_ids(updates->book);
-    nm_log(NM_LOG_ERROR, "engine", &ids, "this key may not update customers: %s", answer->reason);
+    nm_log(NM_LOG_ERROR, "engine", &ids, "the key in %s may not update customers: %s; a key that may can be given as "
+           "optimove.adminApiKey", nm_optimove_admin_key_name(updates->book->tenant),
+           answer->reason);
     note(batch, NM_BATCH_RETRY, DENIED_WAIT_MS, answer->reason);
     return;
   }
@@ -184,7 +187,7 @@ static void call_optimove(struct batch *batch)
   struct nm_store_batch_take *take = &batch->take->u.batch_take;
   batch->customers = count_customers(take);
   struct nm_text url = callback_url(book, batch->take->u.head.arena, take->batch_id);
-  int rc = url.len > 0 ? nm_optimove_update_attributes(book->account, take->updates, take->count,
+  int rc = url.len > 0 ? nm_optimove_update_attributes(book->admin_account, take->updates, take->count,
                                                        url, on_answer, batch)
                        : NM_ENOMEM;
   if (rc) note(batch, NM_BATCH_RETRY, FAILED_WAIT_MS, "the call to Optimove could not be made");
@@ -247,10 +250,11 @@ static void on_turn(void *data)
       nm_call_create(book->engine, NM_STORE_BATCH_TAKE, ARENA_MAX_BYTES, on_taken, updates);
   call->u.batch_take.tenant_id = book->tenant_id;
   call->u.batch_take.now_ms = nm_clock_wall_ms();
+  call->u.batch_take.retries_now = updates->retries_now;
   call->u.batch_take.customers_max = NM_OPTIMOVE_UPDATE_CUSTOMERS_MAX;
   call->u.batch_take.attributes_max = NM_OPTIMOVE_UPDATE_ATTRIBUTES_MAX;
   updates->is_busy = true;
-  updates->is_wanted = false;
+  updates->is_wanted = updates->retries_now = false;
   nm_call_submit(call);
 }
 
@@ -274,4 +278,10 @@ void nm_updates_poke(struct nm_updates *updates)
     updates->not_before_ms = now_ms + NM_UPDATES_GATHER_MS;
   updates->is_wanted = true;
   nm_engine_soon(updates->book->engine, &updates->job);
+}
+
+void nm_updates_key_changed(struct nm_updates *updates)
+{
+  updates->retries_now = true;
+  nm_updates_poke(updates);
 }

@@ -76,12 +76,12 @@ static char *copy_text(struct nm_text text)
 }
 
 static struct nm_optimove_account *create_account(struct nm_optimove *optimove,
-                                                  const struct nm_tenant_connector *connector)
+                                                  struct nm_text base_url, struct nm_text api_key)
 {
   struct nm_optimove_account *account = calloc(1, sizeof *account);
   if (!account) return NULL;
-  account->base_url = copy_text(connector->base_url);
-  account->api_key = copy_text(connector->api_key);
+  account->base_url = copy_text(base_url);
+  account->api_key = copy_text(api_key);
   if (!account->base_url || !account->api_key) {
     free(account->base_url);
     free(account->api_key);
@@ -97,20 +97,45 @@ static struct nm_optimove_account *create_account(struct nm_optimove *optimove,
   return account;
 }
 
-struct nm_optimove_account *nm_optimove_account(struct nm_optimove *optimove,
-                                                const struct nm_tenant *tenant)
+static struct nm_optimove_account *find_account(struct nm_optimove *optimove,
+                                                const struct nm_tenant *tenant,
+                                                struct nm_text api_key)
 {
   const struct nm_tenant_connector *connector = &tenant->connector;
   if (!connector->is_present || optimove->is_closing) return NULL;
   struct nm_optimove_account *account = optimove->accounts;
   while (account && (!nm_text_equal(nm_text_from(account->base_url), connector->base_url) ||
-                     !nm_text_equal(nm_text_from(account->api_key), connector->api_key)))
+                     !nm_text_equal(nm_text_from(account->api_key), api_key)))
     account = account->next;
-  if (!account) account = create_account(optimove, connector);
+  if (!account) account = create_account(optimove, connector->base_url, api_key);
   if (account)
     account->timeout_ms = connector->timeout_ms ? connector->timeout_ms
                                                 : NM_OPTIMOVE_CALL_TIMEOUT_MS;
   return account;
+}
+
+struct nm_optimove_account *nm_optimove_account(struct nm_optimove *optimove,
+                                                const struct nm_tenant *tenant)
+{
+  return find_account(optimove, tenant, tenant->connector.api_key);
+}
+
+static bool has_admin_key(const struct nm_tenant *tenant)
+{
+  return tenant->connector.admin_api_key.len > 0;
+}
+
+struct nm_optimove_account *nm_optimove_admin_account(struct nm_optimove *optimove,
+                                                      const struct nm_tenant *tenant)
+{
+  const struct nm_tenant_connector *connector = &tenant->connector;
+  return find_account(optimove, tenant,
+                      has_admin_key(tenant) ? connector->admin_api_key : connector->api_key);
+}
+
+const char *nm_optimove_admin_key_name(const struct nm_tenant *tenant)
+{
+  return has_admin_key(tenant) ? "optimove.adminApiKey" : "optimove.apiKey";
 }
 
 static void destroy_account(struct nm_optimove_account *account)

@@ -25,6 +25,14 @@ void nm_optimove_close(struct nm_optimove *optimove, void (*on_closed)(void *dat
 struct nm_optimove_account *nm_optimove_account(struct nm_optimove *optimove,
                                                 const struct nm_tenant *tenant);
 
+/* The account for calls that a third party's key may not make (UpdateCustomerAttributes, GetExecutionChannels,
+ * GetCustomerAttributeList): that of `adminApiKey`; without one the same as above. */
+struct nm_optimove_account *nm_optimove_admin_account(struct nm_optimove *optimove,
+                                                      const struct nm_tenant *tenant);
+
+/* The setting that holds the key of those calls: "optimove.adminApiKey", or "optimove.apiKey". */
+const char *nm_optimove_admin_key_name(const struct nm_tenant *tenant);
+
 enum nm_optimove_end {
   NM_OPTIMOVE_OK = 0,
   NM_OPTIMOVE_LATER = 1,   /* unreachable, 429, 5xx: again after retry_after_ms or a backoff; only
@@ -135,6 +143,7 @@ struct nm_wanted_template {
 
 struct nm_reconcile {
   struct nm_optimove_account *account;
+  struct nm_optimove_account *admin_account; /* lists the channels */
   struct nm_tenant *tenant;             /* borrowed until done */
   const struct nm_keyring *keyring;
   struct nm_store *store;
@@ -161,7 +170,7 @@ NM_MUST_CHECK int nm_optimove_reconcile(const struct nm_reconcile *what);
 /* ---- connector test: what is wrong, in plain words ------------------------------------------- */
 
 struct nm_probe {
-  struct nm_optimove_account *account;
+  struct nm_optimove_account *account, *admin_account;
   struct nm_tenant *tenant;    /* borrowed until done */
   struct nm_client *client;    /* for the look at our own public URL */
   struct nm_text public_url;   /* borrowed until done */

@@ -103,8 +103,22 @@ static void say_unreached(struct probing *probing, const char *result, struct nm
     say(probing, result, "%.*s does not answer: %s", NM_TEXT_ARG(host), reason);
 }
 
+static bool is_by_admin_key(const struct probing *probing)
+{
+  return probing->at == CHECK_CHANNELS || probing->at == CHECK_ATTRIBUTES;
+}
+
+/* The setting that holds the key of the call at hand. */
+static const char *key_name(const struct probing *probing)
+{
+  return is_by_admin_key(probing) ? nm_optimove_admin_key_name(probing->what.tenant)
+                                  : "optimove.apiKey";
+}
+
 static void say_refused(struct probing *probing, const struct nm_optimove_answer *answer)
 {
+  bool has_second = is_by_admin_key(probing) &&
+                    probing->what.tenant->connector.admin_api_key.len > 0;
   const char *function = checks[probing->at].function;
   const char *needed_for = checks[probing->at].needed_for;
   bool is_key = probing->at == CHECK_KEY;
@@ -113,9 +127,14 @@ static void say_refused(struct probing *probing, const struct nm_optimove_answer
     say(probing, "wrong",
         "Optimove refuses this key (401): it is mistyped, disabled, or of another "
         "account than baseUrl; nothing works without it");
+  } else if (answer->status == 401 && has_second) {
+    say(probing, "wrong", "Optimove refuses the key in %s (401): it is mistyped, disabled, or of "
+                          "another account than baseUrl; %s", key_name(probing), needed_for);
   } else if (answer->end == NM_OPTIMOVE_DENIED) {
-    say(probing, "warning", "this kind of key may not call %s (%d): %s", function, answer->status,
-        needed_for);
+    say(probing, "warning", "this kind of key (%s) may not call %s (%d): %s%s", key_name(probing),
+        function, answer->status, needed_for,
+        is_by_admin_key(probing) && !has_second
+            ? "; a second key that may can be given as optimove.adminApiKey" : "");
   } else if (answer->status == 429) {
     say(probing, is_key ? "wrong" : "warning",
         "Optimove says that this key has made too many calls "
@@ -167,7 +186,8 @@ static void judge_channels(struct probing *probing, const json_t *rows)
         connector->channels[i].id, NM_TEXT_ARG(connector->channels[i].name));
   }
   if (unknown == 0)
-    say(probing, "fine", "Optimove knows all %zu channels", connector->channel_count);
+    say(probing, "fine", "Optimove knows all %zu channels (asked with %s)", connector->channel_count,
+        key_name(probing));
 }
 
 static bool lists_field(const json_t *rows, struct nm_text field)
@@ -314,7 +334,9 @@ static void next(struct probing *probing)
     return;
   }
   struct nm_text path = path_of(probing);
-  if (path.ptr && !nm_optimove_ask(probing->what.account, checks[probing->at].function, path,
+  struct nm_optimove_account *account = is_by_admin_key(probing) ? probing->what.admin_account
+                                                                 : probing->what.account;
+  if (path.ptr && !nm_optimove_ask(account, checks[probing->at].function, path,
                                    on_asked, probing))
     return;
   say(probing, "wrong", "out of memory");

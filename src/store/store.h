@@ -389,6 +389,7 @@ struct nm_store_batch_take {
   int64_t tenant_id;
   int64_t now_ms;
   size_t customers_max, attributes_max;
+  bool retries_now;          /* those to be sent again later (RETRY) are due now */
   int64_t batch_id;          /* out: 0 = nothing to do */
   enum nm_batch_state was;   /* out: the state it was found in; SENDING for a new one */
   int attempts;              /* out: calls made so far */

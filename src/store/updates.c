@@ -176,7 +176,13 @@ int nm_writer_batch_take(struct nm_writer *writer, struct nm_store_batch_take *t
   take->count = 0;
   if (take->customers_max == 0 || take->attributes_max == 0)
     return nm_fail(&take->request.error, NM_EINVAL, "a batch of no customers or no attributes");
-  int rc = take_again(writer, take);
+  int rc = NM_OK;
+  if (take->retries_now)
+    rc = nm_db_run(&writer->db,
+                   "UPDATE batches INDEXED BY batches_open SET due_at = 0"
+                   " WHERE state IN (0, 1, 2) AND state = 2 AND tenant_id = ?1",
+                   NM_I(take->tenant_id));
+  if (!rc) rc = take_again(writer, take);
   if (!rc && take->batch_id == 0) rc = take_new(writer, take);
   if (!rc && take->batch_id != 0) {
     rc = nm_writer_claim(writer, &writer->batches, take->batch_id, 0);

@@ -13,7 +13,7 @@ enum { ARENA_MAX_BYTES = 4 * 1024 * 1024, SECRET_NUMBER_MAX = 1000000000 };
 static const char *const tenant_keys[] = { "name",     "appKey",  "restApiKey", "restApiKeys",
                                            "allow",    "inbound", "optimove",   "providers",
                                            "channels", "hooks",   "urlSecret",  "guard" };
-static const char *const connector_keys[] = { "baseUrl",  "apiKey", "status", "channels",
+static const char *const connector_keys[] = { "baseUrl",  "apiKey", "adminApiKey", "status", "channels",
                                               "timeZone", "params", "repeat", "timeout",
                                               "checkEvery", "catchUp", "catchUpAfter",
                                               "metrics", "metricsAfter", "unsubscribeMode" };
@@ -220,6 +220,7 @@ static void read_connector(struct nm_tenant_reader *reader, struct nm_tenant *te
   connector->is_present = true;
   connector->base_url = read_base_url(reader, table);
   connector->api_key = nm_tenant_text(reader, "optimove", table, "apiKey", true, NULL);
+  connector->admin_api_key = nm_tenant_text(reader, "optimove", table, "adminApiKey", false, NULL);
   connector->is_active =
       nm_tenant_word(reader, "optimove", table, "status", statuses, COUNT(statuses), 0) == 0;
   connector->repeat_allowed =

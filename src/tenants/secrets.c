@@ -8,7 +8,8 @@
 
 static const char *const names[] = { "restApiKey", "restApiKeys",    "apiKey",    "password",
                                      "appSecret",  "serviceAccount", "key",       "privateKey",
-                                     "authToken",  "apiSecret",      "clientSecret" };
+                                     "authToken",  "apiSecret",      "clientSecret",
+                                     "adminApiKey", "token" };
 
 bool nm_tenant_is_secret(const char *key)
 {

@@ -54,6 +54,7 @@ struct nm_tenant_connector {
   bool is_active;
   struct nm_text base_url; /* without a slash at its end */
   struct nm_text api_key;
+  struct nm_text admin_api_key; /* for what a third party's key may not call; empty = none */
   bool repeat_allowed;     /* repeat = "allow" */
   const struct nm_zone *zone; /* reads TimeStamp and ScheduleTime; UTC by default */
   int64_t timeout_ms;      /* of a call to Optimove; 0 = the default */
