@@ -56,12 +56,28 @@ static inline void kit_open(struct kit *kit)
   if (kit_try_open(kit, &err)) fail_msg("open: %s", err.text);
 }
 
+/* Looks into the file past the store, which is closed. */
+static inline int64_t kit_sql_number(struct kit *kit, const char *sql)
+{
+  sqlite3 *handle;
+  sqlite3_stmt *stmt;
+  assert_int_equal(sqlite3_open_v2(kit->path, &handle, SQLITE_OPEN_READONLY, "netmove"), SQLITE_OK);
+  assert_int_equal(sqlite3_prepare_v2(handle, sql, -1, &stmt, NULL), SQLITE_OK);
+  assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+  int64_t number = sqlite3_column_int64(stmt, 0);
+  sqlite3_finalize(stmt);
+  sqlite3_close(handle);
+  return number;
+}
+
 /* Writes to the file past the store, which is closed. */
 static inline void kit_sql(struct kit *kit, const char *sql)
 {
   sqlite3 *handle;
   char *why = NULL;
-  assert_int_equal(sqlite3_open(kit->path, &handle), SQLITE_OK);
+  assert_int_equal(sqlite3_open_v2(kit->path, &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+                                   "netmove"),
+                   SQLITE_OK);
   if (sqlite3_exec(handle, sql, NULL, NULL, &why) != SQLITE_OK) fail_msg("%s: %s", sql, why);
   sqlite3_close(handle);
 }

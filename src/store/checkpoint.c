@@ -7,8 +7,8 @@
 int nm_sqlite_on_commit(void *data, sqlite3 *handle, const char *database, int pages)
 {
   struct nm_sqlite *sqlite = data;
-  (void)handle;
   (void)database;
+  nm_wal_mark_commit(sqlite->lock_fd, handle, pages);
   uv_mutex_lock(&sqlite->checkpoint_lock);
   bool began_anew = pages < sqlite->wal_pages;
   if (began_anew) sqlite->next_at_pages = NM_STORE_WAL_STEP_MAX_PAGES;

@@ -1,6 +1,8 @@
 /* One SQLite connection: opening, statements kept by their text's address, errors into ours. */
 #include "store/internal.h"
 
+#include "store/sums.h"
+
 static int code_from(int sqlite_code)
 {
   switch (sqlite_code & 0xff) {
@@ -29,8 +31,9 @@ static int fail(struct nm_db *db, int sqlite_code)
   int code = sqlite_code == SQLITE_IOERR_NOMEM ? NM_ENOMEM : code_from(sqlite_code);
   if (!db->failure) {
     db->failure = sqlite_code;
-    nm_fail(&db->error, code, "store: %s (SQLite %d)",
-            db->handle ? sqlite3_errmsg(db->handle) : sqlite3_errstr(sqlite_code), sqlite_code);
+    const char *word = db->handle ? sqlite3_errmsg(db->handle) : sqlite3_errstr(sqlite_code);
+    if (sqlite_code == SQLITE_IOERR_DATA) word = "the file is damaged, a page is not as it was written";
+    nm_fail(&db->error, code, "store: %s (SQLite %d)", word, sqlite_code);
   }
   return code;
 }
@@ -38,7 +41,8 @@ static int fail(struct nm_db *db, int sqlite_code)
 int nm_db_open(struct nm_db *db, const char *path, int busy_timeout_ms, struct nm_error *err)
 {
   *db = (struct nm_db){ 0 };
-  int rc = sqlite3_open_v2(path, &db->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+  int rc = sqlite3_open_v2(path, &db->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
+                           nm_sums_vfs());
   if (rc == SQLITE_OK) {
     sqlite3_extended_result_codes(db->handle, 1);
     sqlite3_busy_timeout(db->handle, busy_timeout_ms);
@@ -49,8 +53,9 @@ int nm_db_open(struct nm_db *db, const char *path, int busy_timeout_ms, struct n
   }
   if (rc == SQLITE_OK) return NM_OK;
 
+  if (db->handle) rc = sqlite3_extended_errcode(db->handle);
   int code = fail(db, rc);
-  if ((rc & 0xff) == SQLITE_NOTADB || (rc & 0xff) == SQLITE_CORRUPT)
+  if ((rc & 0xff) == SQLITE_NOTADB || (rc & 0xff) == SQLITE_CORRUPT || rc == SQLITE_IOERR_DATA)
     nm_fail(err, code, "%s is damaged, or not a SQLite database: put a backup in its place", path);
   else nm_fail(err, code, "%s cannot be opened: %s", path, sqlite3_errmsg(db->handle));
   nm_db_close(db);

@@ -5,8 +5,11 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
+
+enum { PID_BYTES = 32 }; /* behind it stands the mark of the last commit */
 
 static int refuse(int fd, const char *database_path, struct nm_error *err)
 {
@@ -23,7 +26,7 @@ static int refuse(int fd, const char *database_path, struct nm_error *err)
 int nm_lock_take(int *out, const char *database_path, struct nm_error *err)
 {
   char path[4096 + 8];
-  char pid[24];
+  char pid[PID_BYTES];
   int len = snprintf(path, sizeof path, "%s.lock", database_path);
   if (len < 0 || (size_t)len >= sizeof path)
     return nm_fail(err, NM_EINVAL, "the path of the store is too long");
@@ -36,8 +39,9 @@ int nm_lock_take(int *out, const char *database_path, struct nm_error *err)
     close(fd);
     return rc;
   }
+  memset(pid, ' ', sizeof pid);
   len = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
-  if (ftruncate(fd, 0) || pwrite(fd, pid, (size_t)len, 0) != len) {
+  if (pwrite(fd, pid, sizeof pid, 0) != (ssize_t)sizeof pid) {
     int rc = nm_fail(err, NM_EIO, "%s cannot be written: %s", path, strerror(errno));
     close(fd);
     return rc;
@@ -46,11 +50,20 @@ int nm_lock_take(int *out, const char *database_path, struct nm_error *err)
   return NM_OK;
 }
 
-/* The file stays: taking it away would let two processes hold two different files of one name. */
-void nm_lock_drop(int fd)
+void nm_lock_unmark(int fd, bool has_database)
 {
+  struct nm_wal_mark none = { .has_database = has_database };
+  nm_wal_mark_write(fd, &none);
+  (void)!fsync(fd);
+}
+
+/* The file stays: taking it away would let two processes hold two different files of one name. */
+void nm_lock_drop(int fd, bool is_clean)
+{
+  char pid[PID_BYTES];
   if (fd < 0) return;
-  if (ftruncate(fd, 0)) { /* the next holder writes its own id anyway */
-  }
+  memset(pid, '\n', sizeof pid);
+  if (is_clean) nm_lock_unmark(fd, true);
+  (void)!pwrite(fd, pid, sizeof pid, 0); /* the next holder writes its own id anyway */
   close(fd);
 }

@@ -19,6 +19,7 @@ static int truncate_log(struct nm_sqlite *sqlite, struct nm_error *err)
   int rc = SQLITE_BUSY;
   for (int i = 0; i < TRUNCATE_TRIES && (rc & 0xff) == SQLITE_BUSY; i++)
     rc = sqlite3_wal_checkpoint_v2(handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+  nm_lock_unmark(sqlite->lock_fd, true); /* what it marked is in the database now */
   if (rc == SQLITE_OK) return NM_OK;
   if ((rc & 0xff) == SQLITE_IOERR) nm_sqlite_break(sqlite, sqlite3_errmsg(handle));
   return nm_fail(err, (rc & 0xff) == SQLITE_BUSY ? NM_ETIMEOUT : NM_EIO,

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "store/sums.h"
 
 enum { BUSY_TIMEOUT_MS = 5000 };
 
@@ -46,6 +47,18 @@ static void set_person_key(struct nm_store *store, const unsigned char *key)
 
 /* ---- the file -------------------------------------------------------------------------------- */
 
+/* So that what was made in it outlives a power cut; a file system that cannot says nothing. */
+static void sync_folder_of(const char *path)
+{
+  char folder[4096];
+  const char *slash = strrchr(path, '/');
+  snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path + 1) : 1, slash ? path : ".");
+  int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return;
+  (void)!fsync(fd);
+  close(fd);
+}
+
 static int make_folders(const char *path, struct nm_error *err)
 {
   char folder[4096];
@@ -55,8 +68,10 @@ static int make_folders(const char *path, struct nm_error *err)
   for (char *at = folder + 1; *at; at++) {
     if (*at != '/') continue;
     *at = '\0';
-    if (mkdir(folder, 0750) && errno != EEXIST)
+    bool is_made = mkdir(folder, 0750) == 0;
+    if (!is_made && errno != EEXIST)
       return nm_fail(err, NM_EIO, "folder %s cannot be made: %s", folder, strerror(errno));
+    if (is_made) sync_folder_of(folder);
     *at = '/';
   }
   return NM_OK;
@@ -68,6 +83,7 @@ static int make_file(const char *path, struct nm_error *err)
   int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0) return nm_fail(err, NM_EIO, "%s cannot be opened: %s", path, strerror(errno));
   close(fd);
+  sync_folder_of(path);
   return NM_OK;
 }
 
@@ -78,6 +94,18 @@ static bool was_closed(const char *path)
   struct stat status;
   snprintf(wal, sizeof wal, "%s-wal", path);
   return stat(wal, &status) != 0 || status.st_size == 0;
+}
+
+/* SQLite would begin anew where there is nothing. */
+static int check_size(const char *path, const struct nm_wal_mark *mark, struct nm_error *err)
+{
+  struct stat status;
+  if (stat(path, &status) || status.st_size >= NM_PAGE_BYTES) return NM_OK;
+  if (status.st_size == 0 && !mark->has_database) return NM_OK;
+  return nm_fail(err, NM_EIO,
+                 "%s is damaged (it is empty, and was not): put a backup in its place, or remove it"
+                 " and %s.lock to begin anew",
+                 path, path);
 }
 
 static int check_file(struct nm_db *db, const char *path, struct nm_error *err)
@@ -103,10 +131,16 @@ static int check_file(struct nm_db *db, const char *path, struct nm_error *err)
 static int open_writer(struct nm_sqlite *sqlite, struct nm_error *err)
 {
   struct nm_db *db = &sqlite->writer.db;
-  bool is_clean = was_closed(sqlite->path);
+  struct nm_wal_mark mark;
+  nm_wal_mark_read(sqlite->lock_fd, &mark);
+  bool is_clean = was_closed(sqlite->path) && mark.frames == 0;
   char limit[64];
-  int rc = nm_db_open(db, sqlite->path, BUSY_TIMEOUT_MS, err);
+  int rc = check_size(sqlite->path, &mark, err);
+  if (!rc) rc = nm_wal_check(sqlite->path, &mark, err);
+  if (!rc && was_closed(sqlite->path)) nm_lock_unmark(sqlite->lock_fd, mark.has_database);
+  if (!rc) rc = nm_db_open(db, sqlite->path, BUSY_TIMEOUT_MS, err);
   if (rc) return rc;
+  nm_sums_begin(db->handle);
   if (!is_clean) rc = check_file(db, sqlite->path, err);
   if (rc) return rc;
   rc = nm_db_exec(db, "PRAGMA journal_mode = WAL");
@@ -124,6 +158,7 @@ static int open_writer(struct nm_sqlite *sqlite, struct nm_error *err)
              sqlite->options.max_bytes / 4096 + 1);
     rc = nm_db_exec(db, limit);
   }
+  if (!rc && !mark.has_database) nm_lock_unmark(sqlite->lock_fd, true);
   if (!rc) rc = nm_writer_init(&sqlite->writer);
   if (rc) nm_fail(err, rc, "%s cannot be read: %s", sqlite->path, db->error.text);
   sqlite3_wal_hook(db->handle, nm_sqlite_on_commit, sqlite);
@@ -152,14 +187,16 @@ static void destroy(struct nm_sqlite *sqlite)
   if (!sqlite) return;
   if (atomic_load(&sqlite->is_broken) && sqlite->writer.db.handle)
     sqlite3_db_config(sqlite->writer.db.handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+  bool was_whole = sqlite->was_opened && !atomic_load(&sqlite->is_broken);
   nm_db_close(&sqlite->checkpointer);
   nm_db_close(&sqlite->reader);
   nm_writer_deinit(&sqlite->writer);
+  bool is_clean = was_whole && was_closed(sqlite->path);
   nm_mailbox_deinit(&sqlite->writer_box);
   nm_mailbox_deinit(&sqlite->reader_box);
   uv_cond_destroy(&sqlite->checkpoint_wanted);
   uv_mutex_destroy(&sqlite->checkpoint_lock);
-  nm_lock_drop(sqlite->lock_fd);
+  nm_lock_drop(sqlite->lock_fd, is_clean);
   free(sqlite->path);
   free(sqlite);
 }
@@ -232,6 +269,7 @@ int nm_sqlite_open(struct nm_store **out, struct nm_text path,
   nm_require(uv_thread_create(&sqlite->writer_thread, nm_sqlite_write, sqlite) == 0);
   nm_require(uv_thread_create(&sqlite->reader_thread, nm_sqlite_read, sqlite) == 0);
   nm_require(uv_thread_create(&sqlite->checkpointer_thread, nm_sqlite_checkpoint, sqlite) == 0);
+  sqlite->was_opened = true;
   *out = &sqlite->store;
   return NM_OK;
 }

@@ -10,6 +10,7 @@ struct nm_sqlite {
   struct nm_store_options options;
   char *path;
   int lock_fd;
+  bool was_opened; /* up to its threads */
   atomic_bool is_broken;
 
   struct nm_writer writer;
@@ -48,6 +49,28 @@ void nm_sqlite_break(struct nm_sqlite *sqlite, const char *why);
 /* Told by SQLite after each commit of the writer. */
 int nm_sqlite_on_commit(void *data, sqlite3 *handle, const char *database, int pages);
 
-/* The file beside the database that one process may hold.  Gives *fd. */
+/* The file beside the database that one process may hold.  Gives *fd.  After a clean end
+ * no commit is marked in it. */
 NM_MUST_CHECK int nm_lock_take(int *fd, const char *database_path, struct nm_error *err);
-void nm_lock_drop(int fd);
+void nm_lock_drop(int fd, bool is_clean);
+/* Forgets the mark; older ones come back with no power cut. */
+void nm_lock_unmark(int fd, bool has_database);
+
+/* Of the last commit, in the lock file (wal.c). */
+struct nm_wal_mark {
+  uint32_t magic;
+  uint32_t salts[2]; /* which log */
+  uint32_t frames;   /* of it; 0 = nothing is known */
+  uint32_t page;
+  uint32_t has_database; /* it was made; an empty one is a lost one */
+  uint64_t page_sum; /* of the last frame's page */
+  uint64_t sum;      /* of all this */
+};
+
+void nm_wal_mark_read(int lock_fd, struct nm_wal_mark *mark);
+void nm_wal_mark_write(int lock_fd, struct nm_wal_mark *mark);
+void nm_wal_mark_commit(int lock_fd, sqlite3 *handle, int frames);
+
+/* Refuses a log that lost acknowledged commits; before SQLite sees it. */
+NM_MUST_CHECK int nm_wal_check(const char *path, const struct nm_wal_mark *mark,
+                               struct nm_error *err);
