@@ -385,6 +385,43 @@ static int close_rules(void **state)
   return 0;
 }
 
+static void each_entry_knows_what_it_took(void **state)
+{
+  static const char source[] =
+      "return tenant { name = \"a\", events = { [5] = function() local n = 0 for i = 1, 5000 do n = n + i end"
+      " return drop(tostring(n)) end, [6] = drop(\"six\"), [7] = drop(\"seven\") },"
+      " hooks = { E = drop(\"hook\") } }";
+  struct nm_problems problems = { .arena = arena };
+  struct nm_rules *own = NULL;
+  (void)state;
+  assert_int_equal(nm_rules_load(&own, NM_TEXT("r.lua"), nm_text_from(source), &problems), NM_OK);
+  const struct nm_event five = { .kind = NM_EVENT_CAMPAIGN, .type = 5, .body = NM_TEXT("{}") };
+  const struct nm_event six = { .kind = NM_EVENT_CAMPAIGN, .type = 6, .body = NM_TEXT("{}") };
+  const struct nm_event hook = { .kind = NM_EVENT_HOOK, .name = NM_TEXT("E"), .body = NM_TEXT("{}") };
+  const struct nm_event *const events[] = { &five, &six, &six, &hook, &hook, &hook };
+  const struct nm_rules_moment moment = { .now_ms = 1700000000000 };
+  int64_t calls = 0;
+  size_t count;
+  for (size_t i = 0; i < sizeof events / sizeof *events; i++) {
+    struct nm_effects effects;
+    struct nm_error err;
+    if (nm_rules_serve(own, events[i], NULL, &moment, arena, &effects, &err)) fail_msg("%s", err.text);
+  }
+  const struct nm_rules_entry *entries = nm_rules_entries(own, &count);
+  for (size_t i = 0; i < count; i++) {
+    const struct nm_rules_cost *cost = &entries[i].cost;
+    calls += cost->calls;
+    if (nm_text_equal(entries[i].name, NM_TEXT("events[5]"))) assert_true(cost->instructions >= 10000);
+    else assert_true(cost->instructions < 5000);
+    if (nm_text_equal(entries[i].name, NM_TEXT("events[6]"))) assert_int_equal(cost->calls, 2);
+    if (nm_text_equal(entries[i].name, NM_TEXT("events[7]"))) assert_int_equal(cost->calls, 0);
+    if (nm_text_equal(entries[i].name, NM_TEXT("hooks.E"))) assert_int_equal(cost->calls, 3);
+  }
+  assert_int_equal(calls, 6);
+  assert_int_equal(nm_rules_cost(own)->calls, 6);
+  nm_rules_destroy(own);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -408,6 +445,7 @@ int main(void)
     cmocka_unit_test(the_same_event_gives_the_same_bytes),
     cmocka_unit_test(what_rules_take_is_counted_for_them),
     cmocka_unit_test(too_many_overruns_in_a_short_time_suspend),
+    cmocka_unit_test(each_entry_knows_what_it_took),
   };
   return cmocka_run_group_tests(tests, open_rules, close_rules);
 }

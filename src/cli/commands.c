@@ -41,6 +41,7 @@ static const struct nm_cli_option list_options[] = {
 
 static const struct nm_cli_option show_rules_options[] = {
   { "generation", "ID", "an older one, by its id or the beginning of its digest" },
+  { "cost", NULL, "what each rule takes, instead of the source" },
   { NULL, NULL, NULL },
 };
 static const struct nm_cli_option token_options[] = {

@@ -57,6 +57,41 @@ int nm_cli_rules_list(struct nm_invocation *invocation)
   return code;
 }
 
+static json_t *mean_of(const json_t *cost, const char *key)
+{
+  json_int_t calls = json_integer_value(json_object_get(cost, "calls"));
+  return json_integer(calls > 0 ? json_integer_value(json_object_get(cost, key)) / calls : 0);
+}
+
+/* What each rule takes of what it may. */
+static void print_cost(const json_t *cost)
+{
+  static const struct nm_cli_column columns[] = {
+    { "rule", "RULE" },           { "calls", "EVENTS" },
+    { "overruns", "STOPPED" },    { "instructions", "INSTRUCTIONS" },
+    { "instructions_max", "MOST" }, { "cpu_us", "US" },
+    { "cpu_us_max", "MOST" },     { "bytes_max", "BYTES, MOST" },
+  };
+  json_t *rows = json_array(), *row;
+  size_t i;
+  json_array_foreach(json_object_get(cost, "rules"), i, row) json_array_append(rows, row);
+  json_t *all = json_copy((json_t *)(uintptr_t)cost);
+  if (all && json_array_size(rows) > 0) {
+    json_object_del(all, "rules");
+    json_object_set_new(all, "rule", json_string("all, and explain"));
+    json_array_append(rows, all);
+  }
+  json_decref(all);
+  json_array_foreach(rows, i, row)
+  {
+    json_object_set_new(row, "instructions", mean_of(row, "instructions"));
+    json_object_set_new(row, "cpu_us", mean_of(row, "cpu_us"));
+  }
+  nm_cli_print_table(rows, columns, sizeof columns / sizeof *columns,
+                     "these rules had no events since the daemon began");
+  json_decref(rows);
+}
+
 /* The source of the active one, or of the one whose id or digest begins with --generation. */
 int nm_cli_rules_show(struct nm_invocation *invocation)
 {
@@ -78,6 +113,8 @@ int nm_cli_rules_show(struct nm_invocation *invocation)
     code = NM_CLI_NOT_RIGHT;
   } else if (code == NM_CLI_DONE && invocation->is_json) {
     nm_cli_print_json(found);
+  } else if (code == NM_CLI_DONE && invocation->options[1]) {
+    print_cost(json_object_get(found, "cost"));
   } else if (code == NM_CLI_DONE) {
     struct nm_text source = nm_json_string(found, "source");
     fwrite(source.ptr, 1, source.len, stdout);

@@ -71,6 +71,21 @@ static json_t *cost_of(const struct nm_rules_cost *cost)
                    (json_int_t)cost->bytes_max);
 }
 
+/* Each rule that had events. */
+static json_t *entries_of(const struct nm_rules *rules)
+{
+  size_t count;
+  const struct nm_rules_entry *entries = nm_rules_entries(rules, &count);
+  json_t *out = json_array();
+  for (size_t i = 0; i < count; i++) {
+    if (entries[i].cost.calls == 0) continue;
+    json_t *row = cost_of(&entries[i].cost);
+    json_object_set_new(row, "rule", text_of(entries[i].name));
+    json_array_append_new(out, row);
+  }
+  return out;
+}
+
 static json_t *rules_status(const struct nm_book *book)
 {
   json_t *out = json_object();
@@ -79,7 +94,9 @@ static json_t *rules_status(const struct nm_book *book)
   int rc = nm_json_set_id(out, "id", book->active->id);
   nm_expect(rc == NM_OK);
   json_object_set_new(out, "digest", json_string(nm_rules_facts(book->active->rules)->digest));
-  json_object_set_new(out, "cost", cost_of(nm_rules_cost(book->active->rules)));
+  json_t *cost = cost_of(nm_rules_cost(book->active->rules));
+  json_object_set_new(cost, "rules", entries_of(book->active->rules));
+  json_object_set_new(out, "cost", cost);
   if (nm_rules_suspended_ms(book->active->rules, nm_clock_mono_ms()) > 0)
     json_object_set_new(out, "suspended",
                         json_sprintf("after %d overruns; edit the file", NM_RULES_OVERRUNS_MAX));

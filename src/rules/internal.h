@@ -21,12 +21,22 @@ struct nm_rules {
   struct nm_arena *arena; /* holds these and the facts */
   struct nm_rules_facts facts;
   struct nm_rules_cost cost;
+  struct nm_rules_entry *entries; /* two for each event type, then the hooks */
+  size_t entry_count;
+  size_t told_bytes;        /* of its state, as the metric has it */
   struct nm_rules_overruns overruns;
 };
 
 /* facts.c: what the file says of itself, out of what loading found. */
 NM_MUST_CHECK int nm_rules_read_facts(struct nm_rules *rules, const struct nm_value *found,
                                       struct nm_error *err);
+
+/* cost.c: what the last call took goes to the rules and to the entry that answered (NULL: to none). */
+NM_MUST_CHECK int nm_rules_make_entries(struct nm_rules *rules);
+struct nm_rules_entry *nm_rules_find_entry(struct nm_rules *rules, const struct nm_event *event,
+                                           bool is_recipient);
+void nm_rules_note_cost(struct nm_rules *rules, struct nm_rules_entry *entry);
+void nm_rules_forget_cost(struct nm_rules *rules);
 
 /* effects.c: what a rule gave, as the rest of the daemon reads it. */
 NM_MUST_CHECK int nm_rules_read_effects(const struct nm_value *given, struct nm_arena *arena,

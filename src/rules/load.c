@@ -106,7 +106,7 @@ static int keep(struct nm_rules *rules, struct nm_text file, struct nm_text sour
   rules->file = nm_arena_copy(rules->arena, file);
   rules->source = nm_arena_copy(rules->arena, source);
   struct nm_error err = { 0, "" };
-  if (rules->file.ptr && rules->source.ptr) {
+  if (rules->file.ptr && rules->source.ptr && nm_rules_make_entries(rules) == NM_OK) {
     int rc = rules->is_slow ? nm_rules_wake(rules, &err) : NM_OK;
     if (rc != NM_OK) add_error(problems, file, &err);
     return rc;
@@ -189,6 +189,7 @@ int nm_rules_check_library(struct nm_text file, struct nm_problems *problems)
 void nm_rules_destroy(struct nm_rules *rules)
 {
   if (!rules) return;
+  nm_rules_forget_cost(rules);
   nm_script_destroy(rules->script);
   nm_arena_destroy(rules->arena);
   free(rules);

@@ -116,6 +116,15 @@ struct nm_rules_cost {
 };
 const struct nm_rules_cost *nm_rules_cost(const struct nm_rules *rules);
 
+/* One rule of the file: an entry of its events or hooks. */
+struct nm_rules_entry {
+  struct nm_text name; /* "events[11]", "events[13], each recipient", "hooks.PURCHASE" */
+  struct nm_rules_cost cost;
+};
+
+/* Those that traffic has asked so far, in the order of the file's facts; `calls` is 0 for others. */
+const struct nm_rules_entry *nm_rules_entries(const struct nm_rules *rules, size_t *count);
+
 enum {
   NM_RULES_OVERRUNS_MAX = 20,
   NM_RULES_OVERRUNS_WITHIN_MS = 60 * 1000,

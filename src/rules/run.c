@@ -1,4 +1,3 @@
-#include "base/metrics.h"
 #include "rules/internal.h"
 
 static struct nm_script_context context_at(const struct nm_zone *zone,
@@ -17,29 +16,6 @@ static struct nm_script_context context_at(const struct nm_zone *zone,
   };
 }
 
-static void note_cost(struct nm_rules *rules)
-{
-  struct nm_script_cost last = nm_script_cost(rules->script);
-  struct nm_rules_cost *cost = &rules->cost;
-  cost->calls++;
-  cost->overruns += last.is_overrun;
-  cost->instructions += last.instructions;
-  if (last.instructions > cost->instructions_max) cost->instructions_max = last.instructions;
-  cost->cpu_ns += last.cpu_ns;
-  if (last.cpu_ns > cost->cpu_max_ns) cost->cpu_max_ns = last.cpu_ns;
-  if (last.peak_bytes > cost->bytes_max) cost->bytes_max = last.peak_bytes;
-
-  nm_metric_add(NM_METRIC_RULES_CALLS, 1);
-  if (last.is_overrun) nm_metric_add(NM_METRIC_RULES_OVERRUNS, 1);
-  nm_metric_add(NM_METRIC_RULES_INSTRUCTIONS, last.instructions);
-  nm_metric_add(NM_METRIC_RULES_CPU_NS, last.cpu_ns);
-}
-
-const struct nm_rules_cost *nm_rules_cost(const struct nm_rules *rules)
-{
-  return &rules->cost;
-}
-
 int nm_rules_run(struct nm_rules *rules, const json_t *event, const struct nm_rules_moment *moment,
                  struct nm_arena *arena, struct nm_effects *out, struct nm_error *err)
 {
@@ -49,7 +25,7 @@ int nm_rules_run(struct nm_rules *rules, const json_t *event, const struct nm_ru
   int rc = nm_rules_wake(rules, err);
   if (rc != NM_OK) return rc;
   rc = nm_script_evaluate(rules->script, event, &context, arena, &given, &trace, err);
-  note_cost(rules);
+  nm_rules_note_cost(rules, NULL);
   if (rc == NM_OK) rc = nm_rules_read_effects(&given, arena, &effects, err);
   if (rc == NM_OK && trace.kind == NM_VALUE_TABLE && trace.table.count > 0)
     rc = nm_value_json_text(&trace, arena, &effects.trace, err);
@@ -89,7 +65,7 @@ static int serve(struct nm_rules *rules, const struct nm_script_event *event,
   int rc = nm_rules_wake(rules, err);
   if (rc != NM_OK) return rc;
   rc = nm_script_serve(rules->script, event, &context, arena, &answer, err);
-  note_cost(rules);
+  nm_rules_note_cost(rules, nm_rules_find_entry(rules, event->event, moment->is_recipient));
   if (rc == NM_OK)
     rc = answer.is_send ? take_send(&answer.send, arena, &effects, err)
                         : nm_rules_read_effects(&answer.effects, arena, &effects, err);

@@ -74,7 +74,11 @@ void nm_budget_arm(struct nm_state *state, const struct nm_budget *budget)
   state->overrun = NM_OVERRUN_NONE;
   state->is_starved = false;
   state->where[0] = '\0';
+  /* The hook stays from call to call, and with it what is left of its step: so many short calls add
+   * up to what they took, although each is counted in steps. */
+  if (state->is_hooked) return;
   lua_sethook(state->L, on_count, LUA_MASKCOUNT, STEP_INSTRUCTIONS);
+  state->is_hooked = true;
 }
 
 int64_t nm_budget_cpu_ns(const struct nm_state *state)
@@ -86,5 +90,7 @@ int64_t nm_budget_cpu_ns(const struct nm_state *state)
 
 void nm_budget_disarm(struct nm_state *state)
 {
+  if (state->overrun == NM_OVERRUN_NONE) return;
   lua_sethook(state->L, NULL, 0, 0);
+  state->is_hooked = false;
 }

@@ -35,6 +35,7 @@ struct nm_state {
   lua_State *L;
   size_t used_bytes, max_bytes;
   size_t peak_bytes;         /* the most that was in use since the budget was armed */
+  bool is_hooked;            /* the hook that counts instructions is there */
   bool is_starved;           /* an allocation of the last call was refused */
   /* of the call that is under way, or of the last one */
   struct nm_budget budget;

@@ -92,7 +92,8 @@ NM_MUST_CHECK int nm_script_serve(struct nm_script *script, const struct nm_scri
                                   const struct nm_script_context *context, struct nm_arena *arena,
                                   struct nm_script_answer *out, struct nm_error *err);
 
-/* What a call took, as its budget counts it: instructions in hundreds, so a short rule shows 0. */
+/* What a call took, as its budget counts it: instructions in hundreds, so of short calls some show 0 and
+ * others 100; together they are right. */
 struct nm_script_cost {
   int64_t instructions;
   int64_t cpu_ns;
