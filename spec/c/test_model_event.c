@@ -1,4 +1,5 @@
 /* links: model */
+#define _GNU_SOURCE /* memmem */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -499,10 +500,66 @@ static void hook_events_are_known_by_their_id_alone(void **state)
   assert_int_equal(window, 0);
 }
 
+/* The same event with a PromoCode that only the long way reads. */
+static void the_long_way_agrees(const char *body, size_t len)
+{
+  static const char more[] = ",\"PromoCode\":[\"a\"]}";
+  char longer[512];
+  struct nm_event plain, thorough;
+  nm_arena_reset(arena);
+  if (len < 3 || len + sizeof more > sizeof longer) return;
+  if (nm_event_read_campaign(arena, (struct nm_text){ body, len }, 11, &plain, &field, &err)) return;
+  while (len > 0 && body[len - 1] != '}') len--; /* blanks behind it */
+  memcpy(longer, body, len - 1);
+  memcpy(longer + len - 1, more, sizeof more);
+  struct nm_text text = { longer, len - 1 + sizeof more - 1 };
+  int rc = nm_event_read_campaign(arena, text, 11, &thorough, &field, &err);
+  if (rc) fail_msg("%s: only the short way takes %.*s", err.text, (int)len, body);
+  bool is_same = plain.type == thorough.type && plain.channel_id == thorough.channel_id &&
+                 plain.template_id == thorough.template_id &&
+                 nm_text_equal(plain.campaign, thorough.campaign) &&
+                 nm_text_equal(plain.customer, thorough.customer) &&
+                 nm_text_equal(plain.stamp, thorough.stamp);
+  if (!is_same) fail_msg("the two ways differ over %.*s", (int)len, body);
+}
+
+static void the_short_way_and_the_long_way_agree(void **state)
+{
+  (void)state;
+  static const char *const bodies[] = {
+    "{\"EventTypeID\":11,\"CampaignID\":7,\"ChannelID\":459,\"TemplateID\":\"1201\",\"CustomerID\":\"C1\"}",
+    "{\"customerId\":\"C1\",\"TimeStamp\":\"2030-01-01 10:00:00\",\"attributes\":{\"first_name\":\"Ada\"}}",
+    "{\"eventtypeid\":\"13\",\"campaignId\":\"x 1\",\"channelid\":1,\"ActionID\":5,\"Notes\":null}",
+    "{\"CustomerID\":12,\"ScheduleTime\":\"a\",\"ScheduledTime\":\"b\",\"x\":[1,{\"y\":[]}],\"z\":1.5}",
+  };
+  static const char alphabet[] = "{}[]\",:\\u01-.e tnul9AaCID\x01\x7f\xc4\xb1";
+  unsigned seed = 3;
+  char bytes[320];
+  for (int round = 0; round < 40000; round++) {
+    const char *one = bodies[round % 4];
+    size_t len = strlen(one);
+    memcpy(bytes, one, len);
+    for (int changes = round % 5; changes > 0; changes--) {
+      seed = seed * 1103515245u + 12345u;
+      size_t at = (seed >> 8) % len;
+      if ((seed >> 4) % 3 == 0) {
+        memmove(bytes + at, bytes + at + 1, --len - at);
+      } else if ((seed >> 4) % 3 == 1) {
+        memmove(bytes + at + 1, bytes + at, len++ - at);
+        bytes[at] = alphabet[(seed >> 16) % (sizeof alphabet - 1)];
+      } else {
+        bytes[at] = alphabet[(seed >> 16) % (sizeof alphabet - 1)];
+      }
+    }
+    if (!memmem(bytes, len, "romo", 4)) the_long_way_agrees(bytes, len);
+  }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
   const struct CMUnitTest tests[] = {
+    cmocka_unit_test_setup_teardown(the_short_way_and_the_long_way_agree, begin, end),
     TEST(reads_every_spelling_of_a_bulk_event),
     TEST(reads_a_single_event_whose_campaign_is_no_number),
     TEST(keeps_ids_of_64_bits_exactly),

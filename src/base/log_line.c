@@ -26,11 +26,23 @@ static size_t character_length(const char *bytes, size_t len)
   return length == 1 || nm_text_is_utf8((struct nm_text){ bytes, length }) ? length : 0;
 }
 
+/* How many bytes from the beginning are written as they are. */
+static size_t plain_length(const char *bytes, size_t len)
+{
+  size_t i = 0;
+  while (i < len && bytes[i] >= 0x20 && bytes[i] < 0x7F && bytes[i] != '"' && bytes[i] != '\\') i++;
+  return i;
+}
+
 /* What could end the text or the line is escaped, so that no value can forge one; bytes that are no
  * UTF-8 become a question mark.  A character goes in whole or not at all. */
 static void put_escaped(struct nm_log_line *line, const char *bytes, size_t len)
 {
   for (size_t i = 0; i < len;) {
+    size_t plain = plain_length(bytes + i, len - i);
+    put(line, bytes + i, plain);
+    i += plain;
+    if (i == len) return;
     size_t room = sizeof line->bytes - TAIL_BYTES - line->len;
     size_t taken = character_length(bytes + i, len - i);
     unsigned char c = (unsigned char)bytes[i];
@@ -54,27 +66,46 @@ static void put_escaped(struct nm_log_line *line, const char *bytes, size_t len)
 
 static void put_id(struct nm_log_line *line, const char *name, int64_t id)
 {
-  char bytes[64];
+  char digits[NM_TEXT_I64_MAX_BYTES];
   if (id == 0) return;
-  int n = snprintf(bytes, sizeof bytes, ",\"%s\":\"%lld\"", name, (long long)id);
-  put(line, bytes, (size_t)n);
+  put(line, ",\"", 2);
+  put(line, name, strlen(name));
+  put(line, "\":\"", 3);
+  put(line, digits, nm_text_put_i64(digits, id));
+  put(line, "\"", 1);
+}
+
+/* "2026-11-23T15:42:07.042Z"; most lines of a thread come in the second of the one before. */
+static void put_now(struct nm_log_line *line)
+{
+  static _Thread_local time_t known;
+  static _Thread_local char stamp[] = "....-..-..T..:..:...000Z";
+  enum { MS_AT = 20 };
+  struct timespec now;
+  struct tm utc;
+  clock_gettime(CLOCK_REALTIME, &now);
+  if (now.tv_sec != known && gmtime_r(&now.tv_sec, &utc)) {
+    strftime(stamp, MS_AT, "%Y-%m-%dT%H:%M:%S", &utc);
+    stamp[MS_AT - 1] = '.';
+    known = now.tv_sec;
+  }
+  long ms = now.tv_nsec / 1000000;
+  for (int i = 2; i >= 0; i--, ms /= 10) stamp[MS_AT + i] = (char)('0' + ms % 10);
+  put(line, stamp, sizeof stamp - 1);
 }
 
 void nm_log_line_begin(struct nm_log_line *line, enum nm_log_level level, const char *room,
                        const struct nm_log_ids *ids)
 {
-  struct timespec now;
-  struct tm utc;
-  char stamp[40];
-  char bytes[128];
-
-  clock_gettime(CLOCK_REALTIME, &now);
-  gmtime_r(&now.tv_sec, &utc);
-  strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &utc);
-  int n = snprintf(bytes, sizeof bytes, "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"room\":\"%s\"",
-                   stamp, now.tv_nsec / 1000000, nm_log_level_name(level), room);
+  const char *word = nm_log_level_name(level);
   line->len = 0;
-  put(line, bytes, (size_t)n < sizeof bytes ? (size_t)n : sizeof bytes - 1);
+  put(line, "{\"time\":\"", 9);
+  put_now(line);
+  put(line, "\",\"level\":\"", 11);
+  put(line, word, strlen(word));
+  put(line, "\",\"room\":\"", 10);
+  put(line, room, strlen(room));
+  put(line, "\"", 1);
   if (!ids) return;
   if (ids->tenant.len > 0) {
     put(line, ",\"tenant\":\"", 11);

@@ -12,6 +12,8 @@ struct nm_text nm_http_match_name(const char *name)
 static bool matches(const char *pattern, struct nm_text path, struct nm_http_match *out)
 {
   struct nm_text wanted = nm_text_from(pattern), segment, name;
+  struct nm_text fixed = { pattern, strcspn(pattern, "{") };
+  if (!nm_text_starts_with(path, fixed)) return false; /* most routes are another one */
   out->param_count = 0;
   for (;;) {
     bool more_wanted = nm_text_cut(wanted, '/', &name, &wanted);
