@@ -431,12 +431,21 @@ void nm_run_play_mark(struct nm_running *run, const struct nm_store_mark_load *m
   else submit_slice(slice);
 }
 
+/* A slice is one transaction, and single messages wait for its end: small ones while they come. */
+static size_t slice_rows_max(const struct nm_engine *engine)
+{
+  bool has_singles = engine->singles_at_ms != 0 &&
+                     nm_clock_mono_ms() - engine->singles_at_ms < NM_RUN_GENTLE_MS;
+  return has_singles ? NM_RUN_GENTLE_ROWS_MAX : NM_RUN_SLICE_ROWS_MAX;
+}
+
 static void collect_slice(struct nm_running *run)
 {
   int64_t until_ns = nm_engine_turn_end_ns(nm_clock_mono_ns());
-  struct nm_slice *slice = open_slice(run, run->generation, NM_RUN_SLICE_ROWS_MAX);
+  size_t rows_max = slice_rows_max(run->book->engine);
+  struct nm_slice *slice = open_slice(run, run->generation, rows_max);
   struct nm_text text;
-  while (slice->row_count < NM_RUN_SLICE_ROWS_MAX) {
+  while (slice->row_count < rows_max) {
     if (!nm_rows_next(&run->rows, &text)) {
       slice->is_page_end = true;
       break;

@@ -172,6 +172,7 @@ struct nm_engine {
   struct nm_control *first_deferred,
       *last_deferred;      /* rules that came before RESUME was answered */
   bool is_cleared;         /* the 4s that waited at start are planned: lanes may send */
+  int64_t singles_at_ms;   /* monotonic: when a single message was planned last; 0 = never */
   size_t leased;           /* messages of all lanes in memory */
   size_t sends;            /* sends of all lanes under way */
   size_t calls_out;        /* calls to Optimove whose end matters (updates) */

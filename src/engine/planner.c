@@ -165,6 +165,7 @@ static void note_plan(struct slot *slot, const struct nm_plan *plan)
   if (slot->is_suspended && plan->state == NM_EVENT_DELAYED)
     note_suspended(slot->book->engine->planner, plan);
   nm_metric_add(NM_METRIC_MESSAGES_PLANNED, (int64_t)plan->message_count);
+  if (plan->message_count > 0) slot->book->engine->singles_at_ms = nm_clock_mono_ms();
   if (plan->cancel) note_cancel(slot, plan->cancel);
   if (plan->run) note_run(slot, plan->run);
   for (size_t i = 0; i < plan->message_count; i++) {
