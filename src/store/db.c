@@ -108,6 +108,7 @@ int nm_db_find_values(struct nm_db *db, sqlite3_stmt **out, const char *sql,
                       const struct nm_value *values, size_t count)
 {
   sqlite3_stmt *stmt;
+  *out = NULL; /* who resets it whatever came of this may do so */
   int rc = prepare(db, sql, &stmt);
   if (rc) return rc;
   sqlite3_reset(stmt);

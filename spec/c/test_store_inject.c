@@ -1,0 +1,371 @@
+/* links: store, wraps: malloc calloc realloc */
+/* The i-th write, sync, read or allocation fails, once or from then on: nothing crashes, every refusal
+ * says why, what was acknowledged is there after a restart, and after a failed write or sync nothing is
+ * acknowledged any more.  NETMOVE_LONG=1 or NETMOVE_INJECTIONS=n takes more of them. */
+#include "faulty_vfs.h"
+#include "store_kit.h"
+
+enum { ROUNDS = 6, ACKS_MAX = 64 };
+
+/* ---- allocations ----------------------------------------------------------------------------- */
+
+enum source { OURS = 0, SQLITES, JANSSONS, SOURCES };
+
+static struct {
+  atomic_bool is_armed, is_opening;
+  bool for_ever;
+  enum source source;
+  atomic_long after, calls[SOURCES], failed;
+  pthread_t test; /* the test's own memory never fails, but for what it does inside open */
+} memory;
+
+static bool is_out_of_memory(enum source source)
+{
+  bool is_tests = pthread_equal(pthread_self(), memory.test) && !memory.is_opening;
+  if (is_tests) return false;
+  memory.calls[source]++;
+  if (!memory.is_armed || source != memory.source) return false;
+  long left = atomic_fetch_sub(&memory.after, 1);
+  if (left != 0 && !(left < 0 && memory.for_ever)) return false;
+  memory.failed++;
+  return true;
+}
+
+void *__real_malloc(size_t len);
+void *__real_calloc(size_t count, size_t len);
+void *__real_realloc(void *old, size_t len);
+void *__wrap_malloc(size_t len);
+void *__wrap_calloc(size_t count, size_t len);
+void *__wrap_realloc(void *old, size_t len);
+
+void *__wrap_malloc(size_t len)
+{
+  return is_out_of_memory(OURS) ? NULL : __real_malloc(len);
+}
+
+void *__wrap_calloc(size_t count, size_t len)
+{
+  return is_out_of_memory(OURS) ? NULL : __real_calloc(count, len);
+}
+
+void *__wrap_realloc(void *old, size_t len)
+{
+  return is_out_of_memory(OURS) ? NULL : __real_realloc(old, len);
+}
+
+static void *jansson_malloc(size_t len)
+{
+  return is_out_of_memory(JANSSONS) ? NULL : __real_malloc(len);
+}
+
+static sqlite3_mem_methods real_memory;
+
+static void *sqlite_malloc(int len)
+{
+  return is_out_of_memory(SQLITES) ? NULL : real_memory.xMalloc(len);
+}
+
+static void *sqlite_realloc(void *old, int len)
+{
+  return is_out_of_memory(SQLITES) ? NULL : real_memory.xRealloc(old, len);
+}
+
+static void install_memory(void)
+{
+  memory.test = pthread_self();
+  json_set_alloc_funcs(jansson_malloc, free);
+  assert_int_equal(sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real_memory), SQLITE_OK);
+  sqlite3_mem_methods ours = real_memory;
+  ours.xMalloc = sqlite_malloc;
+  ours.xRealloc = sqlite_realloc;
+  assert_int_equal(sqlite3_config(SQLITE_CONFIG_MALLOC, &ours), SQLITE_OK);
+  assert_int_equal(sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0), SQLITE_OK);
+  /* else it lives of its reserve and asks for nothing */
+  assert_int_equal(sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0), SQLITE_OK);
+}
+
+/* ---- a life ---------------------------------------------------------------------------------- */
+
+struct ack {
+  int64_t id;
+  const char *state;
+};
+
+static struct ack acks[ACKS_MAX];
+static size_t ack_count;
+static long refusals;
+
+static void note(struct kit *kit, int rc, int64_t id, const char *state, bool was_sound)
+{
+  if (rc) refusals++;
+  else if (!was_sound) fail_msg("%lld is acknowledged after a failed write", (long long)id);
+  else if (state) {
+    assert_true(ack_count < ACKS_MAX);
+    acks[ack_count++] = (struct ack){ id, state };
+  }
+  (void)kit;
+}
+
+static int64_t live_event(struct kit *kit, int serial, int number)
+{
+  char campaign[32];
+  snprintf(campaign, sizeof campaign, "c%d-%d", serial, number);
+  struct nm_store_arrival arrival = kit_event(11, campaign, "u", "");
+  struct nm_store_accept accept = { .arrivals = &arrival, .count = 1 };
+  bool was_sound = nm_store_is_sound(kit->store);
+  int rc = kit_ask(kit, NM_STORE_ACCEPT, &accept.request);
+  note(kit, rc, arrival.id, NULL, was_sound);
+  return rc ? 0 : arrival.id;
+}
+
+/* From an event to a message that was sent. */
+static void live_single(struct kit *kit, int serial, int number)
+{
+  int64_t id = live_event(kit, serial, number);
+  if (id == 0) return;
+  struct nm_message message = kit_message("c", "u");
+  struct nm_plan plan = { .event_id = id, .tenant_id = TENANT, .state = NM_EVENT_PLANNED,
+                          .messages = &message, .message_count = 1 };
+  bool was_sound = nm_store_is_sound(kit->store);
+  struct nm_error err;
+  int rc = kit_try_plan(kit, &plan, &err);
+  note(kit, rc, id, rc ? NULL : "planned", was_sound);
+  if (rc) {
+    acks[ack_count++] = (struct ack){ id, "new" };
+    return;
+  }
+  struct nm_finish item = { .message_id = message.id, .state = NM_MESSAGE_SENT, .attempts = 1,
+                            .has_attempt = true, .outcome = NM_OUTCOME_ACCEPTED, .code = 200 };
+  struct nm_store_finish finish = { .items = &item, .count = 1 };
+  was_sound = nm_store_is_sound(kit->store);
+  rc = kit_ask(kit, NM_STORE_FINISH, &finish.request);
+  note(kit, rc, message.id, "sent", was_sound);
+  if (rc) acks[ack_count++] = (struct ack){ message.id, "waiting" };
+}
+
+static void live_looks(struct kit *kit, int64_t id)
+{
+  json_t *args = json_pack("{s:I}", "id", (json_int_t)id);
+  struct nm_store_query show = { .kind = NM_QUERY_SHOW, .args = args };
+  (void)kit_ask(kit, NM_STORE_QUERY, &show.request);
+  json_decref(show.answer);
+  struct nm_store_query status = { .kind = NM_QUERY_STATUS, .args = args };
+  (void)kit_ask(kit, NM_STORE_QUERY, &status.request);
+  json_decref(status.answer);
+  json_decref(args);
+  struct nm_store_lease lease = { .tenant_id = TENANT, .provider = NM_TEXT("netmera"),
+                                  .now_ms = nm_clock_wall_ms(), .max = 5 };
+  (void)kit_ask(kit, NM_STORE_LEASE, &lease.request);
+  struct nm_store_take take = { .now_ms = nm_clock_wall_ms(), .max = 5 };
+  (void)kit_ask(kit, NM_STORE_TAKE, &take.request);
+}
+
+static void live_run(struct kit *kit, int serial)
+{
+  char campaign[32];
+  snprintf(campaign, sizeof campaign, "r%d", serial);
+  struct nm_store_arrival arrival = kit_event(13, campaign, "", "");
+  struct nm_store_accept accept = { .arrivals = &arrival, .count = 1 };
+  if (kit_ask(kit, NM_STORE_ACCEPT, &accept.request)) return;
+  struct nm_run run = { .channel_id = CHANNEL, .campaign = nm_text_from(campaign),
+                        .triggered_at_ms = nm_clock_wall_ms() };
+  struct nm_plan plan = { .event_id = arrival.id, .tenant_id = TENANT, .state = NM_EVENT_PLANNED,
+                          .run = &run };
+  struct nm_error err;
+  if (kit_try_plan(kit, &plan, &err)) return;
+  struct nm_store_page_save save = { .run_id = run.id, .rows = 1,
+                                     .body = NM_TEXT("[{\"CustomerID\":\"u0\"}]") };
+  if (kit_ask(kit, NM_STORE_PAGE_SAVE, &save.request)) return;
+  struct nm_store_page_load load = { .run_id = run.id };
+  (void)kit_ask(kit, NM_STORE_PAGE_LOAD, &load.request);
+  struct nm_message message = kit_message(campaign, "u0");
+  struct nm_store_expand expand = { .run_id = run.id, .to_page = 1, .messages = &message,
+                                    .message_count = 1 };
+  if (kit_ask(kit, NM_STORE_EXPAND, &expand.request)) return;
+  acks[ack_count++] = (struct ack){ message.id, "waiting" };
+}
+
+static int try_life(struct kit *kit, int serial)
+{
+  struct nm_error err = { 0 };
+  ack_count = 0;
+  memory.is_opening = true;
+  int rc = kit_try_open(kit, &err);
+  memory.is_opening = false;
+  if (rc) {
+    kit->store = NULL;
+    if (err.text[0] == '\0') fail_msg("a refused start says nothing");
+    return rc;
+  }
+  for (int i = 0; i < ROUNDS; i++) live_single(kit, serial, i);
+  live_run(kit, serial);
+  live_looks(kit, ack_count ? acks[0].id : 1);
+  nm_store_close(kit->store);
+  kit->store = NULL;
+  nm_arena_reset(kit->arena);
+  return NM_OK;
+}
+
+/* What was said of each thing last is what is there: or the next state, where that was not said. */
+static void check_life(struct kit *kit, const char *what, long i)
+{
+  struct nm_error err = { 0 };
+  if (kit_try_open(kit, &err)) fail_msg("%s %ld: after it: %s", what, i, err.text);
+  for (size_t k = 0; k < ack_count; k++) {
+    json_t *shown = kit_show(kit, acks[k].id);
+    const char *state = json_string_value(json_object_get(shown, "state"));
+    bool is_next = (strcmp(acks[k].state, "new") == 0 && strcmp(state, "planned") == 0) ||
+                   (strcmp(acks[k].state, "waiting") == 0 && strcmp(state, "sent") == 0);
+    if (strcmp(state, acks[k].state) != 0 && !is_next)
+      fail_msg("%s %ld: %lld is %s, acknowledged as %s", what, i, (long long)acks[k].id, state,
+               acks[k].state);
+    json_decref(shown);
+  }
+  nm_store_close(kit->store);
+  kit->store = NULL;
+  nm_arena_reset(kit->arena);
+}
+
+static unsigned long env_number(const char *name, unsigned long otherwise)
+{
+  const char *text = getenv(name);
+  return text && *text ? strtoul(text, NULL, 10) : otherwise;
+}
+
+static long injections(long of_suite)
+{
+  unsigned long all = env_number("NETMOVE_INJECTIONS", env_number("NETMOVE_LONG", 0) == 1 ? 5000 : 200);
+  return (long)all * of_suite / 200;
+}
+
+/* ---- the disk -------------------------------------------------------------------------------- */
+
+static void fail_disk(struct kit *kit, const char *what, enum faulty_kind kind, int code, long count)
+{
+  static int serial;
+  nm_store_close(kit->store);
+  kit->store = NULL;
+  long before = faulty.calls[kind];
+  assert_int_equal(try_life(kit, serial++), NM_OK);
+  check_life(kit, what, -1);
+  long calls = faulty.calls[kind] - before;
+  long hit = 0;
+  refusals = 0;
+  for (long i = 0; i < count; i++) {
+    faulty_fail(kind, i * calls / count, code, i % 2 == 0);
+    (void)try_life(kit, serial++);
+    hit += faulty.failed > 0;
+    faulty_mend();
+    check_life(kit, what, i);
+  }
+  print_message("%s: %ld of %ld injections met a call (of %ld), %ld requests refused\n", what, hit,
+                count, calls, refusals);
+  assert_true(hit > 0);
+  kit_open(kit);
+}
+
+static void a_failed_write_loses_nothing(void **state)
+{
+  fail_disk(*state, "write", FAULTY_WRITE, SQLITE_IOERR_WRITE, injections(30));
+}
+
+static void a_failed_sync_loses_nothing(void **state)
+{
+  fail_disk(*state, "sync", FAULTY_SYNC, SQLITE_IOERR_FSYNC, injections(20));
+}
+
+static void a_failed_read_loses_nothing(void **state)
+{
+  fail_disk(*state, "read", FAULTY_READ, SQLITE_IOERR_READ, injections(20));
+}
+
+static void a_full_disk_loses_nothing(void **state)
+{
+  fail_disk(*state, "full", FAULTY_WRITE, SQLITE_FULL, injections(30));
+}
+
+static void a_failed_opening_loses_nothing(void **state)
+{
+  fail_disk(*state, "open", FAULTY_OPEN, SQLITE_CANTOPEN, injections(10));
+  fail_disk(*state, "size", FAULTY_SIZE, SQLITE_IOERR_FSTAT, injections(5));
+  fail_disk(*state, "shared memory", FAULTY_SHARED, SQLITE_IOERR_SHMMAP, injections(5));
+}
+
+/* A sync that failed once is not asked again: what it left on the disk is not known. */
+static void after_a_failed_sync_nothing_is_acknowledged(void **state)
+{
+  struct kit *kit = *state;
+  assert_true(live_event(kit, -1, 0) > 0);
+  faulty_fail(FAULTY_SYNC, 0, SQLITE_IOERR_FSYNC, false);
+  assert_int_equal(live_event(kit, -1, 1), 0);
+  assert_false(nm_store_is_sound(kit->store));
+  for (int i = 2; i < 6; i++) assert_int_equal(live_event(kit, -1, i), 0);
+  faulty_mend();
+  assert_int_equal(live_event(kit, -1, 6), 0);
+  kit_reopen(kit);
+  assert_true(nm_store_is_sound(kit->store));
+  assert_true(live_event(kit, -1, 7) > 0);
+}
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+static void fail_memory(struct kit *kit, const char *what, enum source source, long count)
+{
+  static int serial = 100000;
+  nm_store_close(kit->store);
+  kit->store = NULL;
+  long before = memory.calls[source];
+  assert_int_equal(try_life(kit, serial++), NM_OK);
+  long calls = memory.calls[source] - before;
+  check_life(kit, what, -1);
+  long hit = 0;
+  refusals = 0;
+  for (long i = 0; i < count; i++) {
+    memory.source = source;
+    memory.for_ever = i % 2 == 1;
+    memory.failed = 0;
+    memory.after = i * calls / count;
+    memory.is_armed = true;
+    (void)try_life(kit, serial++);
+    memory.is_armed = false;
+    hit += memory.failed > 0;
+    check_life(kit, what, i);
+  }
+  print_message("%s: %ld of %ld injections met a call (of %ld), %ld requests refused\n", what, hit,
+                count, calls, refusals);
+  assert_true(hit > 0);
+  kit_open(kit);
+}
+
+static void want_of_memory_loses_nothing(void **state)
+{
+  fail_memory(*state, "our memory", OURS, injections(30));
+}
+
+static void sqlites_want_of_memory_loses_nothing(void **state)
+{
+  fail_memory(*state, "SQLite's memory", SQLITES, injections(40));
+}
+
+static void janssons_want_of_memory_loses_nothing(void **state)
+{
+  fail_memory(*state, "jansson's memory", JANSSONS, injections(10));
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+    KIT_TEST(a_failed_write_loses_nothing),
+    KIT_TEST(a_failed_sync_loses_nothing),
+    KIT_TEST(a_failed_read_loses_nothing),
+    KIT_TEST(a_full_disk_loses_nothing),
+    KIT_TEST(a_failed_opening_loses_nothing),
+    KIT_TEST(after_a_failed_sync_nothing_is_acknowledged),
+    KIT_TEST(want_of_memory_loses_nothing),
+    KIT_TEST(sqlites_want_of_memory_loses_nothing),
+    KIT_TEST(janssons_want_of_memory_loses_nothing),
+  };
+  install_memory();
+  faulty_install();
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
