@@ -34,8 +34,10 @@ return {
   },
 
   admin = {
-    listen = "127.0.0.1:9090",  -- false: only the socket
-    socket = "var/netmove.sock",
+    listen = "127.0.0.1:9090",  -- false: only the socket.  Asks for tokens (netmove token create)
+    socket = "var/netmove.sock",  -- asks for none: who may write to the file is an admin
+    -- Without it the address must be a loopback one: tokens are not sent in the clear.
+    -- tls = { certificate = "/etc/netmove/admin.crt", key = "/etc/netmove/admin.key" },
   },
 
   store = "sqlite:var/netmove.db",
@@ -55,6 +57,6 @@ return {
   -- Who to be after a start as root: the addresses are bound, then root is given up for good.
   -- user = "netmove",
 
-  -- How long events with their outcomes, and dead letters, are kept.
-  -- retention = { events_days = 30, dead_days = 90 },
+  -- How long events with their outcomes, dead letters, and the log of who changed what, are kept.
+  -- retention = { events_days = 30, dead_days = 90, audit_days = 365 },
 }

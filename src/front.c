@@ -15,12 +15,14 @@ static void close_front_handles(void *data)
   uv_close((uv_handle_t *)&front->stop, NULL);
   uv_close((uv_handle_t *)&front->look, NULL);
   if (front->tls) nm_tls_close(front->tls, NULL, NULL);
+  if (front->admin_tls) nm_tls_close(front->admin_tls, NULL, NULL);
 }
 
 static void on_front_look(uv_async_t *async)
 {
   struct nm_front *front = async->data;
   if (front->tls) nm_tls_look(front->tls);
+  if (front->admin_tls) nm_tls_look(front->admin_tls);
 }
 
 static void on_server_stopped(void *data)
@@ -84,6 +86,15 @@ static int open_tls(struct nm_front *front, const struct nm_settings *settings)
   return rc ? nm_fail(&front->error, rc, "public.tls: %s", error.text) : NM_OK;
 }
 
+static int open_admin_tls(struct nm_front *front, const struct nm_settings *settings)
+{
+  const struct nm_tls_options options = nm_settings_admin_tls(settings);
+  struct nm_error error = { 0 };
+  if (!nm_settings_has_admin_tls(settings)) return NM_OK;
+  int rc = nm_tls_open(&front->admin_tls, &front->loop, &options, &error);
+  return rc ? nm_fail(&front->error, rc, "admin.tls: %s", error.text) : NM_OK;
+}
+
 static int count_connections(const struct nm_settings *settings)
 {
   int wanted = settings->limits.connections, room = nm_listener_room(wanted);
@@ -98,6 +109,7 @@ static int count_connections(const struct nm_settings *settings)
 static int open_front(struct nm_front *front, const struct nm_settings *settings)
 {
   int rc = open_tls(front, settings);
+  if (!rc) rc = open_admin_tls(front, settings);
   if (rc) return rc;
   struct nm_http_options options = {
     .routes = nm_api_public_routes(front->api),
@@ -119,11 +131,12 @@ static int open_front(struct nm_front *front, const struct nm_settings *settings
   snprintf(front->public_address, sizeof front->public_address, "%.*s", NM_TEXT_ARG(address));
 
   options.limits = (struct nm_http_limits){ .connections_max = NM_HTTP_ADMIN_CONNECTIONS_MAX };
-  options.tls = NULL;
+  options.tls = front->admin_tls;
   options.behind = NULL;
   options.routes = nm_api_admin_routes(front->api, false);
   rc = listen_on(front, NM_DOOR_ADMIN, "admin", &options);
   if (rc) return rc;
+  options.tls = NULL;
   options.routes = nm_api_admin_routes(front->api, true);
   return listen_on(front, NM_DOOR_COMMANDS, "commands", &options);
 }

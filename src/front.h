@@ -24,6 +24,7 @@ struct nm_front {
   uv_sem_t started;
   uv_async_t stop, look; /* look: at the certificates */
   struct nm_tls *tls;    /* NULL: plain HTTP */
+  struct nm_tls *admin_tls; /* of the admin listener; NULL: plain HTTP */
   struct nm_networks behind;
   struct nm_port home; /* the store's and the engine's answers */
   struct nm_api_env env;

@@ -214,7 +214,8 @@ static void plain_http_stays_on_loopback_unless_a_proxy_is_named(void **state)
           "Optimove calls\n");
   refuses(
       "return { admin = { listen = \"10.1.2.3:9090\" } }",
-      "n.lua: admin.listen: plain HTTP on 10.1.2.3:9090 would show tokens; listen on 127.0.0.1\n");
+      "n.lua: admin.listen: plain HTTP on 10.1.2.3:9090 would show tokens; name a certificate in "
+      "admin.tls, or listen on 127.0.0.1\n");
   nm_settings_destroy(
       good("return { public = { listen = \"10.1.2.3:80\", behind = { \"10.0.0.0/8\" } } }"));
 }

@@ -73,6 +73,7 @@ enum {
   /* retention */
   NM_RETENTION_EVENTS_DAYS = 30,
   NM_RETENTION_DEAD_DAYS = 90,
+  NM_RETENTION_AUDIT_DAYS = 365,
 
   /* settings and tenants as code; values that leave Lua at once */
   NM_SCRIPT_VALUES_MAX = 50000,

@@ -92,6 +92,17 @@ bool nm_settings_has_tls(const struct nm_settings *settings)
   return settings->tls_certificate.len > 0 && settings->tls_key.len > 0;
 }
 
+bool nm_settings_has_admin_tls(const struct nm_settings *settings)
+{
+  return settings->admin_tls_certificate.len > 0 && settings->admin_tls_key.len > 0;
+}
+
+struct nm_tls_options nm_settings_admin_tls(const struct nm_settings *settings)
+{
+  return (struct nm_tls_options){ .certificate = settings->admin_tls_certificate,
+                                  .key = settings->admin_tls_key };
+}
+
 struct nm_tls_options nm_settings_tls(const struct nm_settings *settings)
 {
   enum nm_tls_client client = settings->tls_client_ca.len == 0 ? NM_TLS_CLIENT_NONE
@@ -111,6 +122,9 @@ void nm_settings_check_files(const struct nm_settings *settings, const char *whe
   struct nm_error error = { 0 };
   if (nm_settings_has_tls(settings) && nm_tls_check(&options, &error))
     nm_problems_add(problems, "%s: public.tls: %s", where, error.text);
+  options = nm_settings_admin_tls(settings);
+  if (nm_settings_has_admin_tls(settings) && nm_tls_check(&options, &error))
+    nm_problems_add(problems, "%s: admin.tls: %s", where, error.text);
 }
 
 /* Which keys need each other. */
@@ -131,10 +145,28 @@ static void check_tls(const struct nm_settings *settings, const char *where,
                     where);
 }
 
+static void check_admin(const struct nm_settings *settings, const char *where,
+                        struct nm_problems *problems)
+{
+  struct nm_text admin = settings->admin_listen;
+  size_t certificate = settings->admin_tls_certificate.len, key = settings->admin_tls_key.len;
+  if (certificate > 0 && key == 0)
+    nm_problems_add(problems, "%s: admin.tls.key: missing; the file with the certificate's key",
+                    where);
+  if (certificate == 0 && key > 0)
+    nm_problems_add(problems, "%s: admin.tls.certificate: missing; a PEM file", where);
+  if (admin.len > 0 && nm_config_is_address(admin) && !nm_config_is_loopback(admin) &&
+      !nm_settings_has_admin_tls(settings))
+    nm_problems_add(problems,
+                    "%s: admin.listen: plain HTTP on %.*s would show tokens; name a certificate in "
+                    "admin.tls, or listen on 127.0.0.1",
+                    where, NM_TEXT_ARG(admin));
+}
+
 void nm_config_check(const struct nm_settings *settings, const char *where,
                      struct nm_problems *problems)
 {
-  struct nm_text listen = settings->public_listen, admin = settings->admin_listen;
+  struct nm_text listen = settings->public_listen;
   bool has_tls = nm_settings_has_tls(settings);
   check_tls(settings, where, problems);
   if (nm_config_is_address(listen) && !nm_config_is_loopback(listen)) {
@@ -150,10 +182,7 @@ void nm_config_check(const struct nm_settings *settings, const char *where,
                       "address that Optimove calls",
                       where, NM_TEXT_ARG(listen));
   }
-  if (admin.len > 0 && nm_config_is_address(admin) && !nm_config_is_loopback(admin))
-    nm_problems_add(problems,
-                    "%s: admin.listen: plain HTTP on %.*s would show tokens; listen on 127.0.0.1",
-                    where, NM_TEXT_ARG(admin));
+  check_admin(settings, where, problems);
   if (settings->admin_socket.len >= sizeof((struct sockaddr_un *)0)->sun_path)
     nm_problems_add(problems,
                     "%s: admin.socket: longer than %zu bytes, which is all that sockets can have",

@@ -51,6 +51,8 @@ static const struct key {
   { "public.limits.idle", KIND_SECONDS, AT(limits.idle_ms), 1, 3600 },
   { "admin.listen", KIND_ADDRESS_OR_NONE, AT(admin_listen), 0, 0 },
   { "admin.socket", KIND_TEXT, AT(admin_socket), 0, 0 },
+  { "admin.tls.certificate", KIND_TEXT, AT(admin_tls_certificate), 0, 0 },
+  { "admin.tls.key", KIND_TEXT, AT(admin_tls_key), 0, 0 },
   { "store", KIND_STORE, AT(store), 0, 0 },
   { "rules", KIND_TEXT, AT(rules), 0, 0 },
   { "master_key", KIND_SECRET, AT(master_key), 0, 0 },
@@ -58,6 +60,7 @@ static const struct key {
   { "log.level", KIND_LEVEL, AT(log_level), 0, 0 },
   { "retention.events_days", KIND_DAYS, AT(events_age_ms), 1, 3650 },
   { "retention.dead_days", KIND_DAYS, AT(dead_age_ms), 1, 3650 },
+  { "retention.audit_days", KIND_DAYS, AT(audit_age_ms), 1, 3650 },
   { "user", KIND_TEXT, AT(user), 0, 0 },
   { "stop_max", KIND_SECONDS, AT(stop_max_ms), 1, 3600 },
 };
@@ -93,6 +96,7 @@ static void set_defaults(struct nm_settings *settings)
   settings->stop_max_ms = NM_STOP_MAX_MS;
   settings->events_age_ms = (int64_t)NM_RETENTION_EVENTS_DAYS * DAY_MS;
   settings->dead_age_ms = (int64_t)NM_RETENTION_DEAD_DAYS * DAY_MS;
+  settings->audit_age_ms = (int64_t)NM_RETENTION_AUDIT_DAYS * DAY_MS;
 }
 
 static const char *kind_name(const json_t *value)

@@ -11,6 +11,7 @@ struct nm_settings {
   bool is_public_url_given;
   struct nm_text admin_listen;   /* "127.0.0.1:9090"; empty = none */
   struct nm_text admin_socket;   /* "var/netmove.sock" */
+  struct nm_text admin_tls_certificate, admin_tls_key; /* empty = plain HTTP, on loopback only */
   struct nm_text store;          /* "sqlite:var/netmove.db" */
   struct nm_text rules;          /* "rules" */
   struct nm_text master_key;     /* "file:..." or "env:..."; empty = a file beside the store */
@@ -26,7 +27,7 @@ struct nm_settings {
     int handshake_ms, head_ms, body_ms, write_ms, idle_ms;
   } limits;                      /* seconds in the file; per_address 0 = off */
   struct nm_text log_level;      /* "info" */
-  int64_t events_age_ms, dead_age_ms; /* retention: days in the file */
+  int64_t events_age_ms, dead_age_ms, audit_age_ms; /* retention: days in the file */
   struct nm_text user;           /* who to be after a start as root; empty = who started it */
   int stop_max_ms;               /* a stop takes no longer; seconds in the file */
 };
@@ -45,6 +46,10 @@ NM_MUST_CHECK int nm_settings_override(struct nm_settings *settings, const char 
 /* What public.tls says, for nm_tls_open and nm_tls_check; its texts are lent by the settings. */
 struct nm_tls_options nm_settings_tls(const struct nm_settings *settings);
 bool nm_settings_has_tls(const struct nm_settings *settings);
+
+/* The same for admin.tls. */
+struct nm_tls_options nm_settings_admin_tls(const struct nm_settings *settings);
+bool nm_settings_has_admin_tls(const struct nm_settings *settings);
 
 /* Reads the files that the settings name (certificate, key, client_ca) and adds a line where they
  * cannot serve.  Not part of loading: commands need not be able to read the key. */
