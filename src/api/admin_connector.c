@@ -7,16 +7,6 @@
 
 enum { ARENA_MAX_BYTES = 8 * 1024 * 1024, STATUS_MAX_MS = 5 * 1000 };
 
-/* A reference, or NULL after the 404 was given. */
-static struct nm_tenant *named(struct nm_api *api, struct nm_http_request *request)
-{
-  struct nm_tenant *tenant =
-      nm_tenants_by_name(api->env.tenants, nm_http_param(request, "tenant"));
-  if (!tenant)
-    nm_http_refuse(request, 404, "not_found", "there is no tenant of this name", "tenant", 0);
-  return tenant;
-}
-
 static bool is_asked(struct nm_http_request *request, const char *name)
 {
   return nm_text_equal(nm_http_query(request, name), NM_TEXT("1"));
@@ -26,7 +16,7 @@ static bool is_asked(struct nm_http_request *request, const char *name)
 static void ask(struct nm_api *api, struct nm_http_request *request, enum nm_control_verb verb,
                 nm_api_told *then)
 {
-  struct nm_tenant *tenant = named(api, request);
+  struct nm_tenant *tenant = nm_api_named_tenant(api, request);
   if (!tenant) return;
   json_t *args = json_pack("{s:s%,s:b}", "tenant", tenant->name.ptr, tenant->name.len, "take_over",
                            (int)is_asked(request, "take_over"));
@@ -131,9 +121,14 @@ static void on_status(struct nm_api *api, struct nm_http_request *request, void 
 void nm_api_connector_rotate(struct nm_http_request *request, void *data)
 {
   struct nm_api *api = data;
-  struct nm_tenant *old = named(api, request);
+  struct nm_tenant *old = nm_api_named_tenant(api, request);
   if (!old) return;
   bool drops_one = old->secret_number_previous > 0;
+  if (old->is_leaving) {
+    nm_tenant_unref(old);
+    nm_http_refuse(request, 409, "leaving", "the tenant is being removed", "tenant", 0);
+    return;
+  }
   if (!old->connector.is_present) {
     nm_tenant_unref(old);
     nm_http_refuse(request, 409, "no_connector", "the tenant has no Optimove connector", "tenant",

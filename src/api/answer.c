@@ -4,12 +4,17 @@
 
 void nm_api_answer(struct nm_http_request *request, int status, json_t *value)
 {
+  nm_api_answer_with(request, status, value, NM_TEXT(""));
+}
+
+void nm_api_answer_with(struct nm_http_request *request, int status, json_t *value, struct nm_text headers)
+{
   struct nm_buffer body;
   nm_buffer_init(&body, NM_API_ANSWER_MAX_BYTES);
   int rc = value ? nm_json_write(&body, value) : NM_ENOMEM;
   json_decref(value);
   if (rc) nm_http_refuse(request, 500, "internal", "the answer could not be made", NULL, 0);
-  else nm_http_respond(request, status, "application/json", nm_buffer_text(&body), NM_TEXT(""));
+  else nm_http_respond(request, status, "application/json", nm_buffer_text(&body), headers);
   nm_buffer_deinit(&body);
 }
 

@@ -82,6 +82,9 @@ struct nm_api {
 /* Answers with JSON; takes value (NULL = out of memory). */
 void nm_api_answer(struct nm_http_request *request, int status, json_t *value);
 
+/* The same with more header lines, as nm_http_respond wants them. */
+void nm_api_answer_with(struct nm_http_request *request, int status, json_t *value, struct nm_text headers);
+
 /* A code of ours as a refusal: not found 404, invalid 400, full 503, ...; err may be NULL. */
 void nm_api_refuse(struct nm_http_request *request, int code, const struct nm_error *err);
 
@@ -196,7 +199,13 @@ struct nm_tenant *nm_api_authenticate(struct nm_api *api, struct nm_http_request
 bool nm_api_pace(struct nm_api *api, struct nm_http_request *request,
                  const struct nm_tenant *tenant, size_t events);
 
-/* ---- admin_tenants.c -------------------------------------------------------------------------------------- */
+/* ---- admin_tenants.c, admin_save.c -------------------------------------------------------------------------------------- */
+
+/* The tenant of the path, a reference; NULL after the 404 was given. */
+struct nm_tenant *nm_api_named_tenant(struct nm_api *api, struct nm_http_request *request);
+
+/* "\"1870-3\"": which tenant, which version. */
+struct nm_text nm_api_etag(struct nm_http_request *request, const struct nm_tenant *tenant);
 
 /* Stores a tenant that was made of another one, tells the engine and answers, as a PUT does.  Takes both
  * references. */
@@ -225,7 +234,13 @@ void nm_api_token_revoke(struct nm_http_request *request, void *data);
 void nm_api_audit(struct nm_http_request *request, void *data);
 
 void nm_api_tenants(struct nm_http_request *request, void *data);
-void nm_api_tenant(struct nm_http_request *request, void *data);
+void nm_api_tenant_show(struct nm_http_request *request, void *data);
+void nm_api_tenant_save(struct nm_http_request *request, void *data);
+void nm_api_tenant_remove(struct nm_http_request *request, void *data);
+void nm_api_connector_show(struct nm_http_request *request, void *data);
+void nm_api_connector_save(struct nm_http_request *request, void *data);
+void nm_api_hooks_show(struct nm_http_request *request, void *data);
+void nm_api_hooks_save(struct nm_http_request *request, void *data);
 void nm_api_connector_plan(struct nm_http_request *request, void *data);
 void nm_api_connector_apply(struct nm_http_request *request, void *data);
 void nm_api_connector_status(struct nm_http_request *request, void *data);

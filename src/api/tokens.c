@@ -105,6 +105,11 @@ struct nm_api_token *nm_api_token_find(struct nm_api *api, struct nm_text text)
     bool is_good = token->expires_at_ms == 0 || token->expires_at_ms > now_ms;
     if (is_it & is_good) found = token;
   }
+  if (found && found->tenant_id) {
+    struct nm_tenant *tenant = nm_tenants_by_id(api->env.tenants, found->tenant_id);
+    if (!tenant) found = NULL; /* it was removed */
+    nm_tenant_unref(tenant);
+  }
   if (found) note_use(api, found, now_ms);
   return found;
 }

@@ -121,8 +121,9 @@ static size_t on_bytes(char *bytes, size_t size, size_t count, void *data)
 static size_t on_header(char *bytes, size_t size, size_t count, void *data)
 {
   struct reading *reading = data;
-  struct nm_text name, value;
-  nm_text_cut((struct nm_text){ bytes, size * count }, ':', &name, &value);
+  struct nm_text name, value, line = { bytes, size * count };
+  while (line.len > 0 && (line.ptr[line.len - 1] == '\r' || line.ptr[line.len - 1] == '\n')) line.len--;
+  nm_text_cut(line, ':', &name, &value);
   if (nm_text_equal_nocase(name, NM_TEXT("ETag")))
     reading->etag = nm_arena_copy(reading->arena, nm_text_trim(value));
   return size * count;
@@ -205,8 +206,8 @@ static int judge(struct nm_invocation *invocation, const struct nm_cli_answer *a
              : NM_CLI_COULD_NOT;
 }
 
-int nm_cli_ask_if(struct nm_invocation *invocation, const char *method, struct nm_text path,
-                  const json_t *body, struct nm_text if_match, struct nm_cli_answer *answer)
+static int ask(struct nm_invocation *invocation, const char *method, struct nm_text path,
+               const json_t *body, struct nm_text if_match, struct nm_cli_answer *answer)
 {
   struct peer peer;
   struct reading reading = { .arena = invocation->arena };
@@ -237,7 +238,20 @@ int nm_cli_ask_if(struct nm_invocation *invocation, const char *method, struct n
       nm_json_parse_any(&answer->body, nm_buffer_text(&reading.body), NULL))
     answer->body = NULL;
   nm_buffer_deinit(&reading.body);
-  return judge(invocation, answer);
+  return NM_CLI_DONE;
+}
+
+int nm_cli_ask_if(struct nm_invocation *invocation, const char *method, struct nm_text path,
+                  const json_t *body, struct nm_text if_match, struct nm_cli_answer *answer)
+{
+  int code = ask(invocation, method, path, body, if_match, answer);
+  return code == NM_CLI_DONE ? judge(invocation, answer) : code;
+}
+
+int nm_cli_look(struct nm_invocation *invocation, struct nm_text path, struct nm_cli_answer *answer)
+{
+  int code = ask(invocation, "GET", path, NULL, NM_TEXT(""), answer);
+  return code == NM_CLI_DONE && answer->status != 404 ? judge(invocation, answer) : code;
 }
 
 int nm_cli_ask(struct nm_invocation *invocation, const char *method, struct nm_text path,

@@ -21,6 +21,14 @@ static const struct nm_cli_option explain_options[] = {
 };
 static const struct nm_cli_option apply_options[] = {
   { "dry-run", NULL, "only say what would change" },
+  { "if-version", "N", "only if the tenant is at this version still (tenant show)" },
+  { "force", NULL, "also where somebody else saves at the same moment, or Optimove does not know a channel" },
+  { NULL, NULL, NULL },
+};
+static const struct nm_cli_option remove_options[] = {
+  { "yes", NULL, "asks nothing" },
+  { "force", NULL, "also where Optimove cannot be reached: says which listeners stay behind" },
+  { "purge", NULL, "deletes what is kept of it, too" },
   { NULL, NULL, NULL },
 };
 static const struct nm_cli_option connector_apply_options[] = {
@@ -79,6 +87,11 @@ static const struct nm_command commands[] = {
     apply_options, nm_cli_tenant_apply },
   { "tenant list", "", 0, 0, "the tenants", "", NULL, nm_cli_tenant_list },
   { "tenant show", "T", 1, 1, "one tenant, without its secrets", "", NULL, nm_cli_tenant_show },
+  { "tenant remove", "T", 1, 1, "ends a tenant: its listeners at Optimove, what waits, itself",
+    "Goes on after a restart until Optimove has forgotten its listeners.  What is kept of it goes by\n"
+    "retention, or at once with --purge.  Exit 1 where it is not removed yet.\n\n"
+    "  netmove tenant remove acme --yes\n",
+    remove_options, nm_cli_tenant_remove },
   { "connector plan", "T", 1, 1, "listeners at Optimove against what is wanted; changes nothing",
     "Missing, stale (an old URL or secret), orphan (ours, but wanted by nobody) and conflict\n"
     "(somebody else's).  Exit 0 if nothing is to do, else 1.\n", NULL, nm_cli_connector_plan },
@@ -150,7 +163,6 @@ static const struct nm_command commands[] = {
   { "version", "", 0, 0, "its own version and those of its libraries", "", NULL, nm_cli_version },
   /* words of the contract that later versions bring */
   { "replay", "", 0, -1, "recorded events through a candidate", "", NULL, NULL },
-  { "tenant remove", "T", 0, -1, "", "", NULL, NULL },
   { "provider list", "", 0, -1, "", "", NULL, NULL },
   { "provider test", "T NAME", 0, -1, "", "", NULL, NULL },
 };

@@ -47,6 +47,7 @@ int nm_cli_explain(struct nm_invocation *invocation);
 int nm_cli_tenant_apply(struct nm_invocation *invocation);
 int nm_cli_tenant_list(struct nm_invocation *invocation);
 int nm_cli_tenant_show(struct nm_invocation *invocation);
+int nm_cli_tenant_remove(struct nm_invocation *invocation);
 int nm_cli_connector_plan(struct nm_invocation *invocation);
 int nm_cli_connector_apply(struct nm_invocation *invocation);
 int nm_cli_connector_status(struct nm_invocation *invocation);
@@ -96,6 +97,9 @@ int nm_cli_ask(struct nm_invocation *invocation, const char *method, struct nm_t
 /* The same, if it is still as it was: If-Match. */
 int nm_cli_ask_if(struct nm_invocation *invocation, const char *method, struct nm_text path,
                   const json_t *body, struct nm_text if_match, struct nm_cli_answer *answer);
+
+/* GET, where a 404 is no failure: then answer->status says so. */
+int nm_cli_look(struct nm_invocation *invocation, struct nm_text path, struct nm_cli_answer *answer);
 
 /* True where a person says so on the terminal, or said --yes; else it says why not on stderr. */
 bool nm_cli_confirm(const struct nm_invocation *invocation, bool is_said, const char *question);

@@ -2,6 +2,9 @@
 #include "cli/internal.h"
 #include "script/data.h"
 
+enum { APPLY_DRY_RUN = 0, APPLY_IF_VERSION = 1, APPLY_FORCE = 2 };
+enum { REMOVE_YES = 0, REMOVE_FORCE = 1, REMOVE_PURGE = 2 };
+
 static void print_lines(const json_t *report, const char *key, const char *prefix)
 {
   size_t i;
@@ -25,6 +28,31 @@ static void print_report(const char *file, const json_t *report)
   print_lines(report, "warnings", "warning: ");
 }
 
+/* The tag of the version that is there now, or the one of --if-version; empty: there is none, or --force. */
+static int find_tag(struct nm_invocation *invocation, struct nm_text path, struct nm_text *tag)
+{
+  const char *wanted = invocation->options[APPLY_IF_VERSION];
+  struct nm_cli_answer answer;
+  int64_t version = 0, asked = 0;
+  *tag = NM_TEXT("");
+  if (invocation->options[APPLY_FORCE] && !wanted) return NM_CLI_DONE;
+  if (wanted && (!nm_text_to_i64(nm_text_from(wanted), &asked) || asked < 1)) {
+    fprintf(stderr, "netmove tenant apply: --if-version %s: expected a number from 1\n", wanted);
+    return NM_CLI_WRONG_USAGE;
+  }
+  int code = nm_cli_look(invocation, path, &answer);
+  if (answer.status == 200) {
+    *tag = answer.etag;
+    (void)nm_json_i64(answer.body, "version", &version);
+  }
+  json_decref(answer.body);
+  if (code != NM_CLI_DONE) return code;
+  if (!wanted || version == asked) return NM_CLI_DONE;
+  fprintf(stderr, "netmove tenant apply: the tenant is at version %lld, not %lld: somebody saved it meanwhile; "
+                  "see netmove tenant show\n", (long long)version, (long long)asked);
+  return NM_CLI_NOT_RIGHT;
+}
+
 /* Sends one file's tenant; NM_CLI_DONE where all is as wanted. */
 static int apply_file(struct nm_invocation *invocation, const char *file, bool is_dry,
                       json_t *reports)
@@ -43,10 +71,16 @@ static int apply_file(struct nm_invocation *invocation, const char *file, bool i
     json_decref(document);
     return NM_CLI_NOT_RIGHT;
   }
-  struct nm_text path = nm_arena_printf(
-      invocation->arena, "/tenants/%.*s%s",
-      NM_TEXT_ARG(nm_cli_escape(invocation->arena, name)), is_dry ? "?dry_run=1" : "");
-  int code = nm_cli_ask(invocation, "PUT", path, document, &answer);
+  struct nm_text tag, path = nm_arena_printf(invocation->arena, "/tenants/%.*s",
+                                             NM_TEXT_ARG(nm_cli_escape(invocation->arena, name)));
+  int code = find_tag(invocation, path, &tag);
+  if (code != NM_CLI_DONE) {
+    json_decref(document);
+    return code;
+  }
+  path = nm_arena_printf(invocation->arena, "%.*s%s%s", NM_TEXT_ARG(path), is_dry ? "?dry_run=1" : "?",
+                         invocation->options[APPLY_FORCE] ? "&force=1" : "");
+  code = nm_cli_ask_if(invocation, "PUT", path, document, tag, &answer);
   size_t i;
   json_t *line;
   json_array_foreach(json_object_get(answer.body, "problems"), i, line)
@@ -65,7 +99,7 @@ static int apply_file(struct nm_invocation *invocation, const char *file, bool i
 
 int nm_cli_tenant_apply(struct nm_invocation *invocation)
 {
-  bool is_dry = invocation->options[0] != NULL;
+  bool is_dry = invocation->options[APPLY_DRY_RUN] != NULL;
   json_t *reports = json_array();
   int worst = NM_CLI_DONE;
   for (int i = 0; i < invocation->word_count; i++) {
@@ -101,6 +135,39 @@ int nm_cli_tenant_show(struct nm_invocation *invocation)
   struct nm_text path = nm_arena_printf(invocation->arena, "/tenants/%.*s", NM_TEXT_ARG(name));
   int code = nm_cli_ask(invocation, "GET", path, NULL, &answer);
   if (code == NM_CLI_DONE) nm_cli_print_json(answer.body);
+  json_decref(answer.body);
+  return code;
+}
+
+/* ---- remove ----------------------------------------------------------------------------------- */
+
+int nm_cli_tenant_remove(struct nm_invocation *invocation)
+{
+  const char *const *options = invocation->options;
+  struct nm_cli_answer answer;
+  struct nm_text name = nm_cli_escape(invocation->arena, nm_text_from(invocation->words[0]));
+  struct nm_text question = nm_arena_printf(
+      invocation->arena, "Remove tenant %s?  Its listeners at Optimove are taken away, what waits is stopped%s.",
+      invocation->words[0], options[REMOVE_PURGE] ? ", and all that is kept of it is deleted" : "");
+  if (!nm_cli_confirm(invocation, options[REMOVE_YES] != NULL, question.ptr)) return NM_CLI_NOT_RIGHT;
+  struct nm_text path = nm_arena_printf(invocation->arena, "/tenants/%.*s?force=%d&purge=%d", NM_TEXT_ARG(name),
+                                        options[REMOVE_FORCE] != NULL, options[REMOVE_PURGE] != NULL);
+  int code = nm_cli_ask(invocation, "DELETE", path, NULL, &answer);
+  if (code == NM_CLI_DONE) {
+    bool is_removed = nm_text_equal(nm_json_string(answer.body, "status"), NM_TEXT("removed"));
+    if (invocation->is_json) {
+      nm_cli_print_json(answer.body);
+    } else {
+      printf("%s: %s\n", invocation->words[0],
+             is_removed ? "removed"
+                        : "nobody gets in any more and nothing goes out; it is removed when Optimove has "
+                          "forgotten its listeners, or with --force");
+      print_lines(answer.body, "done", "done: ");
+      print_lines(answer.body, "todo", is_removed ? "stays behind at Optimove: " : "to do: ");
+      print_lines(answer.body, "warnings", "warning: ");
+    }
+    if (!is_removed) code = NM_CLI_NOT_RIGHT;
+  }
   json_decref(answer.body);
   return code;
 }

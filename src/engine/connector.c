@@ -115,7 +115,7 @@ static void test(struct nm_engine *engine, struct nm_tenant *tenant, struct nm_c
     .account = account, .admin_account = nm_optimove_admin_account(engine->optimove, tenant),
     .tenant = tenant, .client = engine->client,
     .public_url = nm_text_from(engine->public_url),
-    .only_key = json_is_true(json_object_get(control->args, "only_key")),
+    .for_save = json_is_true(json_object_get(control->args, "for_save")),
     .done = on_tested, .data = testing,
   };
   engine->reconciles++;

@@ -91,6 +91,8 @@ struct nm_call {
     struct nm_store_facts_take facts_take;
     struct nm_store_facts_finish facts_finish;
     struct nm_store_erase_step erase_step;
+    struct nm_store_tenant_remove tenant_remove;
+    struct nm_store_listeners_load listeners;
     struct nm_store_scrub scrub;
   } u;
   struct nm_engine *engine;

@@ -15,9 +15,11 @@ enum {
 
 static void start(struct nm_reconciler *reconciler);
 
+/* A tenant that goes has listeners to be taken away, whatever its status is. */
 static bool is_active(const struct nm_book *book)
 {
-  return book->tenant->connector.is_present && book->tenant->connector.is_active;
+  const struct nm_tenant *tenant = book->tenant;
+  return tenant->connector.is_present && (tenant->connector.is_active || tenant->is_leaving);
 }
 
 /* ---- who waits ------------------------------------------------------------------------------- */
@@ -123,6 +125,21 @@ static void carry(struct nm_reconciler *reconciler, const json_t *report)
   json_array_extend(reconciler->carried, json_object_get(report, "done"));
 }
 
+void nm_reconciler_tell(struct nm_reconciler *reconciler, int rc, const json_t *report,
+                        bool is_settled)
+{
+  answer_all(reconciler, &reconciler->waiting, rc, report, is_settled);
+  answer_all(reconciler, &reconciler->next_waiting, rc, report, is_settled);
+  nm_alarm_clear(&reconciler->patience);
+}
+
+static bool may_leave(const struct nm_reconciler *reconciler, int rc)
+{
+  const struct nm_tenant *tenant = reconciler->book->tenant;
+  return tenant->is_leaving && (rc == NM_OK || tenant->leaves_by_force) &&
+         nm_engine_is_running(reconciler->book->engine);
+}
+
 static void on_reconciled(void *data, int rc, const json_t *report)
 {
   struct nm_reconciler *reconciler = data;
@@ -131,6 +148,11 @@ static void on_reconciled(void *data, int rc, const json_t *report)
   reconciler->is_running = false;
   if (nm_engine_is_running(engine)) log_report(reconciler, rc, report);
   remember(reconciler, rc, report);
+  if (may_leave(reconciler, rc) && !reconciler->is_wanted) {
+    reconciler->is_running = true;
+    nm_leaving_go(reconciler->book, json_deep_copy(report));
+    return;
+  }
   if (rc != NM_EDENIED) nm_catchup_soon(&reconciler->book->catchup);
   /* Something changed meanwhile (a new tenant's rules came in): the next round's end is told too.
    */
@@ -224,16 +246,19 @@ struct nm_reconcile nm_reconciler_describe(struct nm_reconciler *reconciler)
 {
   struct nm_book *book = reconciler->book;
   struct nm_engine *engine = book->engine;
+  bool is_leaving = book->tenant->is_leaving;
   read_routed(reconciler);
   read_templates(reconciler);
+  if (is_leaving) reconciler->routed_count = reconciler->template_count = 0;
   return (struct nm_reconcile){
     .account = book->account, .admin_account = book->admin_account, .tenant = book->tenant, .keyring = engine->env.keyring,
     .store = engine->env.store, .home = &engine->answers,
     .public_url = nm_text_from(engine->public_url), .routed_types = reconciler->routed,
     .routed_count = reconciler->routed_count,
-    .knows_templates = book->active != NULL, .templates = reconciler->templates,
+    .knows_templates = book->active != NULL || is_leaving, .templates = reconciler->templates,
     .template_count = reconciler->template_count,
-    .checks_channels = !reconciler->is_by_schedule,
+    .checks_channels = !reconciler->is_by_schedule && !book->tenant->is_leaving,
+    .wants_nothing = book->tenant->is_leaving,
   };
 }
 
@@ -241,7 +266,7 @@ static void start(struct nm_reconciler *reconciler)
 {
   struct nm_book *book = reconciler->book;
   struct nm_engine *engine = book->engine;
-  if (reconciler->is_running || engine->phase == NM_ENGINE_STARTING) return;
+  if (reconciler->is_running || reconciler->is_gone || engine->phase == NM_ENGINE_STARTING) return;
   reconciler->is_wanted = false;
   reconciler->next_look_at_ms = 0;
   nm_alarm_clear(&reconciler->alarm);
@@ -249,6 +274,11 @@ static void start(struct nm_reconciler *reconciler)
     struct nm_control *next = (struct nm_control *)(void *)reconciler->next_waiting->task.mail.next;
     push(&reconciler->waiting, reconciler->next_waiting);
     reconciler->next_waiting = next;
+  }
+  if (book->tenant->is_leaving && !book->account && may_leave(reconciler, NM_OK)) {
+    reconciler->is_running = true;
+    nm_leaving_go(book, json_object());
+    return;
   }
   if (!is_active(book) || !book->account || !nm_engine_is_running(engine)) {
     answer_all(reconciler, &reconciler->waiting, NM_OK, NULL, true);

@@ -19,6 +19,7 @@ struct nm_reconciler {
   struct nm_wanted_template *templates; /* names borrow from the active rules */
   size_t template_count;
   uint64_t templates_hash;
+  bool is_gone;                /* its tenant was removed */
   json_t *carried;             /* what earlier rounds did that those who wait were not told yet */
   json_t *last_report;         /* of the last round that ended; NULL = none yet */
   int last_rc;
@@ -46,3 +47,11 @@ void nm_connector_try(struct nm_engine *engine, struct nm_control *control);
 /* Answers whoever waits. */
 void nm_reconciler_stop(struct nm_reconciler *reconciler);
 void nm_reconciler_deinit(struct nm_reconciler *reconciler);
+
+/* Answers whoever waits with the report of what was done last. */
+void nm_reconciler_tell(struct nm_reconciler *reconciler, int rc, const json_t *report,
+                        bool is_settled);
+
+/* The tenant is leaving and Optimove has forgotten it, or that is not waited for (leaving.c): what waits
+ * ends, the tenant goes, then who waits is told.  Takes report. */
+void nm_leaving_go(struct nm_book *book, json_t *report);

@@ -21,7 +21,7 @@ enum nm_control_verb {
                                 * a tenant without one are held */
   NM_CONTROL_CONNECTOR_APPLY = 20,  /* args {tenant, take_over?}: as TENANT_SAVED; NM_ECONFLICT where it is INACTIVE */
   NM_CONTROL_CONNECTOR_STATUS = 21, /* args {tenant}: what the last look found, when, and when the next is */
-  NM_CONTROL_CONNECTOR_TEST = 22,   /* args {tenant, only_key?}; payload: struct nm_tenant that is not saved yet, borrowed,
+  NM_CONTROL_CONNECTOR_TEST = 22,   /* args {tenant, for_save?}; payload: struct nm_tenant that is not saved yet, borrowed,
                                      * or NULL.  {ok, checks:[{what, result, text}]}; NM_EDENIED with it: key refused */
   NM_CONTROL_RUN_PAUSE = 30,   /* args {run}: {state, in_flight} */
   NM_CONTROL_RUN_RELEASE = 31, /* args {run}: {state, was, rows}: held rows that are played again */

@@ -26,6 +26,7 @@ struct nm_listener_list nm_listeners_wanted(const struct nm_reconcile *what, str
   struct nm_listener_list list = { nm_arena_alloc(arena, max * sizeof *list.items), 0 };
 
   if (!list.items || !prefix.ptr) return (struct nm_listener_list){ NULL, 0 };
+  if (what->wants_nothing) return list;
   nm_keyring_url_secret(what->keyring, what->tenant->name, what->tenant->secret_number, secret);
   for (size_t i = 0; i < connector->channel_count; i++) {
     list.items[list.count++] = (struct nm_listener){ 11, connector->channels[i].id, { 0, 0 } };

@@ -157,6 +157,7 @@ struct nm_reconcile {
   bool checks_channels;                 /* also asks whether Optimove knows the tenant's channels */
   bool only_plan;                       /* look, change nothing */
   bool take_over;                       /* also pairs where somebody else's URL is */
+  bool wants_nothing;                   /* the tenant goes: whatever is ours is taken away */
   /* Called once.  rc: 0 all as wanted; NM_EDENIED the key is refused; NM_EIO not yet as wanted;
    * NM_ECONFLICT only what a person has to decide is left.  report: {"done":[text],"todo":[text],
    * "warnings":[text],"findings":[{kind,what,event_type,channel_id?,why}]}; borrowed. */
@@ -174,9 +175,10 @@ struct nm_probe {
   struct nm_tenant *tenant;    /* borrowed until done */
   struct nm_client *client;    /* for the look at our own public URL */
   struct nm_text public_url;   /* borrowed until done */
-  bool only_key;               /* whether the key is taken at all, nothing else */
+  bool for_save;               /* only what a save hangs on: address, key, channels */
   /* Called once.  rc: NM_EDENIED where the key is refused.  checks: {"ok":bool,"checks":[{"what",
-   * "result":"fine"|"warning"|"wrong","text"}]}; gives. */
+   * "result":"fine"|"warning"|"wrong","text"}],"reasons":[text]}, reasons: why it should not be saved so;
+   * gives. */
   void (*done)(void *data, int rc, json_t *checks);
   void *data;
 };

@@ -39,7 +39,7 @@ static const struct {
 struct probing {
   struct nm_probe what;
   struct nm_arena *arena;
-  json_t *answer, *list;
+  json_t *answer, *list, *reasons;
   enum check at;
   bool is_wrong;
   bool is_key_refused;
@@ -61,6 +61,14 @@ static void say(struct probing *probing, const char *result, const char *format,
   json_array_append_new(probing->list, json_pack("{s:s,s:s,s:s}", "what",
                                                  checks[probing->at].name, "result", result,
                                                  "text", text));
+}
+
+/* The same, and that it should not be saved so. */
+static void object(struct probing *probing)
+{
+  json_t *last = json_array_get(probing->list, json_array_size(probing->list) - 1);
+  json_t *text = json_object_get(last, "text");
+  if (text) json_array_append(probing->reasons, text);
 }
 
 /* Host and port of a URL. */
@@ -148,6 +156,7 @@ static void say_refused(struct probing *probing, const struct nm_optimove_answer
   } else if (answer->status == 0) {
     say_unreached(probing, "wrong", probing->what.tenant->connector.base_url, "baseUrl",
                   answer->end, answer->reason);
+    if (answer->end == NM_OPTIMOVE_REFUSED) object(probing);
   } else {
     say(probing, is_key ? "wrong" : "warning", "%s is answered with something else than a list: %s",
         function, answer->reason);
@@ -173,17 +182,43 @@ static bool lists_channel(const json_t *rows, int64_t id)
   return false;
 }
 
+/* "459 (Push), 481 (SMS)": what Optimove lists, as far as there is room. */
+static void name_channels(char *out, size_t size, const json_t *rows)
+{
+  size_t i, at = 0;
+  json_t *row;
+  out[0] = '\0';
+  json_array_foreach(rows, i, row)
+  {
+    const json_t *id = nm_optimove_get(row, "ChannelID"), *name = nm_optimove_get(row, "ChannelName");
+    int len = json_is_integer(id)
+                  ? snprintf(out + at, size - at, "%s%" JSON_INTEGER_FORMAT, i > 0 ? ", " : "",
+                             json_integer_value(id))
+                  : snprintf(out + at, size - at, "%s%s", i > 0 ? ", " : "",
+                             json_is_string(id) ? json_string_value(id) : "?");
+    if (len < 0 || (size_t)len >= size - at) break;
+    at += (size_t)len;
+    len = json_is_string(name) ? snprintf(out + at, size - at, " (%s)", json_string_value(name)) : 0;
+    if (len < 0 || (size_t)len >= size - at) break;
+    at += (size_t)len;
+  }
+  out[at] = '\0';
+}
+
 static void judge_channels(struct probing *probing, const json_t *rows)
 {
   const struct nm_tenant_connector *connector = &probing->what.tenant->connector;
+  char known[TEXT_MAX_BYTES / 2];
   size_t unknown = 0;
+  name_channels(known, sizeof known, rows);
   for (size_t i = 0; i < connector->channel_count; i++) {
     if (lists_channel(rows, connector->channels[i].id)) continue;
     unknown++;
     say(probing, "warning",
         "Optimove does not know channel %" PRId64 " (%.*s): ids are assigned by "
-        "Optimove, look them up there",
-        connector->channels[i].id, NM_TEXT_ARG(connector->channels[i].name));
+        "Optimove, look them up there; it knows %s",
+        connector->channels[i].id, NM_TEXT_ARG(connector->channels[i].name), known[0] ? known : "none");
+    object(probing);
   }
   if (unknown == 0)
     say(probing, "fine", "Optimove knows all %zu channels (asked with %s)", connector->channel_count,
@@ -323,7 +358,8 @@ static struct nm_text path_of(struct probing *probing)
 static void next(struct probing *probing)
 {
   const struct nm_tenant_connector *connector = &probing->what.tenant->connector;
-  if (probing->what.only_key && probing->at > CHECK_KEY) {
+  bool has_channels = connector->channel_count > 0;
+  if (probing->what.for_save && (probing->at > CHECK_CHANNELS || (probing->at == CHECK_CHANNELS && !has_channels))) {
     finish(probing);
     return;
   }
@@ -350,7 +386,8 @@ int nm_optimove_probe(const struct nm_probe *what)
   probing->what = *what;
   probing->arena = nm_arena_create(ARENA_MAX_BYTES);
   probing->list = json_array();
-  probing->answer = json_pack("{s:o}", "checks", probing->list);
+  probing->reasons = json_array();
+  probing->answer = json_pack("{s:o,s:o}", "checks", probing->list, "reasons", probing->reasons);
   if (!probing->arena || !probing->answer) {
     nm_arena_destroy(probing->arena);
     json_decref(probing->answer);

@@ -235,6 +235,7 @@ int nm_writer_facts_finish(struct nm_writer *writer, struct nm_store_facts_finis
 int nm_writer_retry(struct nm_writer *writer, struct nm_store_retry *retry);
 int nm_writer_drop(struct nm_writer *writer, struct nm_store_retry *drop);
 int nm_writer_retain(struct nm_writer *writer, struct nm_store_retain *retain);
+int nm_writer_tenant_remove(struct nm_writer *writer, struct nm_store_tenant_remove *remove);
 int nm_writer_token_save(struct nm_writer *writer, struct nm_store_token_save *save);
 int nm_writer_token_drop(struct nm_writer *writer, struct nm_store_token_drop *drop);
 int nm_writer_token_used(struct nm_writer *writer, struct nm_store_token_used *used);

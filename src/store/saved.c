@@ -20,6 +20,23 @@ static int check_row(const struct nm_row *row, struct nm_store_request *request)
 
 /* ---- tenants --------------------------------------------------------------------------------- */
 
+/* Whether it still is what the saver had in hand. */
+static int check_version(struct nm_writer *writer, struct nm_store_tenant_save *save, int64_t id)
+{
+  int64_t version = 0;
+  save->is_stale = false;
+  if (save->if_version == 0) return NM_OK;
+  int rc = nm_db_number(&writer->db, &version, 0, "SELECT version FROM tenants WHERE id = ?1",
+                        NM_I(id));
+  if (rc) return rc;
+  save->is_stale = save->if_version < 0 ? id != 0
+                                        : id != save->if_id || version != save->if_version;
+  if (!save->is_stale) return NM_OK;
+  return nm_fail(&save->request.error, NM_ECONFLICT,
+                 "somebody else saved %.*s meanwhile; nothing was changed: look at it and try again",
+                 NM_TEXT_ARG(save->tenant.name));
+}
+
 int nm_writer_tenant_save(struct nm_writer *writer, struct nm_store_tenant_save *save)
 {
   struct nm_store_tenant *tenant = &save->tenant;
@@ -37,6 +54,8 @@ int nm_writer_tenant_save(struct nm_writer *writer, struct nm_store_tenant_save 
     return nm_fail(err, NM_ECONFLICT, "the appKey of %.*s is another tenant's",
                    NM_TEXT_ARG(tenant->name));
   bool is_new = id == 0;
+  rc = check_version(writer, save, id);
+  if (rc) return rc;
   if (is_new) id = nm_writer_id(writer);
   rc = nm_db_run(&writer->db,
                  "INSERT INTO tenants (id, version, name, app_key, sealed, saved_at)"

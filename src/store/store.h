@@ -51,6 +51,7 @@ enum nm_store_verb {
   NM_STORE_FACTS_FINISH,
   NM_STORE_RETRY,
   NM_STORE_RETAIN,
+  NM_STORE_TENANT_REMOVE,
   NM_STORE_TOKEN_SAVE,
   NM_STORE_TOKEN_DROP,
   NM_STORE_TOKEN_USED,
@@ -428,7 +429,23 @@ struct nm_store_tenant {
 struct nm_store_tenant_save {
   struct nm_store_request request;
   struct nm_store_tenant tenant; /* by name; out: id, version.  NM_ECONFLICT: the appKey is another's */
+  int64_t if_id, if_version;     /* it must still be this one; if_version 0 = whatever is there, -1 = there
+                                  * must be none.  Else NM_ECONFLICT with is_stale */
+  bool is_stale;                 /* out */
   bool is_new;                   /* out */
+};
+
+/* A piece of a tenant's end, a bounded number of rows a call: what waits of it is stopped or dropped
+ * with a word; with is_purge all that is kept of it is deleted; at last itself. */
+struct nm_store_tenant_remove {
+  struct nm_store_request request;
+  int64_t tenant_id;
+  bool is_purge;
+  size_t rows_max;
+  int stage;         /* where the next call goes on; 0 at first */
+  int64_t after_id;
+  int64_t messages;  /* out, added to: how many were stopped */
+  bool is_more;      /* out */
 };
 
 struct nm_store_tenants_load {

@@ -40,6 +40,7 @@ static int run_verb(struct nm_writer *writer, struct nm_store_request *request)
   case NM_STORE_PROFILES_SAVE: return nm_writer_profiles_save(writer, asked);
   case NM_STORE_ERASE: return nm_writer_erase(writer, asked);
   case NM_STORE_ERASE_STEP: return nm_writer_erase_step(writer, asked);
+  case NM_STORE_TENANT_REMOVE: return nm_writer_tenant_remove(writer, asked);
   case NM_STORE_TOKEN_SAVE: return nm_writer_token_save(writer, asked);
   case NM_STORE_TOKEN_DROP: return nm_writer_token_drop(writer, asked);
   case NM_STORE_TOKEN_USED: return nm_writer_token_used(writer, asked);

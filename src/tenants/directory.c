@@ -186,6 +186,20 @@ int nm_tenants_put(struct nm_tenants *tenants, struct nm_tenant *tenant)
   return rc;
 }
 
+void nm_tenants_remove(struct nm_tenants *tenants, int64_t id)
+{
+  bool is_there;
+  struct entry *old = NULL;
+  uv_rwlock_wrlock(&tenants->lock);
+  size_t at = place_of(tenants, &(struct nm_tenant){ .id = id }, BY_ID, &is_there);
+  if (is_there) {
+    old = tenants->entries[BY_ID][at];
+    remove_entry(tenants, old);
+  }
+  uv_rwlock_wrunlock(&tenants->lock);
+  destroy_entry(old);
+}
+
 /* ---- finding -------------------------------------------------------------------------------------------- */
 
 /* Borrows; the lock is held. */
@@ -249,8 +263,9 @@ struct nm_tenant *nm_tenants_authenticate(struct nm_tenants *tenants, struct nm_
   int is_replaced = sodium_memcmp(header, against->rest_key_previous, DIGEST_BYTES) == 0;
   int is_secret = sodium_memcmp(secret, against->url_secret, DIGEST_BYTES) == 0;
   int is_previous = sodium_memcmp(secret, against->url_secret_previous, DIGEST_BYTES) == 0;
+  bool may_enter = entry && !entry->tenant->is_leaving;
   struct nm_tenant *tenant =
-      entry && (is_header | is_replaced | is_secret | is_previous) ? nm_tenant_ref(entry->tenant)
+      may_enter && (is_header | is_replaced | is_secret | is_previous) ? nm_tenant_ref(entry->tenant)
                                                                    : NULL;
   uv_rwlock_rdunlock(&tenants->lock);
   return tenant;

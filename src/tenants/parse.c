@@ -12,7 +12,8 @@ enum { ARENA_MAX_BYTES = 4 * 1024 * 1024, SECRET_NUMBER_MAX = 1000000000 };
 
 static const char *const tenant_keys[] = { "name",     "appKey",  "restApiKey", "restApiKeys",
                                            "allow",    "inbound", "optimove",   "providers",
-                                           "channels", "hooks",   "urlSecret",  "guard" };
+                                           "channels", "hooks",   "urlSecret",  "guard",
+                                           "removing" };
 static const char *const connector_keys[] = { "baseUrl",  "apiKey", "adminApiKey", "status", "channels",
                                               "timeZone", "params", "repeat", "timeout",
                                               "checkEvery", "catchUp", "catchUpAfter",
@@ -275,6 +276,21 @@ static void read_hooks(struct nm_tenant_reader *reader, struct nm_tenant *tenant
     if (tenant->hooks) read_hook(reader, tenant, nm_tenant_path(reader, "hooks[%zu]", i + 1), entry);
 }
 
+/* ---- the end ---------------------------------------------------------------------------------------- */
+
+/* What the daemon writes when somebody removes the tenant. */
+static void read_removing(struct nm_tenant *tenant, const json_t *document)
+{
+  const json_t *removing = json_object_get(document, "removing");
+  if (!json_is_object(removing)) return;
+  tenant->is_leaving = true;
+  tenant->leaves_by_force = json_is_true(json_object_get(removing, "force"));
+  tenant->leaves_nothing = json_is_true(json_object_get(removing, "purge"));
+  tenant->connector.is_active = false;
+  tenant->provider_count = tenant->hook_count = 0;
+  memset(tenant->chain_counts, 0, sizeof tenant->chain_counts);
+}
+
 /* ---- the whole ------------------------------------------------------------------------------------------ */
 
 static struct nm_tenant_box *create_box(const json_t *document)
@@ -318,6 +334,7 @@ int nm_tenant_parse(struct nm_tenant **out, const json_t *document, const char *
   nm_tenant_read_chains(&reader, box, document);
   read_hooks(&reader, &box->tenant, document);
   nm_tenant_read_guard(&reader, &box->tenant, document);
+  read_removing(&box->tenant, document);
   if (problems->count > before) {
     nm_tenant_unref(&box->tenant);
     return NM_EINVAL;

@@ -68,8 +68,8 @@ static int hide(void *data, const struct nm_tenant_place *place, json_t *value, 
   (void)data;
   (void)place;
   (void)value;
-  *out = json_true();
-  return NM_OK;
+  *out = json_pack("{s:b}", "set", 1);
+  return *out ? NM_OK : NM_ENOMEM;
 }
 
 json_t *nm_tenant_public(const struct nm_tenant *tenant)
@@ -102,8 +102,10 @@ static json_t *find(json_t *tree, const struct nm_tenant_place *place)
 static int keep(void *data, const struct nm_tenant_place *place, json_t *value, json_t **out)
 {
   json_t *known = find(data, place);
-  if (json_is_true(value) && known) *out = json_deep_copy(known);
-  return json_is_true(value) && known && !*out ? NM_ENOMEM : NM_OK;
+  bool is_mark = json_is_true(value) ||
+                 (json_object_size(value) == 1 && json_is_true(json_object_get(value, "set")));
+  if (is_mark && known) *out = json_deep_copy(known);
+  return is_mark && known && !*out ? NM_ENOMEM : NM_OK;
 }
 
 int nm_tenant_carry(json_t *document, const struct nm_tenant *old)

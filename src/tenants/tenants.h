@@ -94,6 +94,10 @@ struct nm_tenant {
   size_t hook_count;
   int secret_number;       /* which `k` new listener URLs carry */
   int secret_number_previous; /* still valid; 0 = none */
+  bool is_leaving;         /* it is being removed: nobody gets in, nothing goes out; it reads as one that is
+                            * INACTIVE and has neither providers nor hooks */
+  bool leaves_by_force;    /* also where Optimove cannot be asked to forget our listeners */
+  bool leaves_nothing;     /* what is kept of it goes too */
   const json_t *document;  /* the whole as it was saved, secrets in plain text */
 };
 
@@ -110,11 +114,11 @@ NM_MUST_CHECK int nm_tenant_parse(struct nm_tenant **out, const json_t *document
 struct nm_tenant *nm_tenant_ref(struct nm_tenant *tenant);
 void nm_tenant_unref(struct nm_tenant *tenant); /* NULL is fine */
 
-/* The document for people and the API: every secret replaced by true ("is set").  Gives. */
+/* The document for people and the API: every secret replaced by {"set":true}.  Gives. */
 json_t *nm_tenant_public(const struct nm_tenant *tenant);
 
-/* Completes a new document by what its writer leaves to us: the number of the URL secret, and secrets given as true
- * ("keep the one that is set").  Call it before parsing. */
+/* Completes a new document by what its writer leaves to us: the number of the URL secret, and secrets given as
+ * {"set":true} or true ("keep the one that is set").  Call it before parsing. */
 NM_MUST_CHECK int nm_tenant_carry(json_t *document, const struct nm_tenant *old);
 
 /* What differs between two documents, for `tenant apply`: lines such as `providers.netmera.rate: 5 -> 10`,
@@ -161,6 +165,9 @@ void nm_tenants_destroy(struct nm_tenants *tenants);
 
 /* Puts a saved tenant in (replacing the one of its name).  Takes one reference. */
 NM_MUST_CHECK int nm_tenants_put(struct nm_tenants *tenants, struct nm_tenant *tenant);
+
+/* Takes the tenant of this id out; who holds a reference keeps it. */
+void nm_tenants_remove(struct nm_tenants *tenants, int64_t id);
 
 /* Each gives a reference, or NULL.  Any thread. */
 struct nm_tenant *nm_tenants_by_app_key(struct nm_tenants *tenants, struct nm_text app_key);
