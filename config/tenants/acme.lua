@@ -22,6 +22,9 @@ return {
     -- Lua's, so it is written ["repeat"] = "allow".
     -- catchUp = "run" also sends campaigns whose notice never came, once it is catchUpAfter = 600
     -- seconds late; without it they are held for a person ("off": nobody asks).
+    -- What became of a run is told to Optimove once, metricsAfter = 3600 seconds after its end, as
+    -- campaign metrics; metrics = "off" keeps it to ourselves. unsubscribeMode = 2 (Optimove's
+    -- CommunicationMode; ask them which) also tells it who wants no more messages on a channel.
   },
 
   -- Each may also say rate (messages a second), unknown = "hold" (do not send again where the answer

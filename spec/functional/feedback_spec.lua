@@ -1,6 +1,7 @@
 -- What Optimove is asked and told of campaigns that it executed.
 
 local json = require("spec.support.json")
+local http = require("spec.support.http")
 local daemon = require("spec.support.daemon")
 local loop = require("spec.support.loop")
 
@@ -195,5 +196,64 @@ describe("figures of a run", function()
     assert.equal("the definition was used by others meanwhile",
                  story.daemon.ask("run", "show", id).counts.told.reported_why_not)
     assert.equal(0, story.daemon.apply(story, { optimove = ' metrics = "off",' }).code)
+  end)
+end)
+
+describe("unsubscribes", function()
+  local story
+  after_each(function() story.close(true) end)
+
+  local function put(id, permissions, query)
+    local answer = http.request({ method = "PUT", url = story.daemon.url .. "/profiles/acme-app-key/" .. id .. (query or ""),
+                                  body = json.encode({ permissions = permissions }),
+                                  headers = { ["X-netmera-api-key"] = "rest-key",
+                                              ["Content-Type"] = "application/json" } })
+    assert.is_true(answer.status == 200 or answer.status == 201, answer.body)
+  end
+
+  local function told()
+    local found = {}
+    for _, row in ipairs(story.optimove.rows("preferences")) do
+      found[#found + 1] = row.channel .. " " .. row.customer .. " " .. row.mode
+    end
+    table.sort(found)
+    return found
+  end
+
+  local function await_told(wanted)
+    local ok = pcall(loop.await, "Optimove to know", function()
+      local found = told()
+      return #found == #wanted and table.concat(found, ",") == table.concat(wanted, ",")
+    end)
+    if not ok then assert.same(wanted, told()) end
+  end
+
+  it("are told to Optimove for the channels of that kind, until it took them", function()
+    story = daemon.story({ optimove = " unsubscribeMode = 2," })
+    story.optimove.faults({ { match = { path = "SetCustomerChannelPreference", times = 2 },
+                              ["do"] = { status = 500 } } })
+    put("C1", { push = false, sms = true })
+    put("C2", { push = true })
+    put("C3", { sms = false })
+    put("C4", { push = false }, "?hooks=off") -- an import
+    await_told({ "459 C1 2", "481 C3 2" })
+    local calls = story.optimove.ledger().calls.SetCustomerChannelPreference["200"]
+    put("C1", { push = false, sms = false })
+    await_told({ "459 C1 2", "481 C1 2", "481 C3 2" })
+    assert.equal(calls + 1, story.optimove.ledger().calls.SetCustomerChannelPreference["200"])
+  end)
+
+  it("wait through a kill -9, and are kept to ourselves unless the mode is set", function()
+    story = daemon.story({ optimove = " unsubscribeMode = 2," })
+    story.optimove.faults({ { match = { path = "SetCustomerChannelPreference" }, ["do"] = { status = 500 } } })
+    put("C1", { push = false })
+    story.daemon.kill()
+    story.optimove.faults({})
+    story.daemon.start()
+    await_told({ "459 C1 2" })
+    assert.equal(0, story.daemon.apply(story).code)
+    put("C2", { push = false })
+    put("C3", { push = false })
+    assert.same({ "459 C1 2" }, told())
   end)
 end)

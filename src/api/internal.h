@@ -195,6 +195,9 @@ void nm_api_refuse_login(struct nm_api *api, struct nm_http_request *request, bo
 /* Who calls a public route; NULL where it is or will be answered 401. */
 struct nm_tenant *nm_api_authenticate(struct nm_api *api, struct nm_http_request *request);
 
+/* Whether Optimove is told who of this request wants no more messages: not of imports (?hooks=off). */
+bool nm_api_tells_unsubscribes(struct nm_http_request *request, const struct nm_tenant *tenant);
+
 /* Takes so many events of the tenant's own rate; false after the 429 was given. */
 bool nm_api_pace(struct nm_api *api, struct nm_http_request *request,
                  const struct nm_tenant *tenant, size_t events);

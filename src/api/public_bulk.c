@@ -48,6 +48,7 @@ struct nm_api_bulk {
   struct nm_http_request *http;
   struct nm_api_bulk *next; /* of those under way */
   int64_t tenant_id;
+  bool tells_unsubscribes;  /* Optimove wants to know of them */
   bool is_silent, restores; /* ?hooks=off, ?restore=on */
   int64_t since_ms;
 
@@ -334,6 +335,8 @@ static int end_items(struct nm_api_bulk *bulk)
       continue;
     }
     item.profile.body = nm_json_text(bulk->arena, slot->fresh);
+    if (bulk->tells_unsubscribes)
+      item.profile.unsubscribed = nm_profile_unsubscribed(slot->old, slot->fresh);
     if (!item.profile.body.ptr) return NM_ENOMEM;
     slot->item = kept;
     bulk->items[kept++] = item;
@@ -475,6 +478,7 @@ void nm_api_profiles_bulk(struct nm_http_request *request, void *data)
   struct nm_tenant *tenant = nm_api_authenticate(api, request);
   if (!tenant) return;
   int64_t tenant_id = tenant->id;
+  bool tells = nm_api_tells_unsubscribes(request, tenant);
   nm_tenant_unref(tenant);
   struct nm_api_bulk *bulk = calloc(1, sizeof *bulk);
   struct nm_arena *arena = bulk ? nm_arena_create(ARENA_MAX_BYTES) : NULL;
@@ -489,6 +493,7 @@ void nm_api_profiles_bulk(struct nm_http_request *request, void *data)
   bulk->api = api;
   bulk->http = request;
   bulk->tenant_id = tenant_id;
+  bulk->tells_unsubscribes = tells;
   bulk->is_silent = nm_text_equal(nm_http_query(request, "hooks"), NM_TEXT("off"));
   bulk->restores = nm_text_equal(nm_http_query(request, "restore"), NM_TEXT("on"));
   bulk->since_ms = nm_clock_wall_ms();

@@ -25,6 +25,7 @@ struct writing {
   int64_t tenant_id;
   struct nm_text ext_id;
   bool is_silent;         /* ?hooks=off */
+  bool tells_unsubscribes; /* Optimove wants to know of them */
   bool restores;          /* ?restore=on: also one who was erased */
   bool is_new;
   int tries;
@@ -115,6 +116,8 @@ static void merge(struct writing *writing)
   bool has_event = rc == NM_OK && json_object_size(changes) > 0 && !writing->is_silent;
   if (rc == NM_OK && !is_same) {
     writing->profile.body = nm_json_text(writing->arena, fresh);
+    if (writing->tells_unsubscribes)
+      writing->profile.unsubscribed = nm_profile_unsubscribed(old, fresh);
     if (!writing->profile.body.ptr) rc = NM_ENOMEM;
   }
   if (rc == NM_OK && has_event)
@@ -155,6 +158,12 @@ bool nm_api_is_ext_id(struct nm_text id)
 }
 
 /* The checked patch; false after a refusal. */
+bool nm_api_tells_unsubscribes(struct nm_http_request *request, const struct nm_tenant *tenant)
+{
+  return tenant->connector.is_present && tenant->connector.unsubscribe_mode > 0 &&
+         !nm_text_equal(nm_http_query(request, "hooks"), NM_TEXT("off"));
+}
+
 static bool read_patch(struct nm_http_request *request, json_t **out)
 {
   struct nm_error err = { 0, "" };
@@ -180,6 +189,7 @@ void nm_api_profile(struct nm_http_request *request, void *data)
   int64_t tenant_id = tenant->id;
   size_t events = nm_http_method(request) == NM_HTTP_PUT ? 1 : 0; /* what it changes is an event */
   bool is_taken = nm_api_pace(api, request, tenant, events);
+  bool tells = nm_api_tells_unsubscribes(request, tenant);
   nm_tenant_unref(tenant);
   if (!is_taken) return;
 
@@ -201,6 +211,7 @@ void nm_api_profile(struct nm_http_request *request, void *data)
   *writing = (struct writing){ .api = api, .http = request, .arena = arena, .patch = patch,
                                .tenant_id = tenant_id, .ext_id = ext_id,
                                .is_silent = nm_text_equal(nm_http_query(request, "hooks"), NM_TEXT("off")),
+                               .tells_unsubscribes = tells,
                                .restores = nm_text_equal(nm_http_query(request, "restore"),
                                                          NM_TEXT("on")) };
   load(writing);

@@ -40,6 +40,7 @@ static struct nm_book *insert(struct nm_engine *engine, size_t at, struct nm_ten
   nm_reconciler_open(&book->reconciler, book);
   nm_catchup_open(&book->catchup, book);
   nm_feedback_open(&book->feedback, book);
+  nm_preferences_open(&book->preferences, book);
 
   memmove(engine->books + at + 1, engine->books + at,
           (engine->book_count - at) * sizeof *engine->books);
@@ -101,6 +102,7 @@ void nm_book_refresh(struct nm_book *book)
   if (!was_active && fresh->connector.is_present && fresh->connector.is_active)
     nm_updates_poke(&book->updates);
   nm_feedback_soon(&book->feedback);
+  nm_preferences_soon(&book->preferences);
   nm_tenant_unref(old);
 }
 
@@ -148,6 +150,7 @@ void nm_books_close_alarms(struct nm_engine *engine)
     nm_alarm_close(&book->reconciler.patience, NULL);
     nm_alarm_close(&book->catchup.alarm, NULL);
     nm_alarm_close(&book->feedback.alarm, NULL);
+    nm_alarm_close(&book->preferences.alarm, NULL);
     nm_lanes_close_alarms(book);
     nm_runs_close_alarms(book);
   }

@@ -8,6 +8,7 @@
 #include "engine/fence.h"
 #include "engine/hour.h"
 #include "engine/internal.h"
+#include "engine/preferences.h"
 #include "engine/reconciler.h"
 #include "engine/updates.h"
 
@@ -31,6 +32,7 @@ struct nm_book {
   struct nm_reconciler reconciler;
   struct nm_catchup catchup;
   struct nm_feedback feedback;
+  struct nm_preferences preferences;
 };
 
 /* The tenant's book, made when it is not there; NULL where there is no such tenant. */

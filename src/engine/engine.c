@@ -106,6 +106,7 @@ void nm_engine_check_start(struct nm_engine *engine)
     nm_engine_soon(engine, &book->updates.job);
     nm_reconciler_want(&book->reconciler, NULL);
     nm_feedback_soon(&book->feedback);
+    nm_preferences_soon(&book->preferences);
     nm_guard_learn(book);
   }
 }
@@ -201,6 +202,8 @@ static void on_waked(uv_async_t *async)
   /* Messages and updates are the engine's own making: it knows of them when their plan is stored.
    */
   if (bits & NM_STORE_WORK_EVENTS) nm_planner_wake(engine);
+  for (size_t i = 0; i < engine->book_count && (bits & NM_STORE_WORK_PREFERENCES); i++)
+    nm_preferences_soon(&engine->books[i]->preferences);
   if (bits & NM_STORE_WORK_ERASURES) nm_erasures_wake(engine);
 }
 

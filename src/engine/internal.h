@@ -87,6 +87,8 @@ struct nm_call {
     struct nm_store_resume resume;
     struct nm_store_catch_up catch_up;
     struct nm_store_tally tally;
+    struct nm_store_preferences_load preferences_load;
+    struct nm_store_preferences_done preferences_done;
     struct nm_store_facts_save facts_save;
     struct nm_store_facts_take facts_take;
     struct nm_store_facts_finish facts_finish;

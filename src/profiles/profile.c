@@ -11,6 +11,16 @@ bool nm_profile_may(const json_t *profile, enum nm_channel channel)
   return !json_is_false(json_object_get(permissions, nm_channel_name(channel)));
 }
 
+unsigned nm_profile_unsubscribed(const json_t *old, const json_t *fresh)
+{
+  unsigned bits = 0;
+  for (int channel = NM_CHANNEL_PUSH; channel < NM_CHANNEL_COUNT; channel++)
+    if (nm_profile_may(old, (enum nm_channel)channel) &&
+        !nm_profile_may(fresh, (enum nm_channel)channel))
+      bits |= 1u << channel;
+  return bits;
+}
+
 struct nm_text nm_profile_address(const json_t *profile, enum nm_channel channel)
 {
   if (channel == NM_CHANNEL_EMAIL) return nm_json_string(profile, "email");

@@ -26,6 +26,10 @@ NM_MUST_CHECK int nm_profile_merge(const json_t *old, const json_t *patch, json_
 /* May this person be written to on the channel?  profile NULL = nobody said no. */
 bool nm_profile_may(const json_t *profile, enum nm_channel channel);
 
+/* Channels that this person allowed and now does not, as bits 1u << channel.  old NULL = nobody said
+ * anything. */
+unsigned nm_profile_unsubscribed(const json_t *old, const json_t *fresh);
+
 /* The e-mail address or number; empty for push, and where there is none.  Borrows from the tree. */
 struct nm_text nm_profile_address(const json_t *profile, enum nm_channel channel);
 

@@ -54,6 +54,9 @@ static int take_profile(struct nm_writer *writer, struct nm_store_erase *erase,
   json_decref(list);
   sqlite3_reset(stmt);
   if (!needles->ptr) return nm_fail(&erase->request.error, NM_ENOMEM, "store: no memory");
+  rc = nm_db_run(&writer->db, "DELETE FROM preferences WHERE tenant_id = ?1 AND customer = ?2",
+                 NM_I(erase->tenant_id), NM_T(erase->ext_id));
+  if (rc) return rc;
   return nm_db_run(&writer->db, "DELETE FROM profiles WHERE tenant_id = ?1 AND ext_id = ?2",
                    NM_I(erase->tenant_id), NM_T(erase->ext_id));
 }

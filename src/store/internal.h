@@ -229,6 +229,7 @@ int nm_writer_profile_save(struct nm_writer *writer, struct nm_store_profile_sav
 int nm_writer_listener_save(struct nm_writer *writer, struct nm_store_listener_save *save);
 int nm_writer_templates_save(struct nm_writer *writer, struct nm_store_templates_save *save);
 int nm_writer_catch_up(struct nm_writer *writer, struct nm_store_catch_up *look);
+int nm_writer_preferences_done(struct nm_writer *writer, struct nm_store_preferences_done *done);
 int nm_writer_facts_save(struct nm_writer *writer, struct nm_store_facts_save *save);
 int nm_writer_facts_take(struct nm_writer *writer, struct nm_store_facts_take *take);
 int nm_writer_facts_finish(struct nm_writer *writer, struct nm_store_facts_finish *finish);
@@ -269,6 +270,8 @@ NM_MUST_CHECK int nm_writer_blank_event(struct nm_writer *writer, int64_t event_
 NM_MUST_CHECK int nm_writer_blank_message(struct nm_writer *writer, int64_t message_id);
 
 /* Pieces that several verbs use. */
+NM_MUST_CHECK int nm_writer_add_preferences(struct nm_writer *writer, int64_t tenant_id,
+                                            const struct nm_store_profile *profile);
 /* By what the providers' reports know the messages of a run. */
 NM_MUST_CHECK int nm_writer_note_keys(struct nm_writer *writer,
                                       const struct nm_store_expand *expand);
@@ -306,6 +309,7 @@ int nm_reader_generations_load(struct nm_db *db, struct nm_store_generations_loa
 int nm_reader_profiles_load(struct nm_db *db, struct nm_store_profiles_load *load);
 int nm_reader_listeners_load(struct nm_db *db, struct nm_store_listeners_load *load);
 int nm_reader_templates_load(struct nm_db *db, struct nm_store_templates_load *load);
+int nm_reader_preferences_load(struct nm_db *db, struct nm_store_preferences_load *load);
 int nm_reader_tally(struct nm_db *db, struct nm_store_tally *tally);
 int nm_reader_tokens_load(struct nm_db *db, struct nm_store_tokens_load *load);
 int nm_reader_query(struct nm_db *db, struct nm_store_query *query);

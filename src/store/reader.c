@@ -18,6 +18,7 @@ static int run_verb(struct nm_db *db, struct nm_store_request *request)
   case NM_STORE_PROFILES_LOAD: return nm_reader_profiles_load(db, asked);
   case NM_STORE_LISTENERS_LOAD: return nm_reader_listeners_load(db, asked);
   case NM_STORE_TEMPLATES_LOAD: return nm_reader_templates_load(db, asked);
+  case NM_STORE_PREFERENCES_LOAD: return nm_reader_preferences_load(db, asked);
   case NM_STORE_TALLY: return nm_reader_tally(db, asked);
   case NM_STORE_TOKENS_LOAD: return nm_reader_tokens_load(db, asked);
   case NM_STORE_QUERY: return nm_reader_query(db, asked);

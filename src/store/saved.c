@@ -217,6 +217,7 @@ static int save_profile(struct nm_writer *writer, int64_t tenant_id,
   /* From the one sequence, so that a version never comes back after a profile was deleted. */
   version = nm_text_is_empty(profile->body) ? 0 : nm_writer_id(writer);
   rc = write_profile(writer, tenant_id, profile, version);
+  if (!rc && profile->unsubscribed) rc = nm_writer_add_preferences(writer, tenant_id, profile);
   return rc ? rc : nm_writer_set(writer, &profile->version, version);
 }
 

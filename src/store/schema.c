@@ -178,7 +178,11 @@ static const char *const step_3[] = {
   " due_at INTEGER NOT NULL, reason TEXT NOT NULL, created_at INTEGER NOT NULL,"
   " ended_at INTEGER NOT NULL DEFAULT 0, UNIQUE (run_id, template_id, metric)) STRICT;"
   "CREATE INDEX facts_open ON facts (tenant_id, due_at) WHERE state = 0;"
-  "CREATE INDEX facts_calling ON facts (id) WHERE state = 1",
+  "CREATE INDEX facts_calling ON facts (id) WHERE state = 1;"
+  "CREATE TABLE preferences ("
+  " tenant_id INTEGER NOT NULL, channel INTEGER NOT NULL, customer TEXT NOT NULL,"
+  " id INTEGER NOT NULL, PRIMARY KEY (tenant_id, channel, customer)) STRICT, WITHOUT ROWID;"
+  "CREATE INDEX preferences_of ON preferences (tenant_id, customer)",
   /* People who are being erased, and those who were: a keyed hash is all that stays. */
   "CREATE TABLE erasures ("
   " id INTEGER PRIMARY KEY, tenant_id INTEGER NOT NULL, state INTEGER NOT NULL,"

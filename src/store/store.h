@@ -49,6 +49,7 @@ enum nm_store_verb {
   NM_STORE_FACTS_SAVE,
   NM_STORE_FACTS_TAKE,
   NM_STORE_FACTS_FINISH,
+  NM_STORE_PREFERENCES_DONE,
   NM_STORE_RETRY,
   NM_STORE_RETAIN,
   NM_STORE_TENANT_REMOVE,
@@ -71,6 +72,7 @@ enum nm_store_verb {
   NM_STORE_LISTENERS_LOAD,
   NM_STORE_TEMPLATES_LOAD,
   NM_STORE_TALLY,
+  NM_STORE_PREFERENCES_LOAD,
   NM_STORE_TOKENS_LOAD,
   NM_STORE_QUERY,
 };
@@ -96,6 +98,7 @@ struct nm_store_request {
 
 /* Bits of what there is to do after a commit. */
 enum { NM_STORE_WORK_EVENTS = 1, NM_STORE_WORK_MESSAGES = 2, NM_STORE_WORK_UPDATES = 4,
+       NM_STORE_WORK_PREFERENCES = 8,
        NM_STORE_WORK_ERASURES = 8 };
 
 struct nm_store_options {
@@ -485,6 +488,7 @@ struct nm_store_profile {
   struct nm_text ext_id;
   struct nm_text body; /* JSON object; empty = no such profile */
   int64_t version;     /* 0 = no such profile */
+  unsigned unsubscribed; /* saving: bits 1u << channel that this person wants no more, for Optimove */
 };
 
 /* Saves a profile whose version is still the expected one (0 = new), else NM_ECONFLICT; with its
@@ -749,6 +753,27 @@ struct nm_store_audit {
   int64_t at_ms;
   struct nm_text who, route, thing;
   struct nm_store_audit_end end; /* of one that is there: all but its id */
+};
+
+/* ---- unsubscribes: until Optimove knows of them ----------------------------------------------------- */
+
+/* Those of one kind of channel; count 0 = nobody. */
+struct nm_store_preferences_load {
+  struct nm_store_request request;
+  int64_t tenant_id;
+  enum nm_channel channel;   /* out */
+  struct nm_text *customers; /* out: at most NM_OPTIMOVE_PREFERENCES_MAX */
+  size_t count;
+  int64_t last_id;           /* out: who says it again later has a higher one */
+};
+
+struct nm_store_preferences_done {
+  struct nm_store_request request;
+  int64_t tenant_id;
+  enum nm_channel channel;
+  const struct nm_text *customers;
+  size_t count;
+  int64_t last_id;
 };
 
 /* ---- by hand, and looking ------------------------------------------------------------------------------ */

@@ -32,6 +32,7 @@ static int run_verb(struct nm_writer *writer, struct nm_store_request *request)
   case NM_STORE_LISTENER_SAVE: return nm_writer_listener_save(writer, asked);
   case NM_STORE_TEMPLATES_SAVE: return nm_writer_templates_save(writer, asked);
   case NM_STORE_CATCH_UP: return nm_writer_catch_up(writer, asked);
+  case NM_STORE_PREFERENCES_DONE: return nm_writer_preferences_done(writer, asked);
   case NM_STORE_FACTS_SAVE: return nm_writer_facts_save(writer, asked);
   case NM_STORE_FACTS_TAKE: return nm_writer_facts_take(writer, asked);
   case NM_STORE_FACTS_FINISH: return nm_writer_facts_finish(writer, asked);
