@@ -76,16 +76,37 @@ end
 
 local receiver = { label = "inbound" } -- the entry of all webhooks
 
+local function run_inbound(state, _, event, ctx)
+  return inbound.run(state, event, ctx)
+end
+
+-- What every call begins with.
+local function begin(state, event, ctx)
+  local trace = {}
+  state.trace, state.at, state.depth, state.quiet = trace, 0, 0, nil
+  state.book.ctx = ctx
+  if event.EventTypeID ~= nil or event.type ~= "INBOUND" then complete(event) end
+  return trace
+end
+
+-- Runs an entry, or what `run` makes of it; its effects, or nil and what failed.
+local function run_entry(state, room, entry, event, ctx, run)
+  sandbox.enter(room)
+  local ran, list = pcall(run, state, entry, event, ctx)
+  sandbox.leave()
+  if not ran then return nil, failure(state, entry, list) end
+  local quiet = list and (state.quiet or entry.quiet)
+  if quiet then attach_quiet(list, quiet) end
+  return list
+end
+
 local function evaluator(state, room)
   ---@param event table  the rules' own copy
   ---@param ctx table    now_ms, minute, weekday, date, recipient
   ---@return table[]? effects
   ---@return table trace_or_failure
   return function(event, ctx)
-    local trace = {}
-    state.trace, state.at, state.depth, state.quiet = trace, 0, 0, nil
-    state.book.ctx = ctx
-    if event.type ~= "INBOUND" then complete(event) end
+    local trace = begin(state, event, ctx)
     local entry
     if event.EventTypeID ~= nil then
       entry = state.events[event.EventTypeID]
@@ -101,19 +122,10 @@ local function evaluator(state, room)
         return {}, trace
       end
     end
-    sandbox.enter(room)
-    local ran, list
-    if entry == receiver then
-      ran, list = pcall(inbound.run, state, event, ctx)
-    else
-      ran, list = pcall(runner.run, state, entry, event, ctx)
-    end
-    sandbox.leave()
-    if not ran then return nil, failure(state, entry, list) end
-    if not list then return { effects.hold("no step answered") }, trace end
-    local quiet = state.quiet or entry.quiet
-    if quiet then attach_quiet(list, quiet) end
-    return list, trace
+    local list, failed = run_entry(state, room, entry, event, ctx,
+      entry == receiver and run_inbound or runner.run)
+    if failed then return nil, failed end
+    return list or { effects.hold("no step answered") }, trace
   end
 end
 
@@ -144,7 +156,12 @@ function netmove.load(source, chunkname, host)
   rules.evaluate = evaluator(state, room)
   rules.warnings = host.is_known and {} or examples.run(book, rules.evaluate, list, host)
   if #book.list > 0 then return nil, problems.all(book) end
-  rules.serve = serving.compile(state, rules.evaluate, host)
+  rules.serve = serving.compile(state, rules.evaluate, host, {
+    begin = function(event, ctx) begin(state, event, ctx) end,
+    run = function(entry, event, ctx, by)
+      return run_entry(state, room, entry, event, ctx, by)
+    end,
+  })
   return rules
 end
 

@@ -253,6 +253,26 @@ local function settle(state, step, answer, event, ctx, index)
   return refuse(step, "steps that return steps, more than " .. DEEPEST .. " deep")
 end
 
+--- Runs steps that are all authors' functions.
+---@param state table
+---@param entry table  with `authors`, the steps
+---@param event table
+---@param ctx table
+---@return table[]?  effects
+function runner.authors(state, entry, event, ctx)
+  local authors = entry.authors
+  for i = 1, #authors do
+    local step = authors[i]
+    state.running, state.at = step, i
+    local answer = step.call(event, ctx)
+    if answer then
+      state.trace[#state.trace + 1] = { step = step.name, index = i, answered = false }
+      answer = settle(state, step, answer, event, ctx, i)
+      if answer then return answer end
+    end
+  end
+end
+
 --- Runs an entry over one event.
 ---@param state table
 ---@param entry netmove.entry

@@ -2,12 +2,15 @@
 --
 -- When a file is live, each entry and message that holds only words of ours is compiled to what
 -- the daemon takes at once: the message's content as JSON, with holes for what the event holds.
+-- Authors' functions may stand before it in an entry; mostly they have nothing to say.
 -- Whatever does not go smoothly (a name on hold, quiet hours, a value that is missing) takes the
 -- long way, `evaluate`, which is the one that says what is right; a spec compares the two.
 
+local effects = require "netmove.effects"
 local fields = require "netmove.fields"
 local messages = require "netmove.messages"
 local problems = require "netmove.problems"
+local runner = require "netmove.runner"
 local templates = require "netmove.templates"
 local texts = require "netmove.texts"
 local values = require "netmove.values"
@@ -19,7 +22,7 @@ local byte, find, format, gsub = string.byte, string.find, string.format, string
 local concat, sort = table.concat, table.sort
 local mtype = math.type
 local utf8_len = utf8.len
-local getters = fields.getters
+local getters, hold = fields.getters, effects.hold
 local plain, walk, find_template = texts.plain, texts.walk, templates.find
 
 -- Everything that a message and an entry may hold here; with anything else they go the long way.
@@ -232,9 +235,10 @@ local function chooser(state, step)
   end
 end
 
--- An entry's quiet hours and chooser for rows of a run, or for other events.
+-- An entry's quiet hours, its authors' steps and its chooser, for rows of a run or for others.
 local function compile_entry(state, entry, is_recipient)
   local quiet, choose, quiet_first = entry.quiet, nil, true
+  local authors, rest = {}, nil
   for key in next, entry do
     if type(key) ~= "number" and not entry_keys[key] then return nil end
   end
@@ -246,13 +250,19 @@ local function compile_entry(state, entry, is_recipient)
     elseif step.name == "for_each_recipient" and is_recipient then
       local inner = compile_entry(state, step.inner, true)
       if not inner then return nil end
-      quiet, choose = quiet or inner.quiet, inner.choose
+      quiet, choose, rest = quiet or inner.quiet, inner.choose, inner.rest[1]
+      for _, author in ipairs(inner.authors or {}) do authors[#authors + 1] = author end
+    elseif step.author then
+      authors[#authors + 1] = step
     else
-      choose = chooser(state, step)
+      choose, rest = chooser(state, step), step
       if not choose then return nil end
     end
   end
-  return choose and quiet_first and { quiet = quiet, choose = choose }
+  return choose and quiet_first and {
+    label = entry.label, quiet = quiet, choose = choose, authors = authors[1] and authors,
+    rest = { label = entry.label, quiet = quiet, rest }, -- as an entry: what is left after authors
+  }
 end
 
 local function compile_all(state, entries)
@@ -269,27 +279,52 @@ end
 ---@param state table
 ---@param evaluate fun(event: table, ctx: table): table?, table
 ---@param host table?  `json_text`: what stands between quotes in JSON, or nil
+---@param call table   begin(event, ctx); run(entry, event, ctx, by): effects, or nil and a failure
 ---@return fun(event: table, now_ms: integer, minute: integer, weekday: integer, date: string,
 --             recipient: boolean): any, any
-function serving.compile(state, evaluate, host)
+function serving.compile(state, evaluate, host, call)
   escape = host and host.json_text or escape_here
   local rows, others = compile_all(state, state.events)
+  local begin, run = call.begin, call.run
   local compiled = {} -- by message; false where it goes the long way
+
+  local function find_short(entry, event)
+    local message = entry.choose(event)
+    if not message then return nil end
+    local short = compiled[message]
+    if short == nil then
+      short = compile_message(message) or false
+      compiled[message] = short
+    end
+    return short
+  end
+
+  -- What the authors did to the event stays done, so the long way begins behind them.
+  local function go_on(entry, event, ctx)
+    local list, failed = run(entry.rest, event, ctx, runner.run)
+    if failed then return nil, failed end
+    return list or { hold("no step answered") }
+  end
+
   return function(event, now_ms, minute, weekday, date, recipient)
     local entry = (recipient and rows or others)[event.EventTypeID]
     local quiet = entry and entry.quiet
-    if entry and (recipient or not quiet or not is_quiet(quiet, minute)) then
-      local message = entry.choose(event)
-      local customer, short = event.CustomerID, nil
-      if message and type(customer) == "string" and customer ~= "" then
-        short = compiled[message]
-        if short == nil then
-          short = compile_message(message) or false
-          compiled[message] = short
-        end
-      end
+    local is_short = entry and (recipient or not quiet or not is_quiet(quiet, minute))
+    local authors, ctx = is_short and entry.authors, nil
+    if not is_short or authors then
+      ctx = { now_ms = now_ms, minute = minute, weekday = weekday, date = date,
+              recipient = recipient }
+    end
+    if authors then
+      begin(event, ctx)
+      local list, failed = run(entry, event, ctx, runner.authors)
+      if failed then return nil, failed elseif list then return list end
+    end
+    if is_short then
+      local short, customer = find_short(entry, event), event.CustomerID
       local attributes, user = event.attributes, event.user
-      if short and type(attributes) == "table" then
+      local has_all = type(customer) == "string" and customer ~= "" and type(attributes) == "table"
+      if short and has_all then
         local theirs = type(user) == "table" and user.attributes
         local content = short.render(event, attributes, type(theirs) == "table" and theirs or nil)
         if content then
@@ -298,8 +333,9 @@ function serving.compile(state, evaluate, host)
         end
       end
     end
-    return evaluate(event, { now_ms = now_ms, minute = minute, weekday = weekday, date = date,
-                             recipient = recipient })
+    if authors then return go_on(entry, event, ctx) end
+    return evaluate(event, ctx or { now_ms = now_ms, minute = minute, weekday = weekday,
+                                    date = date, recipient = recipient })
   end
 end
 

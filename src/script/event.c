@@ -116,9 +116,10 @@ static bool is_common_hook(const struct nm_json_tape *tape)
 bool nm_event_tape_read(struct nm_json_tape *tape, const struct nm_event *event,
                         struct nm_arena *arena)
 {
-  if (event->kind == NM_EVENT_CALLBACK || !nm_json_tape_read(tape, event->body, arena))
-    return false;
-  return event->kind == NM_EVENT_HOOK ? is_common_hook(tape) : is_common_campaign(event, tape);
+  bool is_hook = event->kind == NM_EVENT_HOOK;
+  if (!is_hook && event->kind != NM_EVENT_CAMPAIGN) return false;
+  if (!nm_json_tape_read(tape, event->body, arena)) return false;
+  return is_hook ? is_common_hook(tape) : is_common_campaign(event, tape);
 }
 
 /* ---- into Lua, which may throw ------------------------------------------------------------------ */

@@ -42,6 +42,21 @@ return tenant {
     [13] = { quiet_between("22:00", "09:00"), for_each_recipient(send_template) },
     [14] = send("plain"),
     [15] = { function(event) if event.TemplateID == 1 then return drop("one") end end, send_template },
+    [16] = { quiet_between("22:00", "09:00"), function(event, ctx)
+      event.attributes.first_name = (event.attributes.first_name and "F" or "") .. tostring(ctx.minute)
+      if event.TemplateID == 2 then return send("plain", event, ctx) end
+      if event.TemplateID == 3 then return { drop("a"), send("plain") } end
+      if event.TemplateID == 4 then return send_template end
+      if event.TemplateID == 5 then error("five") end
+      if event.TemplateID == 6 then return event.nothing.there end
+      if event.TemplateID == 7 then event.TemplateID = 1 end
+      if event.TemplateID == 8 then event.attributes = nil end
+      if event.TemplateID == 9 then event.CustomerID = 5 end
+    end, function(event) if event.ChannelID == 18 then return hold("18") end end, send_template },
+    [17] = { quiet_between("22:00", "09:00"), for_each_recipient { function(event)
+      if event.TemplateID == 2 then return drop("two") end
+      event.attributes.city = "C"
+    end, send_template } },
     [4] = cancel_campaign,
   },
   hooks = { E = drop("seen") },
@@ -82,7 +97,7 @@ describe("the short way", function()
 
   it("comes to what the long way comes to, whatever the event", function()
     local short, long = 0, 0
-    for _, type_id in ipairs { 4, 11, 12, 13, 14, 15, 99 } do
+    for _, type_id in ipairs { 4, 11, 12, 13, 14, 15, 16, 17, 99 } do
       for template = 0, 11 do
         for _, channel in ipairs { 15, 16, 17, 18 } do
           for _, given in ipairs(attributes) do
@@ -116,7 +131,11 @@ describe("the short way", function()
       local event = support.event { TemplateID = template, ChannelID = channel }
       assert.is_false(both(event, 720, false), "template " .. template)
     end
-    assert.is_false(both(support.event { EventTypeID = 15, TemplateID = 2 }, 720, false))
+  end)
+
+  it("is taken behind authors' functions that have nothing to say", function()
+    assert.is_true(both(support.event { EventTypeID = 15, TemplateID = 2 }, 720, false))
+    assert.is_false(both(support.event { EventTypeID = 15, TemplateID = 1 }, 720, false))
   end)
 
   it("bears what senders write where a profile would stand", function()
