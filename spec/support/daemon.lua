@@ -54,9 +54,9 @@ return {
 
 --- Makes a folder with settings and rules (acme's own, unless `rules` gives another text); starts nothing.
 --- `public` is the text of more settings under public, `settings` lines of more settings, `files` how many
---- files the daemon may open; with `own_program` the folder has a copy of the program.
+--- files the daemon may open, `env` its environment; with `own_program` the folder has a copy of the program.
 ---@param options? { rules?: string|false, public?: string, settings?: string, files?: integer,
----  own_program?: boolean }
+---  own_program?: boolean, env?: table }
 function daemon.folder(options)
   options = options or {}
   local self = { path = assert(uv.fs_mkdtemp((os.getenv("TMPDIR") or "/tmp") .. "/netmove-spec-XXXXXX")),
@@ -111,7 +111,7 @@ function daemon.folder(options)
       args = { "-c", 'ulimit -n "$0"; exec "$@"', tostring(options.files), self.program, table.unpack(args) }
     end
     local began = uv.hrtime()
-    self.process = process.start({ command = command, args = args, cwd = self.path, env = env })
+    self.process = process.start({ command = command, args = args, cwd = self.path, env = env or options.env })
     loop.await("netmove to be ready", function()
       return find_line('"message":"(ready)"') or self.process.exit_code
     end, 30000)

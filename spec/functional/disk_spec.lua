@@ -1,0 +1,105 @@
+-- A disk that is full and freed, and a disk that fails: what is said, and what is kept.
+
+local daemon = require("spec.support.daemon")
+local faults = require("spec.support.faults")
+local http = require("spec.support.http")
+local ledger = require("spec.support.ledger")
+local loop = require("spec.support.loop")
+local sender = require("spec.support.sender")
+
+local is_long = os.getenv("NETMOVE_LONG") == "1"
+local cycles = is_long and 20 or 3
+
+describe("the store's disk", function()
+  local story, fault, acknowledged, traffic
+
+  before_each(function()
+    if not faults.can() then return end
+    fault = faults.new()
+    story = daemon.story({ env = fault.env })
+    acknowledged = {}
+    traffic = sender.new({ acknowledged = acknowledged, pause_ms = 2 })
+    traffic.start(story.daemon.listen, 4)
+  end)
+
+  after_each(function()
+    if story then story.close(true) end
+    if fault then fault.close() end
+  end)
+
+  local function count(status) return traffic.statuses[status] or 0 end
+
+  local function goes_on(by)
+    local goal = traffic.acknowledged + by
+    loop.await(by .. " more to be acknowledged", function() return traffic.acknowledged >= goal end, 60000)
+  end
+
+  local function is_refused(by)
+    local goal = count(503) + by
+    loop.await(by .. " to be refused", function() return count(503) >= goal end, 60000)
+  end
+
+  local function readyz()
+    local answer = assert(http.request({ url = story.daemon.admin_url .. "/readyz" }))
+    return answer.status, answer.body
+  end
+
+  local function settle()
+    traffic.stop()
+    loop.await("the last answers", function() return traffic.open == 0 end, 30000)
+    loop.await("the queue to empty", function()
+      local status = story.daemon.ask("status")
+      return status.waiting_messages == 0 and status.waiting_events == 0
+    end, 60000)
+    story.daemon.stop()
+  end
+
+  it("may be full and be freed " .. cycles .. " times: 503, Retry-After, and by itself again", function()
+    if not faults.can() then return pending("the faults' library is not built") end
+    for _ = 1, cycles do
+      goes_on(50)
+      fault.set("is_full", 1)
+      is_refused(20)
+      local refusal = traffic.last_refusal
+      assert.is_true(tonumber(refusal.headers["retry-after"]) >= 1)
+      assert.equal("busy", refusal.json().error.code)
+      assert.is_table(story.daemon.ask("status")) -- operators are served meanwhile
+      fault.set("is_full", 0)
+      goes_on(50)
+    end
+    assert.equal(200, (readyz()))
+    settle()
+    assert.is_nil(traffic.statuses[500])
+    -- What was sent and could not be written down at once is not sent twice.
+    ledger.check(story, { acknowledged = acknowledged, is_ended = true, start_max_ms = 30000, repeated_max = 0 })
+    print(("# %d acknowledged, %d refused over %d cycles"):format(traffic.acknowledged, count(503), cycles))
+  end)
+
+  for name, place in pairs({ ["a failed sync"] = "syncs_fail", ["a failed write"] = "writes_fail" }) do
+    it("is not trusted after " .. name .. ": nothing is acknowledged until a restart, and readyz says so", function()
+      if not faults.can() then return pending("the faults' library is not built") end
+      goes_on(50)
+      assert.equal(200, (readyz()))
+      fault.set(place, 1)
+      is_refused(1)
+      local before = traffic.acknowledged
+      is_refused(50)
+      assert.equal(before, traffic.acknowledged)
+      assert.is_true(tonumber(traffic.last_refusal.headers["retry-after"]) >= 1)
+      local status, body = readyz()
+      assert.equal(503, status)
+      assert.truthy(body:find("until a restart", 1, true))
+      assert.equal(200, assert(http.request({ url = story.daemon.admin_url .. "/healthz" })).status)
+      assert.equal(1, fault.get("refused"))
+      assert.is_true(#story.daemon.errors() > 0)
+      story.daemon.kill()
+      story.daemon.start()
+      assert.equal(200, (readyz()))
+      traffic.start(story.daemon.listen, 4)
+      goes_on(20)
+      settle()
+      ledger.check(story, { acknowledged = acknowledged, is_ended = true, start_max_ms = 30000,
+                            repeated_max = ledger.in_flight_max })
+    end)
+  end
+end)
