@@ -70,6 +70,14 @@ struct nm_results {
   void *data;
 };
 
+/* Whether a provider would take something from us. */
+struct nm_provider_test {
+  /* Once.  result: "fine", "warning" or "wrong"; text says in plain words what is wrong and what to do
+   * about it, without a secret. */
+  void (*done)(void *data, const char *result, const char *text);
+  void *data;
+};
+
 struct nm_adapter {
   const char *name;       /* "netmera": what a tenant's provider names */
   unsigned channels;      /* bits 1u << enum nm_channel that it can carry */
@@ -98,6 +106,12 @@ struct nm_adapter {
    * what->data for the call; needs no open provider; MAY NOT call done from inside. */
   int (*results)(const struct nm_adapter_env *env, const json_t *settings,
                  const struct nm_results *what);
+
+  /* Logs in, or asks something that proves it; sends nothing to a person.  NULL where there is nothing
+   * to log in to.  Borrows settings for the call; needs no open provider; MAY NOT call done from
+   * inside. */
+  int (*test)(const struct nm_adapter_env *env, const json_t *settings,
+              const struct nm_provider_test *what);
 
   /* Ends what is under way (each still gets its done), then frees, then calls on_closed. */
   void (*close)(struct nm_provider *provider, void (*on_closed)(void *data), void *data);

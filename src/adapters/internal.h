@@ -45,6 +45,11 @@ NM_MUST_CHECK int nm_netmera_write(struct nm_netmera_body *body,
 int nm_netmera_results(const struct nm_adapter_env *env, const json_t *settings,
                        const struct nm_results *what);
 
+/* netmera_test.c */
+
+int nm_netmera_test(const struct nm_adapter_env *env, const json_t *settings,
+                    const struct nm_provider_test *what);
+
 /* netmera_answer.c */
 
 /* What an answer means for the messages of its request. */

@@ -300,5 +300,6 @@ const struct nm_adapter nm_adapter_netmera = {
   .unfit = nm_netmera_unfit,
   .send = send_netmera,
   .results = nm_netmera_results,
+  .test = nm_netmera_test,
   .close = close_netmera,
 };

@@ -244,6 +244,8 @@ void nm_api_connector_show(struct nm_http_request *request, void *data);
 void nm_api_connector_save(struct nm_http_request *request, void *data);
 void nm_api_hooks_show(struct nm_http_request *request, void *data);
 void nm_api_hooks_save(struct nm_http_request *request, void *data);
+void nm_api_providers(struct nm_http_request *request, void *data);
+void nm_api_provider_test(struct nm_http_request *request, void *data);
 void nm_api_connector_plan(struct nm_http_request *request, void *data);
 void nm_api_connector_apply(struct nm_http_request *request, void *data);
 void nm_api_connector_status(struct nm_http_request *request, void *data);

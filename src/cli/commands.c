@@ -108,6 +108,11 @@ static const struct nm_command commands[] = {
     "The one before stays valid until the next rotation, or until --finish.\n\n"
     "  netmove connector rotate acme && netmove connector rotate acme --finish\n",
     connector_rotate_options, nm_cli_connector_rotate },
+  { "provider list", "[T]", 0, 1, "providers of all tenants, or of one, with the channels they carry", "", NULL,
+    nm_cli_provider_list },
+  { "provider test", "T NAME", 2, 2, "logs in and says what is wrong; sends nothing to a person",
+    "Exit 1 where something is wrong.\n\n  netmove provider test acme netmera\n", NULL,
+    nm_cli_provider_test },
   { "queue shape", "", 0, 0, "what waits, by destination and age in minutes",
     "Messages by tenant and provider, events by tenant; each column counts those younger than its\n"
     "minutes.\n", NULL, nm_cli_queue_shape },
@@ -163,8 +168,6 @@ static const struct nm_command commands[] = {
   { "version", "", 0, 0, "its own version and those of its libraries", "", NULL, nm_cli_version },
   /* words of the contract that later versions bring */
   { "replay", "", 0, -1, "recorded events through a candidate", "", NULL, NULL },
-  { "provider list", "", 0, -1, "", "", NULL, NULL },
-  { "provider test", "T NAME", 0, -1, "", "", NULL, NULL },
 };
 
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };

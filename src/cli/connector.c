@@ -115,12 +115,7 @@ int nm_cli_connector_test(struct nm_invocation *invocation)
   struct nm_cli_answer answer;
   int code = ask(invocation, "POST", "test", &answer);
   if (code == NM_CLI_DONE) {
-    size_t i;
-    json_t *check;
-    if (!invocation->is_json)
-      json_array_foreach(json_object_get(answer.body, "checks"), i, check)
-        printf("%-8s %s: %s\n", nm_json_string(check, "result").ptr,
-               nm_json_string(check, "what").ptr, nm_json_string(check, "text").ptr);
+    if (!invocation->is_json) nm_cli_print_checks(answer.body);
     if (!json_is_true(json_object_get(answer.body, "ok"))) code = NM_CLI_NOT_RIGHT;
   }
   json_decref(answer.body);

@@ -74,6 +74,8 @@ int nm_cli_version(struct nm_invocation *invocation);
 int nm_cli_token_create(struct nm_invocation *invocation);
 int nm_cli_token_list(struct nm_invocation *invocation);
 int nm_cli_token_revoke(struct nm_invocation *invocation);
+int nm_cli_provider_list(struct nm_invocation *invocation);
+int nm_cli_provider_test(struct nm_invocation *invocation);
 int nm_cli_audit_list(struct nm_invocation *invocation);
 
 /* The settings that --config names (default config/netmove.lua where it exists).  NULL after saying
@@ -126,6 +128,9 @@ void nm_cli_print_facts(const json_t *object, const struct nm_cli_column *facts,
 /* A value as people read it: keys that end in _ms and _at are times, true is "yes".  In a buffer of the
  * caller. */
 void nm_cli_format(char *out, size_t size, const char *key, const json_t *value);
+
+/* "fine  key: ..." lines of {checks:[{what, result, text}]}. */
+void nm_cli_print_checks(const json_t *report);
 
 /* Prints problems, one line each, on `to`; with --trace their traces too. */
 void nm_cli_print_problems(FILE *to, const struct nm_problems *problems, bool with_trace);

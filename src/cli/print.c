@@ -132,6 +132,15 @@ void nm_cli_print_facts(const json_t *object, const struct nm_cli_column *facts,
   }
 }
 
+void nm_cli_print_checks(const json_t *report)
+{
+  size_t i;
+  json_t *check;
+  json_array_foreach(json_object_get(report, "checks"), i, check)
+    printf("%-8s %s: %s\n", nm_json_string(check, "result").ptr, nm_json_string(check, "what").ptr,
+           nm_json_string(check, "text").ptr);
+}
+
 void nm_cli_print_problems(FILE *to, const struct nm_problems *problems, bool with_trace)
 {
   for (const struct nm_problem *p = problems->first; p; p = p->next) {

@@ -53,6 +53,12 @@ static void ask_connector(struct nm_engine *engine, struct nm_control *control)
   if (book) nm_connector_control(book, control);
 }
 
+static void test_provider(struct nm_engine *engine, struct nm_control *control)
+{
+  struct nm_book *book = book_of(engine, control);
+  if (book) nm_provider_control(book, control);
+}
+
 static void swap_rules(struct nm_engine *engine, struct nm_control *control)
 {
   struct nm_generation *generation = control->payload;
@@ -129,6 +135,7 @@ void nm_control_take(struct nm_engine *engine, struct nm_control *control)
   case NM_CONTROL_CONNECTOR_APPLY:
   case NM_CONTROL_CONNECTOR_STATUS:
   case NM_CONTROL_CONNECTOR_TEST: ask_connector(engine, control); break;
+  case NM_CONTROL_PROVIDER_TEST: test_provider(engine, control); break;
   case NM_CONTROL_QUEUE_CHANGED: queue_changed(engine, control); break;
   case NM_CONTROL_STOP: stop(engine, control); break;
   case NM_CONTROL_STATUS: nm_control_answer(control, NM_OK, nm_control_status(engine)); break;

@@ -41,6 +41,9 @@ struct nm_reconcile nm_reconciler_describe(struct nm_reconciler *reconciler);
 /* What operators ask of a connector (connector.c): CONNECTOR_PLAN, _APPLY, _STATUS, _TEST. */
 void nm_connector_control(struct nm_book *book, struct nm_control *control);
 
+/* PROVIDER_TEST (provider.c). */
+void nm_provider_control(struct nm_book *book, struct nm_control *control);
+
 /* CONNECTOR_TEST of a tenant that is not saved yet (control->payload). */
 void nm_connector_try(struct nm_engine *engine, struct nm_control *control);
 

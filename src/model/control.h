@@ -28,6 +28,7 @@ enum nm_control_verb {
   NM_CONTROL_RUN_REPIN = 32,   /* args {run}: {generation, page}: the active rules, from that page on */
   NM_CONTROL_EXPLAIN_MESSAGE = 33, /* args {message: as the store shows it}: {waits: [{from_ms, until_ms, cause, text}]} */
   NM_CONTROL_METRICS = 34,     /* {text}: gauges of what is in memory, as Prometheus reads them */
+  NM_CONTROL_PROVIDER_TEST = 23,    /* args {tenant, provider}: {ok, checks:[{what, result, text}]} */
   NM_CONTROL_RELOAD = 9,       /* answered by main: looks at the rules folder and the settings now;
                                 * {rules:[{file, tenant, verdict, digest, problems:[text]}],
                                 * settings:{applied:[key], restart:[key], problems:[text]}} */
