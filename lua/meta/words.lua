@@ -105,6 +105,11 @@ function from_path:default(fallback) end
 
 -- Messages.
 
+--- At most so many a customer in an hour, a day, a week (from Monday), a month of the tenant's.
+---@class netmove.cap
+---@field [1] integer
+---@field per "hour"|"day"|"week"|"month"
+
 ---@class (exact) netmove.push
 ---@field title? netmove.text|netmove.value                              # the line in bold
 ---@field body? netmove.text|netmove.value                               # what it says
@@ -114,6 +119,8 @@ function from_path:default(fallback) end
 ---@field params? table<string, netmove.value>|netmove.value             # values for that definition
 ---@field to? netmove.text|netmove.value                                 # an address instead of the one in the profile
 ---@field expires_in? netmove.time|netmove.value                         # not worth sending any more after this long
+---@field cap? netmove.cap|netmove.cap[]|false|netmove.function           # how often a customer may get it
+---@field category? string                                              # whose caps count for it, too
 
 ---@class (exact) netmove.sms
 ---@field text? netmove.text|netmove.value                               # what it says
@@ -124,6 +131,8 @@ function from_path:default(fallback) end
 ---@field params? table<string, netmove.value>|netmove.value             # values for that definition
 ---@field to? netmove.text|netmove.value                                 # an address instead of the one in the profile
 ---@field expires_in? netmove.time|netmove.value                         # not worth sending any more after this long
+---@field cap? netmove.cap|netmove.cap[]|false|netmove.function           # how often a customer may get it
+---@field category? string                                              # whose caps count for it, too
 
 ---@class (exact) netmove.email
 ---@field subject? netmove.text|netmove.value                            # the subject line
@@ -135,6 +144,8 @@ function from_path:default(fallback) end
 ---@field params? table<string, netmove.value>|netmove.value             # values for that definition
 ---@field to? netmove.text|netmove.value                                 # an address instead of the one in the profile
 ---@field expires_in? netmove.time|netmove.value                         # not worth sending any more after this long
+---@field cap? netmove.cap|netmove.cap[]|false|netmove.function           # how often a customer may get it
+---@field category? string                                              # whose caps count for it, too
 
 --- A push: with a body of its own, or with a notification_key of Netmera's.
 ---@param message netmove.push
@@ -232,6 +243,7 @@ function all(steps) end
 ---@field content table
 ---@field expires_in_ms? integer
 ---@field quiet? table
+---@field caps? table[]      # what the daemon counts it under
 ---@field missing? string[]  # names in texts that had no value
 
 ---@class (exact) netmove.expand
@@ -371,6 +383,7 @@ function use(name) end
 ---@field name string
 ---@field time_zone? string                           # "UTC" if left out
 ---@field messages? table<string, netmove.message>
+---@field caps? table<string, netmove.cap|netmove.cap[]>  # by channel, or category of messages
 ---@field channels? table<integer, netmove.kind>      # Optimove's channel ids
 ---@field templates? netmove.templates                # Optimove's template ids
 ---@field events? table<integer, netmove.steps>       # by EventTypeID

@@ -15,7 +15,7 @@ local shapes = {
     channel = { "text", true }, message = { "text", true }, to = { "text", true },
     customer = { "text" }, campaign = { "text" }, template = { "integer" },
     channel_id = { "integer" }, content = { "table", true }, expires_in_ms = { "integer" },
-    quiet = { "table" }, missing = { "table" },
+    quiet = { "table" }, missing = { "table" }, caps = { "table" },
   },
   expand = {
     campaign = { "text", true }, channel_id = { "integer", true }, quiet = { "table" },

@@ -3,6 +3,7 @@
 -- Each is compiled once, when the file is read, to a plan: its fields, each with the
 -- function that renders it.  Rendering makes no closure.
 
+local caps = require "netmove.caps"
 local fields = require "netmove.fields"
 local problems = require "netmove.problems"
 local unknown = require "netmove.unknown"
@@ -10,8 +11,8 @@ local values = require "netmove.values"
 
 local messages = {}
 
-local error, getmetatable, ipairs, next, setmetatable, type =
-  error, getmetatable, ipairs, next, setmetatable, type
+local error, getmetatable, ipairs, next, rawget, setmetatable, type =
+  error, getmetatable, ipairs, next, rawget, setmetatable, type
 
 -- Fields in the order in which they are rendered: { name, kind, about }.
 local everywhere = {
@@ -19,6 +20,8 @@ local everywhere = {
   { "params", "map", "values for that definition" },
   { "to", "address", "an address instead of the one in the profile" },
   { "expires_in", "duration", "not worth sending any more after this long" },
+  { "cap", "caps", "how often a customer may get it" },
+  { "category", "caps", "whose caps count for it, too" },
 }
 
 --- The keys of each kind of message.
@@ -132,11 +135,12 @@ local function new_message(book, kind, given)
     for _, field in ipairs(messages.fields[kind]) do
       known[field[1]] = true
       local value = given[field[1]]
-      if value ~= nil and not unknown.is(value) then
+      if value ~= nil and not unknown.is(value) and field[2] ~= "caps" then
         compile_field(message, field, value, report)
       end
     end
     problems.closed(given, known, report)
+    caps.of_message(message, given, report)
     if #message.notes == 0 and not has_enough(kind, given) then report(lacking[kind]) end
     if given.params ~= nil and given.notification_key == nil then
       report("params go with notification_key")
@@ -156,6 +160,7 @@ function messages.named(message, name)
   end
   return setmetatable({
     book = message.book, kind = message.kind, name = name, plan = message.plan, notes = {},
+    own_caps = rawget(message, "own_caps"), category_of_caps = rawget(message, "category_of_caps"),
   }, message_mt)
 end
 

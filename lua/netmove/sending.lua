@@ -1,5 +1,6 @@
 --- The words that make a message of an event: `send_template` and `send`.
 
+local caps = require "netmove.caps"
 local effects = require "netmove.effects"
 local messages = require "netmove.messages"
 local problems = require "netmove.problems"
@@ -12,7 +13,7 @@ local sending = {}
 
 local tostring, type = tostring, type
 
-local hold, find_template = effects.hold, templates.find
+local caps_of, hold, find_template = caps.of_send, effects.hold, templates.find
 
 local function make_send(message, event, ctx)
   local content, to, expires_in, missing = messages.render(message, event, ctx)
@@ -33,6 +34,7 @@ local function make_send(message, event, ctx)
     channel_id = event.ChannelID,
     content = content,
     expires_in_ms = expires_in,
+    caps = caps_of(message, event, ctx),
     missing = missing,
   }
 end

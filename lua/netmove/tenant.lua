@@ -1,5 +1,6 @@
 --- `tenant { }`: the whole of a file, checked key by key and made ready to run.
 
+local caps = require "netmove.caps"
 local examples = require "netmove.examples"
 local inbound = require "netmove.inbound"
 local messages = require "netmove.messages"
@@ -17,7 +18,7 @@ local mtype = math.type
 local sort = table.sort
 
 local keys = problems.set {
-  "name", "time_zone", "messages", "channels", "templates", "events", "hooks", "inbound",
+  "name", "time_zone", "messages", "caps", "channels", "templates", "events", "hooks", "inbound",
   "examples",
 }
 
@@ -269,6 +270,7 @@ function tenant.build(state, returned, host)
   state.instant = zone_instants(rules.time_zone, host)
   state.named, state.listed = named, part(book, given, "channels", "kinds by channel id")
   add_messages(state, named)
+  caps.read(state, part(book, given, "caps", "caps by channel or category"))
   add_channels(state, state.listed)
   state.templates = templates.read(state, part(book, given, "templates", "messages by template id"))
   if not host.is_alone then check_sends(state) end

@@ -147,6 +147,7 @@ int nm_cli_run_show(struct nm_invocation *invocation)
   static const struct nm_cli_column sample[] = {
     { "customer", "SAMPLE" }, { "template", "TEMPLATE" }, { "message", "MESSAGE" }, { "hold", "HELD" }
   };
+  static const struct nm_cli_column drops[] = { { "count", "DROPPED" }, { "reason", "REASON" } };
   struct nm_cli_answer answer;
   int code = nm_cli_ask(invocation, "GET", id_path(invocation, "/runs/", ""), NULL, &answer);
   if (code == NM_CLI_DONE && invocation->is_json) {
@@ -160,6 +161,10 @@ int nm_cli_run_show(struct nm_invocation *invocation)
     if (json_array_size(json_object_get(answer.body, "figures")) > 0) {
       putchar('\n');
       nm_cli_print_table(json_object_get(answer.body, "figures"), figures, 5, "");
+    }
+    if (json_array_size(json_object_get(answer.body, "drops")) > 0) {
+      putchar('\n');
+      nm_cli_print_table(json_object_get(answer.body, "drops"), drops, 2, "");
     }
     if (json_array_size(json_object_get(answer.body, "sample")) > 0) {
       putchar('\n');

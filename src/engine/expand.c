@@ -207,13 +207,15 @@ static void note_expanded(struct nm_running *run, const struct nm_store_expand *
     run->row.cursor_row = expand->to_row;
     nm_run_turn_page(run);
   }
-  run->row.made += (int64_t)expand->message_count;
+  run->row.made += (int64_t)expand->message_count - expand->capped;
   run->row.repeated += expand->repeated;
-  run->row.skipped += expand->skipped;
+  run->row.skipped += expand->skipped + expand->capped;
   for (size_t i = 0; i < expand->hold_count; i++) run->row.held += expand->holds[i].count;
-  nm_metric_add(NM_METRIC_MESSAGES_PLANNED, (int64_t)expand->message_count);
+  nm_metric_add(NM_METRIC_MESSAGES_PLANNED, (int64_t)expand->message_count - expand->capped);
+  nm_metric_add(NM_METRIC_MESSAGES_CAPPED, expand->capped);
   for (size_t i = 0; i < expand->message_count; i++) {
     const struct nm_message *message = &expand->messages[i];
+    if (message->state == NM_MESSAGE_CAPPED) continue;
     if (message->state != NM_MESSAGE_WAITING) { /* who was erased */
       run->row.stopped++;
       continue;

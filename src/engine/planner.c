@@ -170,6 +170,10 @@ static void note_plan(struct slot *slot, const struct nm_plan *plan)
   if (plan->run) note_run(slot, plan->run);
   for (size_t i = 0; i < plan->message_count; i++) {
     const struct nm_message *message = &plan->messages[i];
+    if (message->state == NM_MESSAGE_CAPPED) {
+      nm_metric_add(NM_METRIC_MESSAGES_CAPPED, 1);
+      continue;
+    }
     if (message->state == NM_MESSAGE_STOPPED) nm_metric_add(NM_METRIC_MESSAGES_STOPPED, 1);
     if (!lane || !nm_text_equal(lane->name, message->provider))
       lane = nm_lane_find(slot->book, message->provider);

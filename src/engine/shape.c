@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 
+#include "engine/caps.h"
 #include "engine/failover.h"
 #include "engine/message_log.h"
 #include "engine/guard.h"
@@ -55,6 +56,7 @@ static void fill_message(const struct nm_shape *shape, const struct nm_effect *e
   int64_t due_ms = shape->due_at_ms > shape->now_ms ? shape->due_at_ms : shape->now_ms;
   out->due_at_ms = nm_quiet_allowed_ms(out->quiet, shape->zone, due_ms);
   if (effect->expires_in_ms > 0) out->expires_at_ms = out->due_at_ms + effect->expires_in_ms;
+  nm_caps_fill(shape->zone, effect, shape->arena, out);
 }
 
 enum nm_shaped nm_shape_message(const struct nm_shape *shape, const struct nm_effect *effect,
@@ -69,6 +71,10 @@ enum nm_shaped nm_shape_message(const struct nm_shape *shape, const struct nm_ef
     return NM_SHAPED_DROPPED;
   }
   fill_message(shape, effect, out);
+  if (out->cap_count != effect->cap_count) {
+    *reason = NM_TEXT("out of memory");
+    return NM_SHAPED_HELD;
+  }
   /* A copy: the tenant may be saved anew before the store has the message. */
   out->provider =
       nm_arena_copy(shape->arena, nm_failover_choose(shape->book, effect->channel, out));

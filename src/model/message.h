@@ -15,9 +15,18 @@ enum nm_message_state {
   NM_MESSAGE_HELD = 4,    /* a person should look */
   NM_MESSAGE_EXPIRED = 5, /* expires_in passed before it could be sent */
   NM_MESSAGE_PAUSED = 6,  /* waiting, with its run, until that is released */
+  NM_MESSAGE_CAPPED = 7,  /* not made: a frequency cap forbids it; never stored */
 };
 
 enum nm_message_priority { NM_PRIORITY_SINGLE = 0, NM_PRIORITY_RUN = 1 };
+
+/* How many messages of a scope its customer may have in a window that has these ends. */
+struct nm_message_cap {
+  struct nm_text scope; /* "message welcome", "channel push", "category offers" */
+  int64_t max;
+  enum nm_cap_per per;
+  int64_t from_ms, until_ms; /* the window that it is due in */
+};
 
 struct nm_message {
   int64_t id;             /* given by the store */
@@ -45,6 +54,8 @@ struct nm_message {
   struct nm_quiet quiet;
   int attempts;             /* those that count */
   int64_t first_attempt_ms; /* when the first of those began; 0 = none yet */
+  const struct nm_message_cap *caps; /* while it is made; not stored */
+  size_t cap_count;
 };
 
 enum nm_outcome_kind {

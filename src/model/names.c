@@ -9,7 +9,7 @@ static const char *const effects[] = { "send", "expand", "cancel", "delay",
 static const char *const outcomes[] = { "delivered", "accepted", "retry",   "throttled",
                                         "dead_recipient", "refused", "auth", "unknown" };
 static const char *const message_states[] = { "waiting", "sent", "dead", "stopped",
-                                              "held",    "expired", "paused" };
+                                              "held",    "expired", "paused", "capped" };
 static const char *const run_states[] = { "active", "paused", "held", "cancelled",
                                           "expanded", "done", "failed" };
 

@@ -3,6 +3,8 @@
 #include "base/limits.h"
 #include "rules/internal.h"
 
+enum { CAPS_MAX = 32, CAP_SCOPE_MAX_BYTES = 256 };
+
 struct reading {
   struct nm_arena *arena;
   struct nm_error *err;
@@ -35,6 +37,37 @@ static int read_quiet(const struct reading *in, const struct nm_value *given, st
   return NM_OK;
 }
 
+static int read_cap(const struct reading *in, const struct nm_value *given, struct nm_cap *out)
+{
+  static const char *const pers[] = { "hour", "day", "week", "month" };
+  struct nm_text per = nm_value_text(given, "per");
+  int at = 0;
+  while (at < 4 && !nm_text_equal(per, nm_text_from(pers[at]))) at++;
+  *out = (struct nm_cap){ nm_value_text(given, "scope"), nm_value_integer(given, "max", -1),
+                          (enum nm_cap_per)at };
+  if (at < 4 && out->max >= 0 && out->scope.len > 0 && out->scope.len <= CAP_SCOPE_MAX_BYTES &&
+      nm_text_is_utf8(out->scope))
+    return NM_OK;
+  return refuse(in, "send", "expected caps as a message has them");
+}
+
+static int read_caps(const struct reading *in, const struct nm_value *given, struct nm_effect *out)
+{
+  const struct nm_value *list = nm_value_get(given, "caps");
+  if (!list) return NM_OK;
+  if (list->kind != NM_VALUE_TABLE || list->table.count > CAPS_MAX || !nm_value_is_list(list))
+    return refuse(in, "send", "expected a list of caps");
+  struct nm_cap *caps = nm_arena_alloc(in->arena, (list->table.count + 1) * sizeof *caps);
+  if (!caps) return nm_fail(in->err, NM_ENOMEM, "no room for what it gave");
+  for (size_t i = 0; i < list->table.count; i++) {
+    int rc = read_cap(in, &list->table.entries[i].value, &caps[i]);
+    if (rc != NM_OK) return rc;
+  }
+  out->caps = caps;
+  out->cap_count = list->table.count;
+  return NM_OK;
+}
+
 static int read_send(const struct reading *in, const struct nm_value *given, struct nm_effect *out)
 {
   const struct nm_value *content = nm_value_get(given, "content");
@@ -59,7 +92,8 @@ static int read_send(const struct reading *in, const struct nm_value *given, str
   int rc = nm_value_json_text(content, in->arena, &out->content, &why);
   if (rc != NM_OK)
     return nm_fail(in->err, rc, "message %.*s: %s", NM_TEXT_ARG(out->message), why.text);
-  return read_quiet(in, given, &out->quiet);
+  rc = read_caps(in, given, out);
+  return rc == NM_OK ? read_quiet(in, given, &out->quiet) : rc;
 }
 
 static int read_campaign(const struct reading *in, const struct nm_value *given,

@@ -256,6 +256,7 @@ static int plan_messages(struct nm_writer *writer, const struct nm_plan *plan)
 {
   for (size_t i = 0; i < plan->message_count; i++) {
     struct nm_message *message = &plan->messages[i];
+    if (message->state == NM_MESSAGE_CAPPED) continue;
     int covered = nm_writer_is_cancelled(writer, plan, message->campaign, message->channel_id,
                                          message->triggered_at_ms);
     if (covered < 0) return covered;
@@ -293,6 +294,7 @@ static int plan_one(struct nm_writer *writer, struct nm_plan *plan,
 {
   bool is_suppressed;
   int rc = nm_writer_suppress_plan(writer, plan, &is_suppressed);
+  if (!rc) rc = nm_writer_cap_plan(writer, plan, request->arena);
   if (!rc) rc = set_event(writer, plan, &request->error);
   if (!rc && is_suppressed) rc = nm_writer_blank_event(writer, plan->event_id);
   if (plan->cancel) nm_fresh_forget(writer->fresh); /* what waits may be stopped */

@@ -269,6 +269,16 @@ NM_MUST_CHECK int nm_writer_suppress_plan(struct nm_writer *writer, struct nm_pl
 NM_MUST_CHECK int nm_writer_blank_event(struct nm_writer *writer, int64_t event_id);
 NM_MUST_CHECK int nm_writer_blank_message(struct nm_writer *writer, int64_t message_id);
 
+/* ---- frequency caps (caps.c) ----------------------------------------------------------------- */
+
+/* Counts what is to be made and marks what may not be; of a plan that comes to nothing the state. */
+NM_MUST_CHECK int nm_writer_cap_plan(struct nm_writer *writer, struct nm_plan *plan,
+                                     struct nm_arena *arena);
+NM_MUST_CHECK int nm_writer_cap_expand(struct nm_writer *writer, struct nm_store_expand *expand,
+                                       int64_t *capped);
+/* Deletes at most *left counts of windows that have ended; 1 where there may be more. */
+int nm_writer_retain_caps(struct nm_writer *writer, int64_t now_ms, int64_t *left);
+
 /* Pieces that several verbs use. */
 NM_MUST_CHECK int nm_writer_add_preferences(struct nm_writer *writer, int64_t tenant_id,
                                             const struct nm_store_profile *profile);

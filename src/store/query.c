@@ -376,6 +376,10 @@ static int show_run(struct nm_db *db, int64_t id, json_t *out)
   if (!rc)
     rc = add_object(db, out, "counts",
                     "SELECT told AS \"told:json\" FROM runs WHERE id = ?1 AND told <> ''", ONE);
+  if (!rc)
+    rc = add_list(db, out, "drops",
+                  "SELECT reason, count FROM run_drops WHERE run_id = ?1 ORDER BY count DESC,"
+                  " reason LIMIT 100", ONE);
   /* Counted as they end, never by looking at a million rows. */
   if (!rc)
     rc = add_object(db, out, "messages",

@@ -7,7 +7,7 @@
 struct sweep {
   const char *find;    /* ?1 after this id, ?2 before this id, ?3 rows, ?4 events', ?5 dead ones'
                         * end; gives the id and whether it may go */
-  const char *drop[4]; /* ?1 the id */
+  const char *drop[5]; /* ?1 the id */
 };
 
 enum { AUDIT_TABLE = 8 }; /* its place below: there ?4 and ?5 are the audit log's end */
@@ -28,7 +28,8 @@ static const struct sweep sweeps[NM_RETAIN_TABLES] = {
     " AND NOT EXISTS (SELECT 1 FROM pages WHERE pages.run_id = runs.id)"
     " FROM runs WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3",
     { "DELETE FROM run_holds WHERE run_id = ?1", "DELETE FROM run_keys WHERE run_id = ?1",
-      "DELETE FROM facts WHERE run_id = ?1", "DELETE FROM runs WHERE id = ?1" } },
+      "DELETE FROM facts WHERE run_id = ?1", "DELETE FROM run_drops WHERE run_id = ?1",
+      "DELETE FROM runs WHERE id = ?1" } },
   { "SELECT id, (state = 4 AND ended_at < ?4) OR (state = 3 AND ended_at < ?5)"
     " FROM updates WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3",
     { "DELETE FROM updates WHERE id = ?1" } },
@@ -103,6 +104,9 @@ int nm_writer_retain(struct nm_writer *writer, struct nm_store_retain *retain)
     if (rc < 0) return rc;
     unfinished += rc;
   }
+  int capped = nm_writer_retain_caps(writer, retain->now_ms, &left);
+  if (capped < 0) return capped;
+  unfinished += capped;
   /* The next call begins with another table, so that no table's turn never comes. */
   writer->retain_table = (writer->retain_table + 1) % NM_RETAIN_TABLES;
   retain->is_more = unfinished > 0;

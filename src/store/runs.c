@@ -292,9 +292,10 @@ static int end_mark(struct nm_writer *writer, const struct nm_store_expand *expa
                    "UPDATE runs SET made = made + ?2, repeated = repeated + ?3,"
                    " skipped = skipped + ?4, held = held + ?5, open = open + ?6,"
                    " stopped = stopped + ?7 WHERE id = ?1",
-                   NM_I(expand->run_id), NM_I(expand->message_count), NM_I(expand->repeated),
-                   NM_I(expand->skipped), NM_I(held - count), NM_I(open),
-                   NM_I((int64_t)expand->message_count - open));
+                   NM_I(expand->run_id), NM_I((int64_t)expand->message_count - expand->capped),
+                   NM_I(expand->repeated), NM_I(expand->skipped + expand->capped),
+                   NM_I(held - count), NM_I(open),
+                   NM_I((int64_t)expand->message_count - expand->capped - open));
   return rc;
 }
 
@@ -304,7 +305,9 @@ int nm_writer_expand(struct nm_writer *writer, struct nm_store_expand *expand)
   int64_t held = 0, open = 0, stopped = 0; /* stopped: who was erased */
   int rc = find_standing(writer, expand->run_id, &run, &expand->request.error);
   if (!rc) rc = check_expand(expand, &run, &expand->request.error);
+  if (!rc) rc = nm_writer_cap_expand(writer, expand, &expand->capped);
   for (size_t i = 0; rc == 0 && i < expand->message_count; i++) {
+    if (expand->messages[i].state == NM_MESSAGE_CAPPED) continue;
     expand->messages[i].run_id = expand->run_id;
     expand->messages[i].priority = NM_PRIORITY_RUN; /* its index counts on it */
     rc = nm_writer_add_message(writer, &expand->messages[i], 0);
@@ -329,8 +332,9 @@ int nm_writer_expand(struct nm_writer *writer, struct nm_store_expand *expand)
                    " repin_generation_id = CASE WHEN ?3 >= repin_page THEN 0"
                    " ELSE repin_generation_id END WHERE id = ?1",
                    NM_I(expand->run_id), NM_I(state), NM_I(expand->to_page), NM_I(expand->to_row),
-                   NM_I(expand->message_count), NM_I(expand->repeated), NM_I(expand->skipped),
-                   NM_I(held), NM_I(open),
+                   NM_I((int64_t)expand->message_count - expand->capped),
+                   NM_I(expand->repeated), NM_I(expand->skipped + expand->capped), NM_I(held),
+                   NM_I(open),
                    NM_I(state == NM_RUN_DONE ? nm_clock_wall_ms() : 0), NM_I(stopped));
 }
 

@@ -132,6 +132,19 @@ static const char *const step_3[] = {
   "ALTER TABLE events ADD COLUMN origin_id INTEGER NOT NULL DEFAULT 0;"
   "CREATE INDEX events_of_origin ON events (origin_id) WHERE origin_id > 0",
 
+  /* frequency caps: what each person was made in a window; rows of runs that they forbade */
+  "CREATE TABLE caps ("
+  " tenant_id INTEGER NOT NULL, scope TEXT NOT NULL, window_from INTEGER NOT NULL,"
+  " window_until INTEGER NOT NULL, person BLOB NOT NULL, count INTEGER NOT NULL,"
+  " PRIMARY KEY (tenant_id, scope, window_from, window_until, person)) STRICT, WITHOUT ROWID;"
+  "CREATE TABLE cap_windows ("
+  " window_until INTEGER NOT NULL, tenant_id INTEGER NOT NULL, scope TEXT NOT NULL,"
+  " window_from INTEGER NOT NULL, PRIMARY KEY (window_until, tenant_id, scope, window_from))"
+  " STRICT, WITHOUT ROWID;"
+  "CREATE TABLE run_drops ("
+  " run_id INTEGER NOT NULL, reason TEXT NOT NULL, count INTEGER NOT NULL,"
+  " PRIMARY KEY (run_id, reason)) STRICT, WITHOUT ROWID",
+
   "ALTER TABLE runs ADD COLUMN is_parked INTEGER NOT NULL DEFAULT 0;"
   "ALTER TABLE runs ADD COLUMN repin_generation_id INTEGER NOT NULL DEFAULT 0;"
   "ALTER TABLE runs ADD COLUMN repin_page INTEGER NOT NULL DEFAULT 0;"

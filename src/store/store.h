@@ -188,6 +188,9 @@ struct nm_update {
 };
 
 struct nm_plan {
+  bool is_capped;             /* out: messages of it are NM_MESSAGE_CAPPED and were not made; `state`
+                               * and `reason` say so where nothing else is left of it */
+  struct nm_text reason_before; /* the store's own */
   struct nm_store_arrival *arrivals; /* events that an inbound request became: journaled with it */
   size_t arrival_count;
   int64_t event_id;
@@ -303,6 +306,7 @@ struct nm_store_expand {
   struct nm_message *messages; /* out: id */
   size_t message_count;
   int64_t repeated, skipped;
+  int64_t capped;              /* out: messages that are NM_MESSAGE_CAPPED and were not made */
   const struct nm_hold_mark *holds;
   size_t hold_count;
   int64_t mark_id;             /* not 0: the rows of this mark are played again instead; the cursor stays
