@@ -223,9 +223,19 @@ static void several_runs_share_what_was_in_flight(void **state)
   kit_assert_state(kit, second.id, "cancelled");
 }
 
+static void a_tombstone_counts_after_a_restart(void **state)
+{
+  struct kit *kit = *state;
+  kit_cancel(kit, "early", 0, "", 2000, 0);
+  kit_reopen(kit);
+  assert_int_equal(kit_single(kit, "early", "a", "", 1000).state, NM_MESSAGE_STOPPED);
+  assert_int_equal(kit_single(kit, "other", "a", "", 1000).state, NM_MESSAGE_WAITING);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
+    KIT_TEST(a_tombstone_counts_after_a_restart),
     KIT_TEST(a_cancel_that_comes_first_wins),
     KIT_TEST(a_later_trigger_is_not_covered),
     KIT_TEST(without_stamps_the_order_of_arrival_decides),

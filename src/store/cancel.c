@@ -9,11 +9,47 @@
 
 #include "base/clock.h"
 
+/* ---- tombstones ------------------------------------------------------------------------------ */
+
+/* Most campaigns are never cancelled: a bit tells, so that their messages ask no table. */
+static size_t bit_of(int64_t tenant_id, struct nm_text campaign)
+{
+  uint64_t hash = 0xCBF29CE484222325u ^ (uint64_t)tenant_id;
+  for (size_t i = 0; i < campaign.len; i++)
+    hash = (hash ^ (unsigned char)campaign.ptr[i]) * 0x100000001B3u;
+  return (size_t)((hash ^ (hash >> 32)) % NM_TOMBSTONE_BITS);
+}
+
+static void mark_cancelled(struct nm_writer *writer, int64_t tenant_id, struct nm_text campaign)
+{
+  size_t bit = bit_of(tenant_id, campaign);
+  writer->cancelled[bit / 64] |= (uint64_t)1 << (bit % 64);
+}
+
+static bool may_be_cancelled(const struct nm_writer *writer, int64_t tenant_id,
+                             struct nm_text campaign)
+{
+  size_t bit = bit_of(tenant_id, campaign);
+  return writer->cancelled[bit / 64] >> (bit % 64) & 1;
+}
+
+int nm_writer_load_tombstones(struct nm_writer *writer)
+{
+  sqlite3_stmt *stmt;
+  int rc = nm_db_find_values(&writer->db, &stmt, "SELECT tenant_id, campaign FROM tombstones", NULL, 0);
+  while (rc == 0 && (rc = nm_db_step(&writer->db, stmt)) == 1) {
+    struct nm_text campaign = { sqlite3_column_blob(stmt, 1), (size_t)sqlite3_column_bytes(stmt, 1) };
+    mark_cancelled(writer, sqlite3_column_int64(stmt, 0), campaign);
+    rc = 0;
+  }
+  return rc;
+}
+
 int nm_writer_is_cancelled(struct nm_writer *writer, const struct nm_plan *plan,
                            struct nm_text campaign, int64_t channel_id, int64_t triggered_at_ms)
 {
   int64_t found = 0;
-  if (nm_text_is_empty(campaign)) return 0;
+  if (nm_text_is_empty(campaign) || !may_be_cancelled(writer, plan->tenant_id, campaign)) return 0;
   int rc = nm_db_number(&writer->db, &found, 0,
                         "SELECT 1 FROM tombstones WHERE tenant_id = ?1 AND campaign = ?2"
                         " AND channel_id IN (0, ?3) AND arrived_at > ?4"
@@ -100,6 +136,7 @@ int nm_writer_fence(struct nm_writer *writer, struct nm_store_fence *fence)
 static int add_tombstone(struct nm_writer *writer, const struct nm_plan *plan)
 {
   const struct nm_cancel *cancel = plan->cancel;
+  mark_cancelled(writer, plan->tenant_id, cancel->campaign);
   return nm_db_run(&writer->db,
                    "INSERT INTO tombstones (id, tenant_id, event_id, campaign, channel_id,"
                    " stamp_ms, arrived_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",

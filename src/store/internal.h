@@ -170,6 +170,7 @@ struct nm_pending {
   int64_t number_was;
 };
 
+enum { NM_TOMBSTONE_BITS = 8192 }; /* which campaigns may have been cancelled */
 enum { NM_RETAIN_TABLES = 9 };
 
 struct nm_writer {
@@ -180,6 +181,7 @@ struct nm_writer {
   struct nm_claims events, messages, batches;
   struct nm_pending *pending;
   size_t pending_count, pending_capacity;
+  uint64_t cancelled[NM_TOMBSTONE_BITS / 64]; /* hashes of tombstones' campaigns; grows only */
   unsigned work;                           /* of this transaction */
   int64_t retain_after[NM_RETAIN_TABLES]; /* how far the sweep of each table is */
   int retain_table;                       /* the next call begins with this one */
@@ -301,6 +303,7 @@ int nm_writer_cancel(struct nm_writer *writer, const struct nm_plan *plan, struc
 /* Puts what waits of a run aside, and back; what is out follows with its finish. */
 NM_MUST_CHECK int nm_writer_park(struct nm_writer *writer, int64_t run_id);
 NM_MUST_CHECK int nm_writer_unpark(struct nm_writer *writer, int64_t run_id);
+NM_MUST_CHECK int nm_writer_load_tombstones(struct nm_writer *writer);
 /* 1 where a tombstone covers what this event triggered, 0 where none does, else NM_E... */
 int nm_writer_is_cancelled(struct nm_writer *writer, const struct nm_plan *plan,
                            struct nm_text campaign, int64_t channel_id, int64_t triggered_at_ms);

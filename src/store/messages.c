@@ -328,6 +328,7 @@ static int finish_together(struct nm_writer *writer, const struct nm_finish *ite
                      NM_I(NM_SENT_AS(items[0].outcome, items[0].code)));
   const struct nm_claim *claim = nm_claims_find(&writer->messages, items[0].message_id);
   int64_t run_id = claim ? claim->run_id : items[0].run_id;
+  if (!claim) nm_fresh_forget(writer->fresh);
   /* Those that have their end already keep it: finishing twice counts once. */
   int64_t changes = rc ? 0 : nm_db_changes(&writer->db);
   while (rc == 0 && changes-- > 0) rc = count_end(writer, tallies, run_id, NM_MESSAGE_SENT);

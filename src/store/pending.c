@@ -82,6 +82,7 @@ int nm_writer_init(struct nm_writer *writer)
   if (!rc) rc = add_function(writer, "is_claimed_batch", &writer->batches);
   if (!rc) rc = load_last_id(writer);
   if (!rc) rc = load_recent(writer);
+  if (!rc) rc = nm_writer_load_tombstones(writer);
   if (!rc) rc = load_suppressed(writer);
   if (!rc) rc = nm_writer_recover(writer);
   nm_writer_keep(writer);
