@@ -133,6 +133,35 @@ static void every_outcome_has_its_consequence(void **state)
   }
 }
 
+static struct nm_finish settle_retry(const struct nm_message *message, int64_t started_at_ms)
+{
+  struct nm_settling how = { .schedule = &nm_backoff_messages, .now_ms = NOW_MS, .random = 1,
+                             .started_at_ms = started_at_ms };
+  struct nm_outcome outcome = OUTCOME(RETRY, MESSAGE);
+  struct nm_finish end = { 0 };
+  nm_settle(message, &outcome, &how, &end);
+  return end;
+}
+
+static void a_day_of_tries_counts_from_the_first_attempt(void **state)
+{
+  (void)state;
+  struct nm_message message = { .id = 5, .created_at_ms = NOW_MS - 99 * HOUR_MS };
+  struct nm_finish end = settle_retry(&message, NOW_MS - 30);
+  assert_int_equal(end.state, NM_MESSAGE_WAITING);
+  assert_int_equal(end.first_attempt_ms, NOW_MS - 30);
+
+  message.attempts = 3;
+  message.first_attempt_ms = NOW_MS - 23 * HOUR_MS;
+  end = settle_retry(&message, NOW_MS - 30);
+  assert_int_equal(end.state, NM_MESSAGE_WAITING);
+  assert_int_equal(end.first_attempt_ms, NOW_MS - 23 * HOUR_MS);
+
+  message.first_attempt_ms = NOW_MS - 24 * HOUR_MS;
+  end = settle_retry(&message, NOW_MS - 30);
+  assert_int_equal(end.state, NM_MESSAGE_DEAD);
+}
+
 /* ---- fences
  * ---------------------------------------------------------------------------------------- */
 
@@ -195,6 +224,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(every_outcome_has_its_consequence),
+    cmocka_unit_test(a_day_of_tries_counts_from_the_first_attempt),
     cmocka_unit_test(a_fence_covers_what_was_triggered_before_it),
     cmocka_unit_test(an_operators_fence_covers_one_run_and_nothing_else),
   };

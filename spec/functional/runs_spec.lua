@@ -106,6 +106,26 @@ describe("run repin", function()
   end)
 end)
 
+describe("a run", function()
+  local story
+  after_each(function() story.close(true) end)
+
+  it("keeps the rules that it began with, over a restart, until its end", function()
+    story = daemon.story({ provider = ", rate = 2" })
+    small_pages(story, 100)
+    local id = campaign(story, { campaign = 6, count = 200 })
+    story.netmera.reaches("deliveries=1", 30000)
+    edit_rules(story, '%[1201%] = "welcome"', '[1201] = "cart_reminder"')
+    story.daemon.kill()
+    story.daemon.start()
+    story.daemon.apply(story, { provider = ", rate = 2000" })
+    run_is(story, id, "done")
+    assert.is_nil(story.netmera.ledger().byKey["107"])
+    story.optimove.post("trigger", { campaign = "g", channel = 459, template = 1201, customer = "NEW" })
+    story.netmera.reaches("deliveries=1&key=107")
+  end)
+end)
+
 describe("rows that the rules held", function()
   local story
   after_each(function() story.close(true) end)

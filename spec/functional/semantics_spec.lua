@@ -43,6 +43,98 @@ describe("time", function()
     assert.equal(0, story.netmera.ledger().requests)
   end)
 
+  it("a delayed event is still delayed after a kill -9, until the same hour", function()
+    story = daemon.story({ rules = quiet_rules(clock(-10), clock(60)) })
+    local id = story.daemon.event({ EventTypeID = 11, CampaignID = 1, ChannelID = 459, TemplateID = 1201,
+                                    CustomerID = "C1" }).json().id
+    local function delayed()
+      return loop.await("the delay", function()
+        local answer = story.daemon.ask("explain", id)
+        return answer.event.state == "delayed" and answer.event
+      end)
+    end
+    local before = delayed()
+    story.daemon.kill()
+    story.daemon.start()
+    assert.equal(before.due_at_ms, delayed().due_at_ms)
+    assert.equal(0, story.netmera.ledger().requests)
+  end)
+
+  it("quiet hours are looked at again before a send, and hold over a kill -9", function()
+    -- Two hours east it is later: quiet hours that are far away here are now there.
+    local rules = quiet_rules(clock(110), clock(170))
+    story = daemon.story({ rules = rules, provider = ", rate = 1" })
+    for i = 1, 4 do
+      story.daemon.event({ EventTypeID = 11, CampaignID = 1, ChannelID = 459, TemplateID = 1201, CustomerID = "Q" .. i })
+    end
+    story.netmera.reaches("deliveries=1")
+    story.daemon.write("rules/acme.lua", (rules:gsub('time_zone = "UTC"', 'time_zone = "Etc/GMT-2"')))
+    story.daemon.ask("reload")
+    local id = story.daemon.event({ EventTypeID = 11, CampaignID = 2, ChannelID = 459, TemplateID = 1201,
+                                    CustomerID = "Q5" }).json().id
+    loop.await("the delay of a new one", function()
+      return story.daemon.ask("explain", id).event.state == "delayed"
+    end)
+    local before = loop.await("nothing in flight", function()
+      local lanes = story.daemon.ask("status").engine.lanes
+      return lanes[1].in_flight == 0 and lanes[1].ready == 0 and story.netmera.ledger().deliveries
+    end)
+    assert.is_true(before < 4, before .. " went out")
+    story.daemon.kill()
+    story.daemon.start()
+    story.netmera.reaches("requests=1&quietMs=1500")
+    assert.equal(before, story.netmera.ledger().deliveries)
+    assert.equal(4 - before, story.daemon.ask("status").waiting_messages)
+  end)
+
+  --- Acme's rules whose welcome expires a minute after it may be sent.
+  local function expiring()
+    return (rules_with('params = { name = "{first_name|friend}" },\n  },',
+                       'params = { name = "{first_name|friend}" }, expires_in = minutes(1),\n  },')
+      :gsub("examples = {.*$", "}\n"))
+  end
+
+  --- What sqlite3 says of the store's file.
+  local function sql(text)
+    local handle = assert(io.popen(("sqlite3 '%s/netmove.db' \"%s\""):format(story.daemon.path, text)))
+    local answer = handle:read("a")
+    handle:close()
+    return answer
+  end
+
+  it("what expires while it waits is not sent, over a kill -9 too", function()
+    story = daemon.story({ rules = expiring() })
+    story.netmera.faults({ { match = { path = "sendNotification", times = 1 },
+      ["do"] = { status = 500, body = { code = 2001, error = "Internal" }, headers = { ["Retry-After"] = "600" } } } })
+    local id = story.daemon.event({ EventTypeID = 11, CampaignID = 1, ChannelID = 459, TemplateID = 1201,
+                                    CustomerID = "X1" }).json().id
+    local message = loop.await("the first try", function()
+      local shown = story.daemon.ask("explain", id)
+      return shown.messages and shown.messages[1] and shown.messages[1].attempts == 1 and shown.messages[1]
+    end)
+    assert.equal(message.expires_at_ms, message.due_at_ms, "it is looked at when it expires, not in ten minutes")
+    story.daemon.kill()
+    sql("UPDATE messages SET expires_at = expires_at - 61000, due_at = due_at - 61000") -- as if a minute went by
+    story.daemon.start()
+    local ended = loop.await("its end", function()
+      local shown = story.daemon.ask("explain", message.id).message
+      return shown.state ~= "waiting" and shown
+    end, 20000)
+    assert.equal("expired", ended.state)
+    assert.equal(0, story.netmera.ledger().deliveries)
+  end)
+
+  it("expires_in counts from the first moment sending is allowed", function()
+    story = daemon.story({ rules = expiring() })
+    story.optimove.post("campaigns", { campaign = 3, channel = 459, templates = { 1201 }, count = 20,
+                                       scheduleTime = { inSeconds = 0, everyRows = 10, stepSeconds = 600 } })
+    story.optimove.post("execute", { campaign = 3, channel = 459 })
+    story.netmera.reaches("deliveries=10", 30000)
+    loop.await("those that wait", function() return story.daemon.ask("run", "list").items[1].made == 20 end)
+    assert.equal("10|60000|60000\n", sql("SELECT count(*), min(expires_at - due_at), max(expires_at - due_at)" ..
+                                         " FROM messages WHERE due_at > created_at + 60000"))
+  end)
+
   it("outside its quiet hours it goes at once", function()
     story = daemon.story({ rules = quiet_rules(clock(60), clock(120)) })
     story.daemon.event({ EventTypeID = 11, CampaignID = 1, ChannelID = 459, TemplateID = 1201, CustomerID = "C1" })
@@ -85,6 +177,76 @@ describe("the connector", function()
     end)
     assert.equal(0, story.daemon.apply(story, { status = "ACTIVE" }).code)
     assert.equal("held", story.daemon.ask("explain", held.id).event.state)
+  end)
+end)
+
+describe("INACTIVE", function()
+  local story
+  after_each(function() story.close(true) end)
+
+  it("holds 11 and 13, obeys 4, pauses runs at their next page, and a person alone lets them go", function()
+    story = daemon.story({ provider = ", rate = 2" })
+    story.optimove.faults({ { match = { path = "ExecutionDetails" }, ["do"] = { shortPages = 100 } } })
+    for _, campaign in ipairs({ 1, 2 }) do
+      story.optimove.post("campaigns", { campaign = campaign, channel = 459, templates = { 1201 }, count = 250 })
+    end
+    story.optimove.post("execute", { campaign = 1, channel = 459 })
+    local run = loop.await("a run whose first page is expanded", function()
+      local run = story.daemon.ask("run", "list").items[1]
+      return run and run.is_fetched and run.made >= 100 and run
+    end)
+    assert.equal(0, story.daemon.apply(story, { status = "INACTIVE", provider = ", rate = 2000" }).code)
+    local paused = loop.await("the pause", function()
+      local shown = story.daemon.ask("run", "show", run.id)
+      return shown.state == "paused" and shown
+    end)
+    assert.matches("INACTIVE", paused.reason)
+    assert.is_false(paused.is_parked)
+    assert.equal(0, paused.made % 100, "at a page")
+    story.netmera.reaches("deliveries=" .. paused.made) -- what was made goes out
+
+    local calls = #story.optimove.rows("requests?limit=1000")
+    local one = story.daemon.event({ EventTypeID = 11, CampaignID = "i", ChannelID = 459, TemplateID = 1201,
+                                     CustomerID = "I1" }).json().id
+    local many = story.daemon.event({ EventTypeID = 13, CampaignID = 2, ChannelID = 459 }).json().id
+    for _, id in ipairs({ one, many }) do
+      local event = loop.await("a held event", function()
+        local event = story.daemon.ask("explain", id).event
+        return event.state == "held" and event
+      end)
+      assert.equal("the connector is INACTIVE", event.reason)
+    end
+    local cancel = story.daemon.event({ EventTypeID = 4, CampaignID = 4711 }).json().id
+    loop.await("the obeyed 4", function() return story.daemon.ask("explain", cancel).event.state == "planned" end)
+
+    assert.equal(0, story.daemon.apply(story, { status = "ACTIVE", provider = ", rate = 2000" }).code)
+    story.daemon.stop()
+    story.daemon.start()
+    assert.equal("paused", story.daemon.ask("run", "show", run.id).state)
+    assert.equal("held", story.daemon.ask("explain", one).event.state)
+    assert.equal(paused.made, story.netmera.ledger().deliveries)
+
+    story.daemon.ask("run", "release", run.id)
+    story.netmera.reaches("deliveries=250", 30000)
+    story.daemon.ask("queue", "retry", one, many)
+    story.netmera.reaches("deliveries=501", 30000)
+    assert.is_true(calls > 0)
+  end)
+
+  it("calls nothing at Optimove meanwhile", function()
+    story = daemon.story()
+    story.daemon.apply(story, { status = "INACTIVE" })
+    local calls = #story.optimove.rows("requests?limit=1000")
+    story.optimove.post("campaigns", { campaign = 1, channel = 459, templates = { 1201 }, count = 10 })
+    local many = story.daemon.event({ EventTypeID = 13, CampaignID = 1, ChannelID = 459 }).json().id
+    http.request({ url = story.daemon.url .. "/hooks/acme-app-key/events",
+                   headers = { ["X-netmera-api-key"] = "rest-key" },
+                   body = { type = "EVENT", name = "PURCHASE", extId = "C1", attributes = { total = 1 } } })
+    loop.await("all that came to be looked at", function()
+      return story.daemon.ask("explain", many).event.state == "held" and
+             story.daemon.ask("status").waiting_events == 0
+    end)
+    assert.equal(calls, #story.optimove.rows("requests?limit=1000"))
   end)
 end)
 

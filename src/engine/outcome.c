@@ -125,6 +125,8 @@ void nm_dispatch_outcome(struct nm_dispatch *dispatch, struct nm_item *item,
                              .started_at_ms = dispatch->started_at_ms };
   nm_settle(item->message, outcome, &how, &end);
   say_given_up(outcome, &end, given_up, sizeof given_up);
+  bool ends_before = item->message->expires_at_ms != 0 && end.due_at_ms > item->message->expires_at_ms;
+  if (end.state == NM_MESSAGE_WAITING && ends_before) end.due_at_ms = item->message->expires_at_ms;
   if (end.reason.len > NM_ERROR_TEXT_MAX_BYTES) end.reason.len = NM_ERROR_TEXT_MAX_BYTES;
   struct nm_lane *goes_by = lane;
   char moved[NM_LANE_REASON_MAX_BYTES];
