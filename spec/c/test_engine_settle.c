@@ -114,7 +114,7 @@ static void every_outcome_has_its_consequence(void **state)
       struct nm_message message = { .id = 5, .run_id = 6, .attempts = c->attempts,
                                     .created_at_ms = NOW_MS - c->age_ms };
       struct nm_settling how = { &nm_backoff_messages, c->hold_unknown, c->lane_pause_ms, NOW_MS,
-                                 random };
+                                 random, 0 };
       struct nm_outcome outcome = c->outcome;
       struct nm_finish end = { 0 };
       outcome.code = 503;
