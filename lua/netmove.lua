@@ -91,9 +91,9 @@ end
 
 -- Runs an entry, or what `run` makes of it; its effects, or nil and what failed.
 local function run_entry(state, room, entry, event, ctx, run)
-  sandbox.enter(room)
+  if not state.stays then sandbox.enter(room) end
   local ran, list = pcall(run, state, entry, event, ctx)
-  sandbox.leave()
+  if not state.stays then sandbox.leave() end
   if not ran then return nil, failure(state, entry, list) end
   local quiet = list and (state.quiet or entry.quiet)
   if quiet then attach_quiet(list, quiet) end
@@ -156,6 +156,10 @@ function netmove.load(source, chunkname, host)
   rules.evaluate = evaluator(state, room)
   rules.warnings = host.is_known and {} or examples.run(book, rules.evaluate, list, host)
   if #book.list > 0 then return nil, problems.all(book) end
+  if host.stays then -- nobody else is in this state
+    state.stays = true
+    sandbox.enter(room)
+  end
   rules.serve = serving.compile(state, rules.evaluate, host, {
     begin = function(event, ctx) begin(state, event, ctx) end,
     run = function(entry, event, ctx, by)

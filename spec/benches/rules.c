@@ -3,6 +3,7 @@
  *
  *   rules run FILE COUNT       COUNT events 11, from their bytes to effects: reading, conversion in and
  *                              out, limits on; prints {"us":..} of CPU time an event
+ *   rules own FILE COUNT       the same with two lines of a basket in each
  *   rules tenants FILE COUNT   loads and proves FILE, each time another, for COUNT tenants that then serve an
  *                              event each, and once more as a reload does (the old one goes when the new one
  *                              is proven); prints CPU times and memory
@@ -75,16 +76,16 @@ static size_t one_event(struct nm_rules *rules, struct nm_text body, struct nm_t
   return len;
 }
 
-static void run(struct nm_rules *rules, int64_t count)
+static void run(struct nm_rules *rules, int64_t count, const char *more)
 {
-  char body[256];
+  char body[512];
   size_t bytes = 0;
   double began = clock_s(CLOCK_PROCESS_CPUTIME_ID);
   for (int64_t i = 0; i < count; i++) {
     int len = snprintf(body, sizeof body,
                        "{\"EventTypeID\":11,\"CampaignID\":7,\"ChannelID\":459,\"TemplateID\":1201,"
                        "\"CustomerID\":\"C%" PRId64 "\",\"TimeStamp\":\"2030-01-01 10:00:00\","
-                       "\"attributes\":{\"first_name\":\"Ada\"}}", i);
+                       "\"attributes\":{\"first_name\":\"Ada\"%s}}", i, more);
     const char *customer = strstr(body, "\"C") + 1;
     bytes += one_event(rules, (struct nm_text){ body, (size_t)len },
                        (struct nm_text){ customer, strcspn(customer, "\"") });
@@ -156,7 +157,7 @@ int main(int argc, char **argv)
 {
   int64_t count = argc == 4 ? strtoll(argv[3], NULL, 10) : 0;
   if (count <= 0) {
-    fprintf(stderr, "usage: rules run|tenants FILE COUNT\n");
+    fprintf(stderr, "usage: rules run|own|tenants FILE COUNT\n");
     return 2;
   }
   struct nm_text text = read_source(argv[2]);
@@ -164,7 +165,9 @@ int main(int argc, char **argv)
     tenants(text, count);
   } else {
     struct nm_rules *rules = load(text);
-    run(rules, count);
+    bool is_own = strcmp(argv[1], "own") == 0;
+    run(rules, count,
+        is_own ? ",\"lines\":[{\"price\":59.9,\"quantity\":2},{\"price\":10,\"quantity\":1}]" : "");
     nm_rules_destroy(rules);
   }
   return 0;

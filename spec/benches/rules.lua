@@ -26,6 +26,9 @@ return {
     { name = "netmove's rules", play = watched("us", "@bench_rules", { "run", "@rules/acme.lua", EVENTS }) },
     { name = "plain Lua + lua-cjson",
       play = watched("us", "lua5.4", { "@spec/benches/mapping.lua", "events", EVENTS }) },
+    { name = "rules with a function", play = watched("us", "@bench_rules",
+      { "own", "@spec/fixtures/rules/function.lua", EVENTS }) },
+    { name = "plain Lua, the same", play = watched("us", "lua5.4", { "@spec/benches/mapping.lua", "own", EVENTS }) },
     { name = TENANTS .. " tenants", play = watched(nil, "@bench_rules", { "tenants", "@rules/acme.lua", TENANTS }) },
   },
   figures = {
@@ -37,5 +40,7 @@ return {
     { key = "longest_ms", label = "ms the slowest event" },
   },
   ratios = { { label = "an event through the rules to the mapping by hand", of = "netmove's rules",
-               to = "plain Lua + lua-cjson", key = "us", aim = "at most 1.2" } },
+               to = "plain Lua + lua-cjson", key = "us", aim = "at most 1.2" },
+             { label = "the same with a function of the author's before it", of = "rules with a function",
+               to = "plain Lua, the same", key = "us", aim = "at most 1.2" } },
 }

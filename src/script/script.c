@@ -141,6 +141,8 @@ static void push_host(lua_State *L, struct load_call *call)
   lua_setfield(L, -2, "json_text");
   lua_pushboolean(L, call->is_known);
   lua_setfield(L, -2, "is_known");
+  lua_pushboolean(L, call->is_kept);
+  lua_setfield(L, -2, "stays");
   lua_pushinteger(L, NM_RULES_CALL_INSTRUCTIONS_MAX);
   lua_setfield(L, -2, "instructions_max");
   lua_pushinteger(L, NM_RULES_CALL_CPU_MAX_MS * 1000);
