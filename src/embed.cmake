@@ -28,3 +28,11 @@ function(netmove_embed_lua target)
   set_source_files_properties(${CMAKE_BINARY_DIR}/embedded_lua.S PROPERTIES OBJECT_DEPENDS "${paths}")
   target_sources(${target} PRIVATE ${CMAKE_BINARY_DIR}/embedded_lua.S ${CMAKE_BINARY_DIR}/embedded_lua.c)
 endfunction()
+
+# Puts one file into the binary as SYMBOL to SYMBOL_end.
+function(netmove_embed_file target symbol path)
+  file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/${symbol}.S CONTENT
+       ".section .rodata\n.global ${symbol}\n${symbol}:\n.incbin \"${path}\"\n.global ${symbol}_end\n${symbol}_end:\n.byte 0\n.section .note.GNU-stack,\"\",@progbits\n")
+  set_source_files_properties(${CMAKE_BINARY_DIR}/${symbol}.S PROPERTIES OBJECT_DEPENDS ${path})
+  target_sources(${target} PRIVATE ${CMAKE_BINARY_DIR}/${symbol}.S)
+endfunction()

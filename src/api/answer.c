@@ -84,6 +84,15 @@ static void name_beginning(json_t *object)
   if (nm_text_equal(kind, NM_TEXT("run"))) json_object_set(object, "created_at_ms", at);
 }
 
+/* What is somebody else's own, with names of theirs. */
+static bool is_foreign(const char *key)
+{
+  static const char *const keys[] = { "content", "profile", "details", "settings" };
+  for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+    if (strcmp(key, keys[i]) == 0) return true;
+  return false;
+}
+
 void nm_api_polish(struct nm_api *api, json_t *value)
 {
   const char *key;
@@ -91,7 +100,7 @@ void nm_api_polish(struct nm_api *api, json_t *value)
   size_t i;
   if (json_is_object(value)) {
     json_object_foreach(value, key, item)
-      if (strcmp(key, "content") != 0) nm_api_polish(api, item); /* that is the sender's own */
+      if (!is_foreign(key)) nm_api_polish(api, item);
     name_times(value);
     name_beginning(value);
     name_tenant(api, value);
