@@ -146,6 +146,7 @@ static void store(struct saving *saving)
   if (rc == NM_OK) {
     saving->save.tenant = (struct nm_store_tenant){ .name = fresh->name, .app_key = fresh->app_key,
                                                     .sealed = sealed };
+    saving->save.retires_account = saving->old && nm_tenant_has_left(saving->old, fresh);
     saving->save.if_id = saving->old ? saving->old->id : 0;
     saving->save.if_version = saving->old ? saving->old->version : -1;
     note(saving);

@@ -90,7 +90,7 @@ static void log_report(const struct nm_reconciler *reconciler, int rc, const jso
              reconciler->is_by_schedule && k == 0 ? "mended drift: " : "",
              k == 1 ? "still to do: " : "", json_string_value(line));
   }
-  if (!rc)
+  if (!rc && reconciler->book->tenant->connector.is_present)
     nm_log(reconciler->is_by_schedule ? NM_LOG_DEBUG : NM_LOG_INFO, "engine", &ids,
            "listeners at Optimove are as wanted");
 }
@@ -251,7 +251,8 @@ struct nm_reconcile nm_reconciler_describe(struct nm_reconciler *reconciler)
   read_templates(reconciler);
   if (is_leaving) reconciler->routed_count = reconciler->template_count = 0;
   return (struct nm_reconcile){
-    .account = book->account, .admin_account = book->admin_account, .tenant = book->tenant, .keyring = engine->env.keyring,
+    .account = book->account, .admin_account = book->admin_account, .optimove = engine->optimove,
+    .tenant = book->tenant, .keyring = engine->env.keyring,
     .store = engine->env.store, .home = &engine->answers,
     .public_url = nm_text_from(engine->public_url), .routed_types = reconciler->routed,
     .routed_count = reconciler->routed_count,
@@ -280,7 +281,9 @@ static void start(struct nm_reconciler *reconciler)
     nm_leaving_go(book, json_object());
     return;
   }
-  if (!is_active(book) || !book->account || !nm_engine_is_running(engine)) {
+  /* Without a connector there may be listeners at the account that was left. */
+  bool has_connector = book->tenant->connector.is_present;
+  if ((has_connector && (!is_active(book) || !book->account)) || !nm_engine_is_running(engine)) {
     answer_all(reconciler, &reconciler->waiting, NM_OK, NULL, true);
     return;
   }

@@ -142,8 +142,9 @@ struct nm_wanted_template {
 };
 
 struct nm_reconcile {
-  struct nm_optimove_account *account;
+  struct nm_optimove_account *account;  /* NULL: the tenant has no connector any more */
   struct nm_optimove_account *admin_account; /* lists the channels */
+  struct nm_optimove *optimove;         /* for accounts that the tenant has left */
   struct nm_tenant *tenant;             /* borrowed until done */
   const struct nm_keyring *keyring;
   struct nm_store *store;

@@ -264,7 +264,7 @@ static void compare(struct nm_work *work, struct nm_listener_list there)
   for (size_t i = 0; i < count; i++) plan_finding(work, &findings[i]);
   work->after_steps = on_round_over;
   if (work->step_count == 0) {
-    work->after_steps = nm_work_sync;
+    work->after_steps = nm_work_moved;
     if (work->is_list_known && !work->what.only_plan) plan_notes(work, there, findings, count);
   }
   nm_work_take_step(work);
@@ -314,6 +314,12 @@ static void look(struct nm_work *work)
   }
 }
 
+void nm_work_look_again(struct nm_work *work)
+{
+  work->round = work->list_tries = 0;
+  look(work);
+}
+
 /* ---- the start ------------------------------------------------------------------------------- */
 
 /* The `k` of the latest rotations. */
@@ -355,7 +361,8 @@ static void on_journal(struct nm_task *task)
   work->prefixes[work->own.prefix_count++] = nm_listeners_own_prefix(&work->what, work->arena);
   for (size_t i = 0; i < load->count; i++)
     work->prefixes[work->own.prefix_count++] = load->listeners[i].url;
-  look(work);
+  if (work->what.account) look(work);
+  else nm_work_moved(work); /* no connector any more */
 }
 
 static int keep_templates(struct nm_work *work)

@@ -40,6 +40,7 @@ struct nm_work {
   int troubles_in_a_row;   /* 5xx and lost answers */
   bool is_list_known;      /* else our journal says what is there */
   bool is_cut_short;       /* Optimove is away: the rest is for another time */
+  bool has_looked_behind;  /* at accounts that were left */
   size_t conflicts;        /* of the todos: what only a person can decide */
 
   union {
@@ -66,6 +67,12 @@ struct nm_store_listener *nm_work_journal_row(struct nm_work *work,
 
 /* Takes work->steps from work->step_at on, each noted before and after, then calls after_steps. */
 void nm_work_take_step(struct nm_work *work);
+
+/* After the listeners: those at accounts that the tenant has left (moved.c), then sync. */
+void nm_work_moved(struct nm_work *work);
+
+/* The listeners of the present account once more, from the first round on. */
+void nm_work_look_again(struct nm_work *work);
 
 /* After the listeners: channels and templates, then the end. */
 void nm_work_sync(struct nm_work *work);

@@ -32,7 +32,7 @@ static int load_last_id(struct nm_writer *writer)
     "SELECT max(id) FROM updates",     "SELECT max(id) FROM batches",
     "SELECT max(id) FROM tenants",     "SELECT max(id) FROM generations",
     "SELECT max(activation) FROM generations", "SELECT max(id) FROM listeners",
-    "SELECT max(id) FROM erasures",
+    "SELECT max(id) FROM erasures",    "SELECT max(id) FROM old_accounts",
   };
   for (size_t i = 0; i < sizeof largest / sizeof largest[0]; i++) {
     int64_t id = 0;

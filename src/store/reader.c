@@ -17,6 +17,7 @@ static int run_verb(struct nm_db *db, struct nm_store_request *request)
   case NM_STORE_GENERATIONS_LOAD: return nm_reader_generations_load(db, asked);
   case NM_STORE_PROFILES_LOAD: return nm_reader_profiles_load(db, asked);
   case NM_STORE_LISTENERS_LOAD: return nm_reader_listeners_load(db, asked);
+  case NM_STORE_ACCOUNTS_LOAD: return nm_reader_accounts_load(db, asked);
   case NM_STORE_TEMPLATES_LOAD: return nm_reader_templates_load(db, asked);
   case NM_STORE_PREFERENCES_LOAD: return nm_reader_preferences_load(db, asked);
   case NM_STORE_TALLY: return nm_reader_tally(db, asked);

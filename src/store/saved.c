@@ -57,6 +57,7 @@ int nm_writer_tenant_save(struct nm_writer *writer, struct nm_store_tenant_save 
   rc = check_version(writer, save, id);
   if (rc) return rc;
   if (is_new) id = nm_writer_id(writer);
+  else if (save->retires_account && (rc = nm_writer_retire_account(writer, id))) return rc;
   rc = nm_db_run(&writer->db,
                  "INSERT INTO tenants (id, version, name, app_key, sealed, saved_at)"
                  " VALUES (?1, 1, ?2, ?3, ?4, ?5) ON CONFLICT (id) DO UPDATE SET"
@@ -297,15 +298,16 @@ int nm_reader_listeners_load(struct nm_db *db, struct nm_store_listeners_load *l
   int64_t count = 0;
   load->count = 0;
   int rc = nm_db_number(db, &count, 0,
-                        "SELECT count(*) FROM listeners WHERE tenant_id = ?1 AND state <> 3",
-                        NM_I(load->tenant_id));
+                        "SELECT count(*) FROM listeners WHERE tenant_id = ?1 AND state <> 3"
+                        " AND account_id = ?2",
+                        NM_I(load->tenant_id), NM_I(load->account_id));
   if (rc) return rc;
   load->listeners = allocate(&load->request, count, sizeof *load->listeners);
   if (!load->listeners) return NM_ENOMEM;
   rc = nm_db_find(db, &stmt,
                   "SELECT id, event_type, channel_id, url, secret_number, state FROM listeners"
-                  " WHERE tenant_id = ?1 AND state <> 3 ORDER BY id",
-                  NM_I(load->tenant_id));
+                  " WHERE tenant_id = ?1 AND state <> 3 AND account_id = ?2 ORDER BY id",
+                  NM_I(load->tenant_id), NM_I(load->account_id));
   if (rc) return rc;
   struct nm_row row = { .stmt = stmt, .arena = load->request.arena };
   while (load->count < (size_t)count && (rc = nm_db_step(db, stmt)) == 1)

@@ -205,6 +205,10 @@ static const char *const step_3[] = {
   " ended_at INTEGER NOT NULL DEFAULT 0) STRICT;"
   "CREATE INDEX erasures_by_state ON erasures (state);"
   "ALTER TABLE batches ADD COLUMN repeats INTEGER NOT NULL DEFAULT 0;"
+  "ALTER TABLE listeners ADD COLUMN account_id INTEGER NOT NULL DEFAULT 0;"
+  "CREATE TABLE old_accounts ("
+  " id INTEGER PRIMARY KEY, tenant_id INTEGER NOT NULL, sealed TEXT NOT NULL,"
+  " saved_at INTEGER NOT NULL) STRICT;"
   "CREATE TABLE suppressed ("
   " tenant_id INTEGER NOT NULL, hash BLOB NOT NULL, saved_at INTEGER NOT NULL,"
   " PRIMARY KEY (tenant_id, hash)) STRICT, WITHOUT ROWID",

@@ -57,6 +57,7 @@ enum nm_store_verb {
   NM_STORE_TOKEN_DROP,
   NM_STORE_TOKEN_USED,
   NM_STORE_AUDIT,
+  NM_STORE_ACCOUNT_FORGET,
   NM_STORE_PROFILES_SAVE,
   NM_STORE_ERASE,
   NM_STORE_ERASE_STEP,
@@ -70,6 +71,7 @@ enum nm_store_verb {
   NM_STORE_GENERATIONS_LOAD,
   NM_STORE_PROFILES_LOAD,
   NM_STORE_LISTENERS_LOAD,
+  NM_STORE_ACCOUNTS_LOAD,
   NM_STORE_TEMPLATES_LOAD,
   NM_STORE_TALLY,
   NM_STORE_PREFERENCES_LOAD,
@@ -439,6 +441,7 @@ struct nm_store_tenant_save {
   int64_t if_id, if_version;     /* it must still be this one; if_version 0 = whatever is there, -1 = there
                                   * must be none.  Else NM_ECONFLICT with is_stale */
   bool is_stale;                 /* out */
+  bool retires_account;          /* it leaves its account at Optimove: see struct nm_store_account */
   bool is_new;                   /* out */
 };
 
@@ -599,8 +602,30 @@ struct nm_store_listener_save {
 struct nm_store_listeners_load {
   struct nm_store_request request;
   int64_t tenant_id;
+  int64_t account_id;                  /* 0 = the present account, else one that was left */
   struct nm_store_listener *listeners; /* all but those gone */
   size_t count;
+};
+
+/* An account that the tenant has left (another baseUrl or key was saved): its document as it was then,
+ * sealed, kept until our listeners there are gone. */
+struct nm_store_account {
+  int64_t id;
+  struct nm_text sealed;
+  int64_t saved_at_ms;
+};
+
+struct nm_store_accounts_load {
+  struct nm_store_request request;
+  int64_t tenant_id;
+  struct nm_store_account *accounts; /* the one left first comes first */
+  size_t count;
+};
+
+struct nm_store_account_forget {
+  struct nm_store_request request;
+  int64_t tenant_id, account_id;
+  bool doubts_present; /* what the journal says of the present account may not be so any more */
 };
 
 /* Templates that we put under Optimove's channels; nobody else's stand here. */

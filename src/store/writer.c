@@ -38,6 +38,7 @@ static int run_verb(struct nm_writer *writer, struct nm_store_request *request)
   case NM_STORE_FACTS_FINISH: return nm_writer_facts_finish(writer, asked);
   case NM_STORE_RETRY: return nm_writer_retry(writer, asked);
   case NM_STORE_RETAIN: return nm_writer_retain(writer, asked);
+  case NM_STORE_ACCOUNT_FORGET: return nm_writer_account_forget(writer, asked);
   case NM_STORE_PROFILES_SAVE: return nm_writer_profiles_save(writer, asked);
   case NM_STORE_ERASE: return nm_writer_erase(writer, asked);
   case NM_STORE_ERASE_STEP: return nm_writer_erase_step(writer, asked);

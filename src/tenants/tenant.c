@@ -108,6 +108,22 @@ static int keep(void *data, const struct nm_tenant_place *place, json_t *value, 
   return is_mark && known && !*out ? NM_ENOMEM : NM_OK;
 }
 
+/* Listeners at another account carry another `k`: so it can be told from the one that was left. */
+static int renumber_if_left(json_t *document, const struct nm_tenant *old)
+{
+  const struct nm_tenant_connector *connector = &old->connector;
+  const json_t *fresh = json_object_get(document, "optimove");
+  struct nm_text base_url = nm_json_string(fresh, "baseUrl");
+  while (base_url.len > 0 && base_url.ptr[base_url.len - 1] == '/') base_url.len--;
+  if (!connector->is_present) return NM_OK;
+  if (json_is_object(fresh) && nm_text_equal(base_url, connector->base_url) &&
+      nm_text_equal(nm_json_string(fresh, "apiKey"), connector->api_key))
+    return NM_OK;
+  json_t *numbers = json_pack("{s:i,s:i}", "number", old->secret_number + 1, "previous",
+                              old->secret_number);
+  return numbers && json_object_set_new(document, "urlSecret", numbers) == 0 ? NM_OK : NM_ENOMEM;
+}
+
 int nm_tenant_carry(json_t *document, const struct nm_tenant *old)
 {
   struct nm_tenant_place place = { .len = 0 };
@@ -116,7 +132,15 @@ int nm_tenant_carry(json_t *document, const struct nm_tenant *old)
   if (number && !json_object_get(document, "urlSecret") &&
       json_object_set_new(document, "urlSecret", json_deep_copy(number)))
     return NM_ENOMEM;
-  return nm_tenant_each_secret(document, &place, keep, (json_t *)old->document);
+  int rc = nm_tenant_each_secret(document, &place, keep, (json_t *)old->document);
+  return rc ? rc : renumber_if_left(document, old);
+}
+
+bool nm_tenant_has_left(const struct nm_tenant *old, const struct nm_tenant *fresh)
+{
+  const struct nm_tenant_connector *was = &old->connector, *is = &fresh->connector;
+  return was->is_present && (!is->is_present || !nm_text_equal(was->base_url, is->base_url) ||
+                             !nm_text_equal(was->api_key, is->api_key));
 }
 
 const struct nm_tenant_provider *nm_tenant_find_provider(const struct nm_tenant *tenant,

@@ -121,6 +121,10 @@ json_t *nm_tenant_public(const struct nm_tenant *tenant);
  * {"set":true} or true ("keep the one that is set").  Call it before parsing. */
 NM_MUST_CHECK int nm_tenant_carry(json_t *document, const struct nm_tenant *old);
 
+/* True where Optimove is spoken to at another address or with another key than before: what is
+ * registered there has to go. */
+bool nm_tenant_has_left(const struct nm_tenant *old, const struct nm_tenant *fresh);
+
 /* What differs between two documents, for `tenant apply`: lines such as `providers.netmera.rate: 5 -> 10`,
  * secrets only as `(changed)`.  old NULL = new tenant.  JSON array of text; gives. */
 json_t *nm_tenant_changes(const struct nm_tenant *old, const struct nm_tenant *fresh);

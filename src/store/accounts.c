@@ -1,0 +1,64 @@
+/* Accounts at Optimove that a tenant has left: their credentials stay, sealed as they were, until our
+ * listeners there are gone. */
+#include "store/internal.h"
+
+#include "base/clock.h"
+
+/* In the transaction that saves the tenant anew: what the journal says from now on is about the new
+ * account. */
+int nm_writer_retire_account(struct nm_writer *writer, int64_t tenant_id)
+{
+  int64_t id = nm_writer_id(writer);
+  int rc = nm_db_run(&writer->db,
+                     "INSERT INTO old_accounts (id, tenant_id, sealed, saved_at)"
+                     " SELECT ?1, id, sealed, ?3 FROM tenants WHERE id = ?2",
+                     NM_I(id), NM_I(tenant_id), NM_I(nm_clock_wall_ms()));
+  if (!rc)
+    rc = nm_db_run(&writer->db,
+                   "UPDATE listeners SET account_id = ?1 WHERE tenant_id = ?2 AND account_id = 0",
+                   NM_I(id), NM_I(tenant_id));
+  if (!rc)
+    rc = nm_db_run(&writer->db, "DELETE FROM templates WHERE tenant_id = ?1", NM_I(tenant_id));
+  return rc;
+}
+
+int nm_writer_account_forget(struct nm_writer *writer, struct nm_store_account_forget *forget)
+{
+  int rc = nm_db_run(&writer->db, "DELETE FROM old_accounts WHERE id = ?1 AND tenant_id = ?2",
+                     NM_I(forget->account_id), NM_I(forget->tenant_id));
+  if (!rc)
+    rc = nm_db_run(&writer->db, "DELETE FROM listeners WHERE tenant_id = ?1 AND account_id = ?2",
+                   NM_I(forget->tenant_id), NM_I(forget->account_id));
+  if (!rc && forget->doubts_present)
+    rc = nm_db_run(&writer->db,
+                   "UPDATE listeners SET state = ?2 WHERE tenant_id = ?1 AND account_id = 0"
+                   " AND state <> ?3",
+                   NM_I(forget->tenant_id), NM_I(NM_LISTENER_REGISTERING), NM_I(NM_LISTENER_GONE));
+  return rc;
+}
+
+int nm_reader_accounts_load(struct nm_db *db, struct nm_store_accounts_load *load)
+{
+  sqlite3_stmt *stmt;
+  int64_t count = 0;
+  load->count = 0;
+  int rc = nm_db_number(db, &count, 0, "SELECT count(*) FROM old_accounts WHERE tenant_id = ?1",
+                        NM_I(load->tenant_id));
+  if (rc) return rc;
+  struct nm_arena *arena = load->request.arena;
+  load->accounts = nm_arena_alloc(arena, (size_t)(count + 1) * sizeof *load->accounts);
+  if (!load->accounts) return nm_fail(&load->request.error, NM_ENOMEM, "store: no memory");
+  rc = nm_db_find(db, &stmt,
+                  "SELECT id, sealed, saved_at FROM old_accounts WHERE tenant_id = ?1 ORDER BY id",
+                  NM_I(load->tenant_id));
+  struct nm_row row = { .stmt = stmt, .arena = arena };
+  while (rc == 0 && load->count < (size_t)count && (rc = nm_db_step(db, stmt)) == 1) {
+    load->accounts[load->count++] = (struct nm_store_account){ nm_row_i64(&row, 0),
+                                                               nm_row_text(&row, 1),
+                                                               nm_row_i64(&row, 2) };
+    rc = 0;
+  }
+  sqlite3_reset(stmt);
+  if (rc >= 0 && row.is_short) return nm_fail(&load->request.error, NM_ENOMEM, "store: no memory");
+  return rc;
+}
