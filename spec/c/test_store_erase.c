@@ -142,10 +142,12 @@ static void a_job_goes_on_where_the_last_process_left_it(void **state)
 static void every_table_is_swept_or_names_nobody(void **state)
 {
   static const char *const swept[] = { "events", "messages", "attempts", "pages", "updates",
-                                       "batches", "run_holds", "runs", "profiles", "erasures" };
+                                       "batches", "run_holds", "runs", "profiles", "erasures",
+                                       "preferences" };
   static const char *const nobody[] = { "tombstones", "tenants", "generations", "listeners",
                                         "templates", "suppressed", "catch_ups", "tokens",
-                                        "audit", "facts", "run_keys", "old_accounts" };
+                                        "audit", "facts", "run_keys", "old_accounts",
+                                        "caps", "cap_windows", "run_drops" };
   struct kit *kit = *state;
   sqlite3 *handle;
   sqlite3_stmt *stmt;
