@@ -146,7 +146,7 @@ static const struct sweep sweeps[] = {
   { "SELECT id, tenant_id, reason FROM runs WHERE id > ?1 ORDER BY id", NULL,
     "UPDATE runs SET reason = 'erased' WHERE id = ?1" },
   { "SELECT id, tenant_id, sample FROM runs WHERE id > ?1 ORDER BY id", NULL,
-    "UPDATE runs SET sample = '' WHERE id = ?1" },
+    "UPDATE runs SET sample = '[]' WHERE id = ?1" },
 };
 
 enum { SWEEPS = sizeof sweeps / sizeof sweeps[0] };
