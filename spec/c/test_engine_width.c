@@ -3,6 +3,7 @@
 #include "check.h"
 
 #include "engine/hour.h"
+#include "engine/speed.h"
 #include "engine/width.h"
 
 static void quick_answers_widen_up_to_the_most(void **state)
@@ -102,6 +103,30 @@ static void a_clock_set_back_loses_no_message(void **state)
   assert_int_equal(nm_hour_sum(&hour, START_MS - 30 * (int64_t)MINUTE_MS), 12);
 }
 
+/* ---- the speed ------------------------------------------------------------------------------- */
+
+static void a_speed_is_of_the_last_half_minute(void **state)
+{
+  struct nm_speed speed = { .first = 0 };
+  (void)state;
+  assert_true(nm_speed_per_s(&speed, 5000) == 0);
+  for (int i = 0; i < 60000; i += 10) nm_speed_add(&speed, 1000000 + i, 1);
+  double now = nm_speed_per_s(&speed, 1000000 + 60000);
+  assert_true(now > 95 && now < 105);
+  assert_true(nm_speed_per_s(&speed, 1000000 + 60000 + 40000) == 0);
+  nm_speed_add(&speed, 2000000, 10);
+  assert_true(nm_speed_per_s(&speed, 2000000) > 0);
+}
+
+static void a_speed_that_just_began_is_not_thinned(void **state)
+{
+  struct nm_speed speed = { .first = 0 };
+  (void)state;
+  for (int i = 0; i < 1000; i += 10) nm_speed_add(&speed, 1000000 + i, 1);
+  double now = nm_speed_per_s(&speed, 1001000);
+  assert_true(now > 90 && now < 110);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -112,6 +137,8 @@ int main(void)
     cmocka_unit_test(who_is_always_slow_is_not_troubled),
     cmocka_unit_test(settings_bound_it_and_zero_is_no_bound),
     cmocka_unit_test(an_hour_forgets_minute_by_minute),
+    cmocka_unit_test(a_speed_is_of_the_last_half_minute),
+    cmocka_unit_test(a_speed_that_just_began_is_not_thinned),
     cmocka_unit_test(a_clock_set_back_loses_no_message),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,7 +7,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 
-enum { TELL_MS = 10 * 1000, RELOAD_MS = 30 * 1000 };
+enum { TELL_MS = 10 * 1000, PROGRESS_MS = 2000, RELOAD_MS = 30 * 1000 };
 
 static void list(struct nm_api *api, struct nm_http_request *request, enum nm_store_query_kind kind)
 {
@@ -41,9 +41,38 @@ void nm_api_runs(struct nm_http_request *request, void *data)
   list(data, request, NM_QUERY_RUNS);
 }
 
+/* The store's counts, and how fast it goes now: the engine knows that. */
+static void on_progress(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
+                        const struct nm_error *err, json_t *now)
+{
+  json_t *run = data;
+  (void)api;
+  (void)err;
+  if (rc == NM_OK && now) {
+    json_object_update(json_object_get(run, "progress"), now);
+    json_object_update(run, now);
+  }
+  json_decref(now);
+  nm_api_answer(request, 200, run);
+}
+
+static void on_run(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
+                   const struct nm_error *err, json_t *run)
+{
+  (void)data;
+  if (rc || !json_is_object(run)) {
+    json_decref(run);
+    nm_api_refuse(request, rc ? rc : NM_EINTERNAL, err);
+    return;
+  }
+  nm_api_tell(api, request, NM_CONTROL_RUN_PROGRESS,
+              json_pack("{s:O}", "run", json_object_get(run, "id")), PROGRESS_MS, on_progress, run);
+}
+
 void nm_api_run(struct nm_http_request *request, void *data)
 {
-  show(data, request, NM_QUERY_RUN);
+  int64_t id = nm_api_id(request);
+  if (id > 0) nm_api_query(data, request, NM_QUERY_RUN, json_pack("{s:I}", "id", (json_int_t)id), on_run, NULL);
 }
 
 /* ---- retry -------------------------------------------------------------------------------------------- */

@@ -108,6 +108,19 @@ int nm_cli_run_list(struct nm_invocation *invocation)
   return list(invocation, "/runs", columns, sizeof columns / sizeof *columns, "no runs yet");
 }
 
+/* left_ms in words. */
+static void set_time_left(json_t *run)
+{
+  const json_t *left = json_object_get(run, "left_ms");
+  if (!json_is_integer(left)) return;
+  long long seconds = (long long)(json_integer_value(left) / 1000);
+  json_t *words = seconds < 60     ? json_sprintf("%lld s", seconds)
+                  : seconds < 3600 ? json_sprintf("%lld min", (seconds + 30) / 60)
+                                   : json_sprintf("%lld h %lld min", seconds / 3600,
+                                                  seconds % 3600 / 60);
+  json_object_set_new(run, "left", words);
+}
+
 int nm_cli_run_show(struct nm_invocation *invocation)
 {
   static const struct nm_cli_column facts[] = {
@@ -133,6 +146,8 @@ int nm_cli_run_show(struct nm_invocation *invocation)
     { "skipped", "rows not messaged" },
     { "held", "rows held" },
     { "sent", "sent" },
+    { "rate_per_s", "sent a second now" },
+    { "left", "time left" },
     { "dead", "dead" },
     { "expired", "expired" },
     { "stopped", "stopped" },
@@ -153,6 +168,7 @@ int nm_cli_run_show(struct nm_invocation *invocation)
   if (code == NM_CLI_DONE && invocation->is_json) {
     nm_cli_print_json(answer.body);
   } else if (code == NM_CLI_DONE) {
+    set_time_left(answer.body);
     nm_cli_print_facts(answer.body, facts, sizeof facts / sizeof *facts);
     if (json_array_size(json_object_get(answer.body, "holds")) > 0) {
       putchar('\n');

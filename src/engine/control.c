@@ -127,6 +127,7 @@ void nm_control_take(struct nm_engine *engine, struct nm_control *control)
   case NM_CONTROL_RUN_CANCEL: nm_control_run_cancel(engine, control); break;
   case NM_CONTROL_RUN_PAUSE: nm_control_run_pause(engine, control); break;
   case NM_CONTROL_RUN_RELEASE: nm_control_run_release(engine, control); break;
+  case NM_CONTROL_RUN_PROGRESS: nm_control_run_progress(engine, control); break;
   case NM_CONTROL_RUN_REPIN: nm_control_run_repin(engine, control); break;
   case NM_CONTROL_EXPLAIN: nm_control_explain(engine, control); break;
   case NM_CONTROL_METRICS: nm_control_metrics(engine, control); break;

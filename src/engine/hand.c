@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "engine/book.h"
 #include "engine/runs.h"
@@ -233,4 +234,28 @@ void nm_control_run_repin(struct nm_engine *engine, struct nm_control *control)
   struct nm_call *call = nm_call_create(engine, NM_STORE_RUN_REPIN, 4096, on_repinned, handling);
   call->u.run_repin.run_id = run_id;
   nm_call_submit(call);
+}
+
+/* ---- how far it is --------------------------------------------------------------------------- */
+
+void nm_control_run_progress(struct nm_engine *engine, struct nm_control *control)
+{
+  int64_t run_id = 0;
+  (void)nm_json_i64(control->args, "run", &run_id);
+  struct nm_book *book = book_of_run(engine, run_id);
+  const struct nm_running *run = book ? nm_run_find(book, run_id) : NULL;
+  if (!run) {
+    nm_control_answer(control, NM_ENOTFOUND, NULL);
+    return;
+  }
+  const struct nm_run *row = &run->row;
+  double rate = nm_speed_per_s(&run->speed, nm_clock_mono_ms());
+  int64_t left = row->rows_fetched - row->made - row->repeated - row->skipped - row->held;
+  bool goes_on = row->state == NM_RUN_ACTIVE || row->state == NM_RUN_EXPANDED;
+  left = (left > 0 ? left : 0) + (run->waiting > 0 ? run->waiting : 0);
+  json_t *answer = json_pack("{s:f}", "rate_per_s", (double)(int64_t)(rate * 10 + 0.5) / 10);
+  /* Of those that are here; more may be fetched. */
+  if (answer && goes_on && rate > 0)
+    json_object_set_new(answer, "left_ms", json_integer((json_int_t)((double)left * 1000 / rate)));
+  nm_control_answer(control, NM_OK, answer);
 }

@@ -226,4 +226,5 @@ void nm_control_metrics(struct nm_engine *engine, struct nm_control *control); /
 void nm_control_run_cancel(struct nm_engine *engine, struct nm_control *control);
 void nm_control_run_pause(struct nm_engine *engine, struct nm_control *control);
 void nm_control_run_release(struct nm_engine *engine, struct nm_control *control);
+void nm_control_run_progress(struct nm_engine *engine, struct nm_control *control);
 void nm_control_run_repin(struct nm_engine *engine, struct nm_control *control);

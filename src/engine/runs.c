@@ -246,7 +246,10 @@ void nm_runs_message_ended(struct nm_book *book, int64_t run_id, enum nm_message
   struct nm_running *run = nm_run_find(book, run_id);
   if (!run) return;
   run->waiting--;
-  if (state == NM_MESSAGE_SENT) run->row.sent++;
+  if (state == NM_MESSAGE_SENT) {
+    run->row.sent++;
+    nm_speed_add(&run->speed, nm_clock_mono_ms(), 1);
+  }
   nm_runs_check_done(run);
   /* Who rests because the channel has enough to do: not at every message. */
   if (run->waiting % 256 == 0 || run->waiting < 256) nm_runs_wake(book);

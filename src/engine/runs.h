@@ -4,6 +4,7 @@
 #include "engine/book.h"
 #include "engine/rows.h"
 #include "engine/seen.h"
+#include "engine/speed.h"
 
 struct nm_slice; /* expand.c: the rows that are being expanded */
 
@@ -43,6 +44,7 @@ struct nm_running {
   struct nm_generation *repin;      /* takes over at row.repin_page; one reference; NULL = none */
   struct nm_slice *slice;
   int64_t waiting;                  /* messages made that have no end yet */
+  struct nm_speed speed;            /* at which they are sent */
 };
 
 /* A run that was planned or found at start.  Copies row; takes a reference of generation (may be

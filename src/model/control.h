@@ -29,6 +29,7 @@ enum nm_control_verb {
   NM_CONTROL_EXPLAIN_MESSAGE = 33, /* args {message: as the store shows it}: {waits: [{from_ms, until_ms, cause, text}]} */
   NM_CONTROL_METRICS = 34,     /* {text}: gauges of what is in memory, as Prometheus reads them */
   NM_CONTROL_PROVIDER_TEST = 23,    /* args {tenant, provider}: {ok, checks:[{what, result, text}]} */
+  NM_CONTROL_RUN_PROGRESS = 35, /* args {run}: {rate_per_s, left_ms?}; NM_ENOTFOUND where it is over */
   NM_CONTROL_RELOAD = 9,       /* answered by main: looks at the rules folder and the settings now;
                                 * {rules:[{file, tenant, verdict, digest, problems:[text]}],
                                 * settings:{applied:[key], restart:[key], problems:[text]}} */
