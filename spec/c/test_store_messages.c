@@ -311,6 +311,58 @@ static void status_counts_what_waits_and_what_is_stuck(void **state)
   json_decref(status);
 }
 
+static struct nm_store_lease lease_at(struct kit *kit, int64_t now_ms)
+{
+  struct nm_store_lease lease = { .tenant_id = TENANT, .provider = NM_TEXT("netmera"),
+                                  .now_ms = now_ms, .max = 10 };
+  KIT_MUST(kit, NM_STORE_LEASE, &lease);
+  return lease;
+}
+
+/* Once a message that was planned before the clock went back waited until it had caught up. */
+static void what_is_due_at_once_does_not_wait_for_a_clock_that_went_back(void **state)
+{
+  struct kit *kit = *state;
+  int64_t now_ms = nm_clock_wall_ms();
+  assert_int_equal(lease_at(kit, now_ms).count, 0);
+  struct nm_message at_once = kit_single(kit, "1", "at once", "", 0);
+  struct nm_message later = kit_message("2", "later");
+  later.due_at_ms = now_ms + 2 * HOUR_MS;
+  struct nm_plan plan = { .event_id = kit_event_id(kit, 11, "2", "later", ""), .tenant_id = TENANT,
+                          .state = NM_EVENT_PLANNED, .messages = &later, .message_count = 1 };
+  kit_plan(kit, &plan);
+
+  struct nm_store_lease lease = lease_at(kit, now_ms - HOUR_MS + 10000);
+  assert_int_equal(lease.count, 1);
+  assert_int_equal(lease.messages[0].id, at_once.id);
+  /* A try that failed is due by how long it waits, a named time by the clock. */
+  struct nm_finish item = { .message_id = at_once.id, .state = NM_MESSAGE_WAITING, .attempts = 1,
+                            .has_attempt = true, .outcome = NM_OUTCOME_RETRY,
+                            .due_at_ms = now_ms - HOUR_MS + 10000 + 60000 };
+  struct nm_store_finish finish = { .items = &item, .count = 1 };
+  KIT_MUST(kit, NM_STORE_FINISH, &finish);
+  assert_int_equal(lease_at(kit, now_ms - 25ll * HOUR_MS).count, 0);
+  assert_int_equal(lease_at(kit, now_ms - 25ll * HOUR_MS + 60000).count, 1);
+  assert_int_equal(lease_at(kit, now_ms + 2 * HOUR_MS).count, 1);
+}
+
+static void a_start_with_a_clock_that_went_back_sends_what_was_due_at_once(void **state)
+{
+  struct kit *kit = *state;
+  struct nm_message message = kit_single(kit, "1", "u", "", 0);
+  int64_t ahead_ms = nm_clock_wall_ms() + 24ll * HOUR_MS;
+  char sql[160];
+  nm_store_close(kit->store);
+  kit->store = NULL;
+  snprintf(sql, sizeof sql, "UPDATE messages SET created_at = %lld, due_at = %lld",
+           (long long)ahead_ms, (long long)ahead_ms);
+  kit_sql(kit, sql);
+  kit_open(kit);
+  struct nm_store_lease lease = lease_at(kit, nm_clock_wall_ms());
+  assert_int_equal(lease.count, 1);
+  assert_int_equal(lease.messages[0].id, message.id);
+}
+
 static void an_unknown_id_is_not_found(void **state)
 {
   struct kit *kit = *state;
@@ -355,6 +407,8 @@ int main(void)
     KIT_TEST(a_wrong_id_among_many_changes_nothing),
     KIT_TEST(the_queue_lists_what_is_stuck_newest_first),
     KIT_TEST(status_counts_what_waits_and_what_is_stuck),
+    KIT_TEST(what_is_due_at_once_does_not_wait_for_a_clock_that_went_back),
+    KIT_TEST(a_start_with_a_clock_that_went_back_sends_what_was_due_at_once),
     KIT_TEST(an_unknown_id_is_not_found),
     KIT_TEST(a_body_that_is_no_text_is_still_shown),
   };

@@ -320,6 +320,7 @@ int nm_writer_recover(struct nm_writer *writer)
   if (!rc) rc = recover_parked(writer);
   if (!rc) rc = recover_singles(writer, now_ms);
   if (!rc) rc = nm_writer_recover_facts(writer, now_ms);
+  if (!rc) rc = nm_writer_recover_clock(writer, now_ms);
   if (!rc) rc = nm_db_exec(&writer->db, "COMMIT");
   if (rc) sqlite3_exec(writer->db.handle, "ROLLBACK", NULL, NULL, NULL);
   return rc;

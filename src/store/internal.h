@@ -177,6 +177,7 @@ struct nm_writer {
   struct nm_db db;
   struct nm_fresh *fresh; /* NULL: everything is read from the tables */
   int64_t last_id;
+  int64_t wall_seen_ms; /* the latest that a lease was told (wall.c) */
   struct nm_recent recent;
   struct nm_claims events, messages, batches;
   struct nm_pending *pending;
@@ -206,6 +207,9 @@ void nm_writer_undo(struct nm_writer *writer, size_t from);
 
 /* Stops what a fence of an earlier process left waiting because it was in flight. */
 NM_MUST_CHECK int nm_writer_recover(struct nm_writer *writer);
+/* Mends due times after the wall clock went back: while running, and before. */
+NM_MUST_CHECK int nm_writer_see_clock(struct nm_writer *writer, int64_t now_ms);
+NM_MUST_CHECK int nm_writer_recover_clock(struct nm_writer *writer, int64_t now_ms);
 
 /* ---- verbs of the writer --------------------------------------------------------------------- */
 

@@ -183,11 +183,12 @@ static void note_claims(struct nm_writer *writer, const struct nm_store_lease *l
 int nm_writer_lease(struct nm_writer *writer, struct nm_store_lease *lease)
 {
   size_t max = lease->max < NM_LANE_LEASE_MAX ? lease->max : NM_LANE_LEASE_MAX, fresh;
-  struct nm_fresh_lane *lane = nm_fresh_find_lane(writer->fresh, lease->tenant_id, lease->provider);
-  int rc = NM_OK;
   lease->messages = NULL;
   lease->count = lease->capacity = 0;
   lease->next_due_ms = 0;
+  int rc = nm_writer_see_clock(writer, lease->now_ms);
+  if (rc) return rc;
+  struct nm_fresh_lane *lane = nm_fresh_find_lane(writer->fresh, lease->tenant_id, lease->provider);
   if (nm_fresh_count_messages(lane, lease->now_ms, &fresh)) {
     rc = lease_fresh(writer, lease, max, lane);
   } else {
