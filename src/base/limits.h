@@ -133,7 +133,7 @@ enum {
   NM_LANE_LEASE_MAX = 2000,          /* messages of one lane held in memory */
   NM_RUN_AHEAD_MESSAGES = 5000,      /* where a run rests, as long as its channel has so much to do */
   NM_RUN_AHEAD_MS = 30 * 1000,       /* and no more than so long at the lane's rate */
-  NM_RUN_SLICE_ROWS_MAX = 500,       /* rows expanded in one transaction */
+  NM_RUN_SLICE_ROWS_MAX = 1000,      /* rows expanded in one transaction */
   NM_RUN_GENTLE_ROWS_MAX = 64,       /* and so many while single messages come, which wait behind it */
   NM_RUN_GENTLE_MS = 1000,           /* so long after the last of them */
   NM_RUN_FETCH_BUDGET_MS = 24 * 3600 * 1000, /* after that a run whose recipients cannot be had failed */

@@ -178,6 +178,7 @@ struct nm_writer {
   struct nm_fresh *fresh; /* NULL: everything is read from the tables */
   int64_t last_id;
   int64_t wall_seen_ms; /* the latest that a lease was told (wall.c) */
+  bool is_dense; /* ids follow each other without a gap, whatever the clock says */
   struct nm_recent recent;
   struct nm_claims events, messages, batches;
   struct nm_pending *pending;

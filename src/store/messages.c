@@ -298,8 +298,7 @@ static int end_message(struct nm_writer *writer, const struct nm_finish *item,
 /* Went out at the first try that counts: the try is kept in the message's own row. */
 static bool is_sent_at_once(const struct nm_finish *item)
 {
-  return item->state == NM_MESSAGE_SENT && item->has_attempt && item->attempts == 1 &&
-         item->reason.len == 0;
+  return item->state == NM_MESSAGE_SENT && item->has_attempt && item->attempts == 1;
 }
 
 /* How many from here on went out together and have ids without a gap. */
@@ -310,7 +309,8 @@ static size_t count_together(const struct nm_finish *items, size_t count)
   while (n < count && is_sent_at_once(&items[n]) &&
          items[n].message_id == items[n - 1].message_id + 1 &&
          items[n].run_id == items[0].run_id && items[n].outcome == items[0].outcome &&
-         items[n].code == items[0].code && items[n].started_at_ms == items[0].started_at_ms)
+         items[n].code == items[0].code && items[n].started_at_ms == items[0].started_at_ms &&
+         nm_text_equal(items[n].reason, items[0].reason))
     n++;
   return n;
 }
@@ -320,21 +320,23 @@ static int finish_together(struct nm_writer *writer, const struct nm_finish *ite
 {
   /* The row's own order, whatever the planner thinks of the indexes on what waits. */
   int rc = nm_db_run(&writer->db,
-                     "UPDATE messages NOT INDEXED SET state = 1, attempts = 1, reason = '',"
-                     " content = '', ended_at = ?3, first_attempt_at = ?4, sent_as = ?5"
+                     "UPDATE messages NOT INDEXED SET state = 1, attempts = 1, content = '',"
+                     " ended_at = ?3, first_attempt_at = ?4, sent_as = ?5, reason = ?6"
                      " WHERE id BETWEEN ?1 AND ?2 AND state = 0",
                      NM_I(items[0].message_id), NM_I(items[count - 1].message_id),
                      NM_I(items[0].ended_at_ms > 0 ? items[0].ended_at_ms : nm_clock_wall_ms()),
                      NM_I(items[0].started_at_ms),
-                     NM_I(NM_SENT_AS(items[0].outcome, items[0].code)));
+                     NM_I(NM_SENT_AS(items[0].outcome, items[0].code)), NM_T(items[0].reason));
   const struct nm_claim *claim = nm_claims_find(&writer->messages, items[0].message_id);
   int64_t run_id = claim ? claim->run_id : items[0].run_id;
   if (!claim) nm_fresh_forget(writer->fresh);
   /* Those that have their end already keep it: finishing twice counts once. */
   int64_t changes = rc ? 0 : nm_db_changes(&writer->db);
   while (rc == 0 && changes-- > 0) rc = count_end(writer, tallies, run_id, NM_MESSAGE_SENT);
-  for (size_t i = 0; rc == 0 && i < count; i++)
+  for (size_t i = 0; rc == 0 && i < count; i++) {
+    if (!nm_claims_find(&writer->messages, items[i].message_id)) nm_fresh_forget(writer->fresh);
     rc = nm_writer_release(writer, &writer->messages, items[i].message_id);
+  }
   return rc;
 }
 

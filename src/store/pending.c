@@ -103,7 +103,7 @@ void nm_writer_deinit(struct nm_writer *writer)
 
 int64_t nm_writer_id(struct nm_writer *writer)
 {
-  int64_t now = nm_clock_wall_ms() * (1 << 20);
+  int64_t now = writer->is_dense ? 0 : nm_clock_wall_ms() * (1 << 20);
   writer->last_id = now > writer->last_id ? now : writer->last_id + 1;
   return writer->last_id;
 }
