@@ -40,6 +40,18 @@ local function copy(value)
   return out
 end
 
+-- The same as check_plain without a word, for what mostly is.
+local function is_plain(value, depth)
+  local kind = type(value)
+  if kind ~= "table" then return kind ~= "function" end
+  if depth == 0 or getmetatable(value) then return false end
+  for key, inner in next, value do
+    if type(key) ~= "string" and mtype(key) ~= "integer" then return false end
+    if not is_plain(inner, depth - 1) then return false end
+  end
+  return true
+end
+
 -- Events and effects are plain data: names or numbers, with texts, numbers, booleans, tables.
 local function check_plain(value, path, report, depth)
   if unknown.is(value) then return false end
@@ -102,15 +114,30 @@ local function request(given, report)
   return out
 end
 
+-- The keys in another letter case than Optimove's, in order; mostly none.
+local function misspelt(given)
+  local found
+  for key in next, given do
+    local own = type(key) == "string" and spelling[lower(key)]
+    if own and own ~= key then
+      found = found or {}
+      found[key] = true
+    end
+  end
+  return found and problems.sorted_keys(found) or {}
+end
+
 --- What `given` is on the wire: ids as text, numbers as numbers.
 ---@param given table
 ---@param report fun(message: string)
 ---@return table event
 function examples.event(given, report)
-  if not check_plain(given, "given", report, DEEPEST) then return {} end
+  if not is_plain(given, DEEPEST) and not check_plain(given, "given", report, DEEPEST) then
+    return {}
+  end
   if given.inbound ~= nil then return request(given, report) end
   local event, known_type = copy(given), given.EventTypeID ~= nil
-  for _, key in ipairs(problems.sorted_keys(given)) do
+  for _, key in ipairs(misspelt(given)) do
     local own = type(key) == "string" and spelling[lower(key)]
     if own and own ~= key then
       known_type = known_type or own == "EventTypeID"
@@ -148,7 +175,9 @@ end
 ---@param is_inbound boolean?  it names events, whose keys are their own
 ---@return table[]
 function examples.effects(gives, report, is_inbound)
-  if not check_plain(gives, "gives", report, DEEPEST) then return {} end
+  if not is_plain(gives, DEEPEST) and not check_plain(gives, "gives", report, DEEPEST) then
+    return {}
+  end
   if gives[1] == nil and #problems.sorted_keys(gives) > 0 then
     if not is_inbound or gives.effect ~= nil then check_gives(gives, report) end
     return { gives }
@@ -263,6 +292,18 @@ local function show(effect, asked)
   return "{" .. concat(parts, ", ") .. "}"
 end
 
+local function agrees(got, expected)
+  for key, want in next, expected do
+    local have = got[key]
+    if type(want) == "table" and type(have) == "table" then
+      if not agrees(have, want) then return false end
+    elseif want ~= have then
+      return false
+    end
+  end
+  return true
+end
+
 -- Notes every named key that differs.
 local function differ(got, expected, path, found)
   for _, key in ipairs(problems.sorted_keys(expected)) do
@@ -300,7 +341,11 @@ function examples.compare(got, expected)
     return "got " .. show_all(got, expected) .. ", expected " .. wanted
   end
   local found = {}
-  for i = 1, #got do differ(got[i], expected[i], #got > 1 and "[" .. i .. "]" or "", found) end
+  for i = 1, #got do
+    if not agrees(got[i], expected[i]) then
+      differ(got[i], expected[i], #got > 1 and "[" .. i .. "]" or "", found)
+    end
+  end
   if #found > 0 then
     return "got " .. show_all(got, expected) .. ", expected " .. concat(found, ", ")
   end

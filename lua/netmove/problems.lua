@@ -319,6 +319,9 @@ end
 ---@param known table<string, any>
 ---@param report fun(message: string)
 function problems.closed(given, known, report)
+  local is_closed = true
+  for key in next, given do is_closed = is_closed and known[key] ~= nil end
+  if is_closed then return end
   for _, key in ipairs(problems.sorted_keys(given)) do
     if known[key] == nil then
       report("unknown key " .. problems.quote(key) .. problems.hint(key, known))

@@ -105,6 +105,13 @@ function sandbox.inspect(book, main, words, libraries, number)
   local known = {}
   for name in pairs(words) do known[name] = true end
   for name in pairs(libraries) do known[name] = true end
+  local is_good = true
+  for _, use in ipairs(chunk.globals(main, true) or {}) do
+    local library = libraries[use.name]
+    is_good = is_good and not use.set and known[use.name]
+      and not (use.field and library and library[use.field] == nil)
+  end
+  if is_good then return end
   for _, use in ipairs(chunk.globals(main) or {}) do
     local library, line = libraries[use.name], problems.line_in(use.line, number)
     if use.set then
