@@ -6,6 +6,7 @@
 local examples = require "netmove.examples"
 local effects = require "netmove.effects"
 local inbound = require "netmove.inbound"
+local origins = require "netmove.origins"
 local problems = require "netmove.problems"
 local reading = require "netmove.reading"
 local runner = require "netmove.runner"
@@ -122,9 +123,17 @@ local function evaluator(state, room)
         return {}, trace
       end
     end
+    local wants_values = ctx.explain
+    ctx.explain, state.explaining = nil, wants_values
     local list, failed = run_entry(state, room, entry, event, ctx,
       entry == receiver and run_inbound or runner.run)
+    state.explaining = nil
     if failed then return nil, failed end
+    if wants_values then
+      sandbox.enter(room) -- values may be functions of the author's
+      origins.complete(state, entry ~= receiver and entry, trace, list or {}, event, ctx)
+      sandbox.leave()
+    end
     return list or { effects.hold("no step answered") }, trace
   end
 end

@@ -206,12 +206,17 @@ local function check_effect(state, step, effect)
 end
 
 -- A list may hold steps of ours, such as send("name"), among its effects.
-local function unfold(list, event, ctx)
+local function unfold(state, list, event, ctx)
   local out
   for i = 1, #list do
     local one = list[i]
     if getmetatable(one) == step_mt then
       out = out or move(list, 1, i - 1, 1, {})
+      if state.explaining then
+        state.trace[#state.trace + 1] = {
+          step = one.name, index = i, answered = true, line = one.line, of = one,
+        }
+      end
       one = one.run(one, event, ctx) or {}
       if one.effect then one = { one } end
       for j = 1, #one do out[#out + 1] = one[j] end
@@ -228,7 +233,7 @@ local function check(state, step, answer, event, ctx)
     if answer[1] == nil then
       refuse(step, "a step returned a table that is neither an effect nor a list of effects")
     end
-    answer = unfold(answer, event, ctx)
+    answer = unfold(state, answer, event, ctx)
     for i = 1, #answer do check_effect(state, step, answer[i]) end
     return answer[1] and answer or nil
   end
@@ -240,7 +245,10 @@ end
 local function settle(state, step, answer, event, ctx, index)
   for _ = 1, DEEPEST do
     if getmetatable(answer) == step_mt then
-      state.trace[#state.trace + 1] = { step = answer.name, index = index, answered = false }
+      state.trace[#state.trace + 1] = {
+        step = answer.name, index = index, answered = false, line = answer.line,
+        of = state.explaining and answer or nil,
+      }
       answer = answer.run(answer, event, ctx)
     elseif type(answer) == "function" then
       answer = answer(event, ctx)
@@ -290,7 +298,10 @@ function runner.run(state, entry, event, ctx, inner)
   end
   for i = 1, #entry do
     local step = entry[i]
-    local mark = { step = step.name, index = i, answered = false, line = step.line }
+    local mark = {
+      step = step.name, index = i, answered = false, line = step.line,
+      of = state.explaining and step or nil, -- for origins.lua
+    }
     trace[#trace + 1] = mark
     state.running = step
     if not inner then state.at = i end

@@ -74,6 +74,23 @@ local function look_up(ref, event)
     or texts.plain(walk(event, keys))
 end
 
+--- Where a name's value is: the value, "event", "profile", "default" or "nothing", and its path.
+---@param ref table  one of `references`
+---@param event table
+---@return string? value
+---@return string from
+---@return string? path
+function texts.locate(ref, event)
+  local value = texts.plain(walk(event.attributes, ref.keys))
+  if value then return value, "event", "attributes." .. ref.name end
+  value = texts.plain(walk(event.user.attributes, ref.keys))
+  if value then return value, "profile", "user.attributes." .. ref.name end
+  value = texts.plain(walk(event, ref.keys))
+  if value then return value, ref.keys[1] == "user" and "profile" or "event", ref.name end
+  if ref.fallback then return ref.fallback, "default" end
+  return nil, "nothing"
+end
+
 local function read_name(inner)
   local bar = find(inner, "|", 1, true)
   local name = bar and sub(inner, 1, bar - 1) or inner
@@ -117,6 +134,18 @@ function texts.compile(source)
   if names == 0 then return literal end
   if literal ~= "" then parts[#parts + 1] = literal end
   return setmetatable(parts, text_mt)
+end
+
+--- The names in a compiled text; nothing where it is no such text.
+---@param text any
+---@return table[]?
+function texts.references(text)
+  if getmetatable(text) ~= text_mt then return nil end
+  local refs = {}
+  for i = 1, #text do
+    if type(text[i]) == "table" then refs[#refs + 1] = text[i] end
+  end
+  return refs
 end
 
 --- Fills a compiled text in.  A name without value and fallback is empty, and is noted.

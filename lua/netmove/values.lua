@@ -251,6 +251,22 @@ function values.has_code(value)
   return type(value) == "function"
 end
 
+--- What a value is made of, for `explain`; nothing for one that is written out.
+---@param value any
+---@return table?  { kind, of } of a condition, { kind, path, keys, ops, has_default } of a from
+function values.describe(value)
+  local kind = getmetatable(value)
+  if kind == condition_mt then return { kind = "condition", of = value.of } end
+  if kind ~= value_mt then return nil end
+  local ops = {}
+  for i, op in ipairs(value.ops) do
+    ops[i] = op.kind and "as " .. op.kind or op.names and "renamed" or op.separator and "joined"
+      or "by default"
+  end
+  return { kind = "from", path = value.path, keys = value.keys, ops = ops,
+           has_default = value.has_default }
+end
+
 ---@param value any
 ---@return boolean
 function values.is_renamed(value)

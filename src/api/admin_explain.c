@@ -84,7 +84,7 @@ static void shape_message(json_t *message)
 /* The store shows a thing with what belongs to it inside; here they stand side by side, each under its kind. */
 static json_t *shape(json_t *shown)
 {
-  static const char *const parts[] = { "event", "run", "messages", "runs", "updates" };
+  static const char *const parts[] = { "event", "run", "messages", "runs", "updates", "became" };
   const char *kind = json_string_value(json_object_get(shown, "kind"));
   json_t *out = json_object(), *message;
   size_t i;
@@ -120,9 +120,13 @@ static json_t *explain_args(const json_t *row)
 {
   struct nm_text body = nm_json_string(row, "body"), tenant = nm_json_string(row, "tenant");
   json_t *event = NULL, *whole = json_object_get(row, "body");
-  if (tenant.len == 0 || nm_text_equal(nm_json_string(row, "event_kind"), NM_TEXT("callback"))) return NULL;
+  struct nm_text kind = nm_json_string(row, "event_kind"), name = nm_json_string(row, "name");
+  if (tenant.len == 0 || nm_text_equal(kind, NM_TEXT("callback"))) return NULL;
   if (json_is_object(whole)) event = json_incref(whole);
   else if (body.len == 0 || nm_json_parse(&event, body, NULL)) return NULL;
+  if (nm_text_equal(kind, NM_TEXT("inbound")))
+    return json_pack("{s:s%,s:s,s:s%,s:o}", "tenant", tenant.ptr, tenant.len, "kind", "inbound", "name",
+                     name.ptr, name.len, "event", event);
   return json_pack("{s:s%,s:o}", "tenant", tenant.ptr, tenant.len, "event", event);
 }
 

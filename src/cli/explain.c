@@ -63,11 +63,68 @@ static void print_waits(const json_t *waits)
   nm_cli_print_table(waits, columns, COUNT(columns), "");
 }
 
+/* "attributes.store of the event, as text" */
+static void describe_origin(const json_t *value, char *out, size_t size)
+{
+  struct nm_text from = nm_json_string(value, "from"), path = nm_json_string(value, "path");
+  struct nm_text as = nm_json_string(value, "as"), at = nm_json_string(value, "at");
+  const char *comma = as.len > 0 ? ", " : "";
+  if (nm_text_equal(from, NM_TEXT("rules")))
+    snprintf(out, size, "written in the rules");
+  else if (nm_text_equal(from, NM_TEXT("function")))
+    snprintf(out, size, "a function%s%.*s", at.len > 0 ? ", " : "", NM_TEXT_ARG(at));
+  else if (nm_text_equal(from, NM_TEXT("default")))
+    snprintf(out, size, "the default%s%.*s", path.len > 0 ? ", as there is no " : "",
+             NM_TEXT_ARG(path));
+  else if (nm_text_equal(from, NM_TEXT("nothing")))
+    snprintf(out, size, "nothing is there%s%.*s", path.len > 0 ? ": no " : "", NM_TEXT_ARG(path));
+  else
+    snprintf(out, size, "%.*s of the %.*s%s%.*s", NM_TEXT_ARG(path), NM_TEXT_ARG(from), comma,
+             NM_TEXT_ARG(as));
+}
+
+static void print_values(const json_t *values)
+{
+  size_t i;
+  json_t *value;
+  char origin[512];
+  json_array_foreach(values, i, value)
+  {
+    const json_t *shown = json_object_get(value, "value");
+    const char *name = nm_json_string(value, "name").ptr;
+    char *text = shown ? json_dumps(shown, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
+    describe_origin(value, origin, sizeof origin);
+    printf("          %-24s %-32s %s\n", name ? name : "?",
+           text ? text : "", origin);
+    free(text);
+  }
+}
+
+/* Who takes the message, of the providers of its channel. */
+static void print_chain(const json_t *message)
+{
+  size_t i;
+  json_t *link;
+  const char *name = nm_json_string(message, "message").ptr;
+  printf("  message %s by", name ? name : "?");
+  json_array_foreach(json_object_get(message, "chain"), i, link)
+  {
+    struct nm_text trouble = nm_json_string(link, "trouble");
+    const char *provider = nm_json_string(link, "provider").ptr;
+    printf("%s %s%s%s%.*s%s", i > 0 ? "," : "", provider ? provider : "?",
+           json_is_true(json_object_get(link, "is_chosen")) ? " (chosen" : "",
+           trouble.len > 0 ? json_is_true(json_object_get(link, "is_chosen")) ? "; " : " (" : "",
+           NM_TEXT_ARG(trouble),
+           trouble.len > 0 || json_is_true(json_object_get(link, "is_chosen")) ? ")" : "");
+  }
+  putchar('\n');
+}
+
 /* What rules make of an event: which step answered, then its effects. */
 static void print_made(const json_t *made)
 {
   size_t i;
-  json_t *step, *effect;
+  json_t *step, *effect, *message;
   struct nm_text digest = nm_json_string(made, "rules");
   printf("what the rules of now make of it (%.12s)\n", digest.len > 0 ? digest.ptr : "none");
   struct nm_text error = nm_json_string(made, "error");
@@ -75,12 +132,14 @@ static void print_made(const json_t *made)
   json_array_foreach(json_object_get(made, "trace"), i, step)
   {
     const char *name = nm_json_string(step, "step").ptr;
-    const json_t *share = json_object_get(step, "share"), *line = json_object_get(step, "line");
+    const json_t *share = json_object_get(step, "share");
+    struct nm_text at = nm_json_string(step, "at");
     printf("  step %zu  %-24s %s", i + 1, name ? name : "?",
            json_is_true(json_object_get(step, "answered")) ? "answered" : "passed it on");
     if (json_is_integer(share)) printf(", share %" JSON_INTEGER_FORMAT, json_integer_value(share));
-    if (json_is_integer(line)) printf(" (line %" JSON_INTEGER_FORMAT ")", json_integer_value(line));
+    if (at.len > 0) printf(" (%.*s)", NM_TEXT_ARG(at));
     putchar('\n');
+    print_values(json_object_get(step, "values"));
   }
   json_array_foreach(json_object_get(made, "effects"), i, effect)
   {
@@ -88,6 +147,11 @@ static void print_made(const json_t *made)
     printf("  effect  %s\n", text ? text : "?");
     free(text);
   }
+  json_array_foreach(json_object_get(made, "messages"), i, message) print_chain(message);
+  struct nm_text state = nm_json_string(made, "state"), reason = nm_json_string(made, "reason");
+  if (state.len > 0)
+    printf("  so it %s %.*s%s%.*s\n", nm_text_equal(state, NM_TEXT("held")) ? "is" : "would be",
+           NM_TEXT_ARG(state), reason.len > 0 ? ": " : "", NM_TEXT_ARG(reason));
 }
 
 static void print_all(const json_t *answer)

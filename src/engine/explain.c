@@ -2,7 +2,8 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "engine/book.h"
+#include "engine/failover.h"
+#include "engine/inbound.h"
 #include "engine/shape.h"
 
 enum { ARENA_MAX_BYTES = 16 * 1024 * 1024 };
@@ -12,6 +13,7 @@ struct explaining {
   struct nm_book *book;
   struct nm_arena *arena;
   struct nm_event event;
+  bool has_profile;
 };
 
 static void end(struct explaining *explaining, int rc, json_t *answer)
@@ -38,6 +40,18 @@ static json_t *event_json(const json_t *args, struct nm_error *err)
   return parsed;
 }
 
+/* A webhook's request, as it was journaled or as an example gives it. */
+static void take_inbound(struct explaining *explaining, const json_t *args, const json_t *json,
+                         struct nm_text body)
+{
+  struct nm_text name = nm_json_string(json, "inbound");
+  if (name.len == 0) name = nm_json_string(args, "name");
+  explaining->event = (struct nm_event){ .kind = NM_EVENT_INBOUND, .body = body,
+                                         .name = nm_arena_copy(explaining->arena, name),
+                                         .tenant_id = explaining->book->tenant_id,
+                                         .received_at_ms = nm_clock_wall_ms() };
+}
+
 /* A campaign event where it can be read as one (or args.kind says so), else a hook event. */
 static int read_event(struct explaining *explaining, const json_t *args, struct nm_error *err)
 {
@@ -47,6 +61,11 @@ static int read_event(struct explaining *explaining, const json_t *args, struct 
   if (!json) return NM_EINVAL;
   struct nm_text body = nm_json_text(explaining->arena, json);
   int rc = NM_EINVAL;
+  if (nm_text_equal(kind, NM_TEXT("inbound")) || json_is_string(json_object_get(json, "inbound"))) {
+    take_inbound(explaining, args, json, body);
+    json_decref(json);
+    return NM_OK;
+  }
   if (!nm_text_equal(kind, NM_TEXT("hook")))
     rc = nm_event_read_campaign(explaining->arena, body, 0, &explaining->event, &field, err);
   bool may_be_hook =
@@ -87,6 +106,28 @@ static json_t *attributes_json(const struct nm_effect *effect)
   return out;
 }
 
+static void set_track(json_t *out, const struct nm_effect *effect)
+{
+  json_t *context = NULL;
+  set_text(out, "event", effect->event_name);
+  set_text(out, "visitor", effect->visitor);
+  set_text(out, "timestamp", effect->timestamp);
+  if (nm_json_parse(&context, effect->context, NULL) == NM_OK)
+    json_object_set_new(out, "context", context);
+}
+
+static json_t *caps_json(const struct nm_effect *effect)
+{
+  static const char *const pers[] = { "hour", "day", "week", "month" };
+  json_t *out = json_array();
+  for (size_t i = 0; i < effect->cap_count; i++)
+    json_array_append_new(out, json_pack("{s:s%,s:I,s:s}", "scope", effect->caps[i].scope.ptr,
+                                         effect->caps[i].scope.len, "max",
+                                         (json_int_t)effect->caps[i].max, "per",
+                                         pers[effect->caps[i].per]));
+  return out;
+}
+
 static json_t *effect_json(const struct nm_effect *effect)
 {
   json_t *out = json_object();
@@ -109,11 +150,33 @@ static json_t *effect_json(const struct nm_effect *effect)
   if (effect->kind == NM_EFFECT_DELAY) set_minute(out, "until_time", effect->until_minute);
   if (effect->attribute_count > 0) json_object_set_new(out, "attributes", attributes_json(effect));
   if (effect->content.len > 0 && nm_json_parse(&content, effect->content, NULL) == NM_OK)
-    json_object_set_new(out, "content", content);
+    json_object_set_new(out, effect->kind == NM_EFFECT_BECOME ? "event" : "content", content);
+  if (effect->kind == NM_EFFECT_TRACK) set_track(out, effect);
+  if (effect->cap_count > 0) json_object_set_new(out, "caps", caps_json(effect));
   return out;
 }
 
-static json_t *message_json(const struct nm_message *message)
+/* The channel's providers in their order: who takes it, and why others do not. */
+static json_t *chain_json(const struct explaining *explaining, const struct nm_message *message)
+{
+  const struct nm_tenant *tenant = explaining->book->tenant;
+  json_t *out = json_array();
+  for (size_t i = 0; i < tenant->chain_counts[message->channel]; i++) {
+    struct nm_text name = tenant->chains[message->channel][i];
+    const struct nm_lane *lane = explaining->book->lanes;
+    while (lane && !nm_text_equal(lane->name, name)) lane = nm_lane_next(lane);
+    struct nm_text why = nm_failover_misfit(explaining->book, explaining->arena, message, name);
+    if (why.len == 0 && lane && !nm_lane_is_well(lane)) why = NM_TEXT("is not well");
+    json_t *one = json_object();
+    set_text(one, "provider", name);
+    json_object_set_new(one, "is_chosen", json_boolean(nm_text_equal(name, message->provider)));
+    set_text(one, "trouble", why);
+    json_array_append_new(out, one);
+  }
+  return out;
+}
+
+static json_t *message_json(const struct explaining *explaining, const struct nm_message *message)
 {
   json_t *out = json_object();
   json_object_set_new(out, "channel", json_string(nm_channel_name(message->channel)));
@@ -122,6 +185,7 @@ static json_t *message_json(const struct nm_message *message)
   set_text(out, "provider", message->provider);
   set_number(out, "due_at", message->due_at_ms);
   set_number(out, "expires_at", message->expires_at_ms);
+  json_object_set_new(out, "chain", chain_json(explaining, message));
   return out;
 }
 
@@ -139,7 +203,7 @@ static json_t *answer_of(const struct explaining *explaining, const struct nm_pl
   for (size_t i = 0; i < effects->count; i++)
     json_array_append_new(list, effect_json(&effects->items[i]));
   for (size_t i = 0; i < plan->message_count; i++)
-    json_array_append_new(messages, message_json(&plan->messages[i]));
+    json_array_append_new(messages, message_json(explaining, &plan->messages[i]));
   if (book->active)
     json_object_set_new(out, "rules", json_string(nm_rules_facts(book->active->rules)->digest));
   json_object_set_new(out, "state", json_string(state_names[plan->state]));
@@ -147,6 +211,7 @@ static json_t *answer_of(const struct explaining *explaining, const struct nm_pl
   set_number(out, "due_at", plan->due_at_ms);
   json_object_set_new(out, "effects", list);
   json_object_set_new(out, "messages", messages);
+  json_object_set_new(out, "has_profile", json_boolean(explaining->has_profile));
   json_object_set_new(out, "starts_run", json_boolean(plan->run != NULL));
   json_object_set_new(out, "cancels", json_boolean(plan->cancel != NULL));
   set_number(out, "updates", (int64_t)plan->update_count);
@@ -160,8 +225,13 @@ static void explain(struct explaining *explaining, const json_t *profile)
 {
   struct nm_plan plan;
   struct nm_effects effects = { 0 };
-  nm_shape_plan(explaining->book, &explaining->event, profile, explaining->event.received_at_ms,
-                explaining->arena, &plan, &effects);
+  explaining->has_profile = profile != NULL;
+  if (explaining->event.kind == NM_EVENT_INBOUND)
+    nm_inbound_plan(explaining->book, &explaining->event, explaining->event.received_at_ms,
+                    explaining->arena, &plan, &effects);
+  else
+    nm_shape_plan(explaining->book, &explaining->event, profile, explaining->event.received_at_ms,
+                  explaining->arena, &plan, &effects);
   end(explaining, NM_OK, answer_of(explaining, &plan, &effects));
 }
 

@@ -15,10 +15,11 @@ static void settle(const struct making *making, enum nm_event_state state, struc
   making->plan->reason = reason.ptr ? reason : NM_TEXT("out of memory");
 }
 
-static bool ask(const struct making *making, int64_t now_ms, struct nm_effects *effects)
+static bool ask(const struct making *making, int64_t now_ms, bool wants_values,
+                struct nm_effects *effects)
 {
   struct nm_error error = { 0 };
-  struct nm_rules_moment moment = { .now_ms = now_ms };
+  struct nm_rules_moment moment = { .now_ms = now_ms, .wants_values = wants_values };
   json_t *request = NULL;
   int rc = nm_inbound_for_rules(making->event, &request, &error);
   if (!rc)
@@ -88,6 +89,7 @@ void nm_inbound_plan(const struct nm_book *book, const struct nm_event *event, i
 {
   struct nm_effects own = { 0 };
   struct making making = { book, event, arena, plan };
+  bool wants_values = effects != NULL;
   if (!effects) effects = &own;
   *plan = (struct nm_plan){ .event_id = event->id, .tenant_id = book->tenant_id,
                             .generation_id = book->active ? book->active->id : 0 };
@@ -97,5 +99,5 @@ void nm_inbound_plan(const struct nm_book *book, const struct nm_event *event, i
                            NM_TEXT_ARG(book->tenant->name)));
     return;
   }
-  if (ask(&making, now_ms, effects)) take(&making, effects);
+  if (ask(&making, now_ms, wants_values, effects)) take(&making, effects);
 }

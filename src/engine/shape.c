@@ -309,7 +309,7 @@ static int ask(const struct planning *p, bool wants_trace, struct nm_effects *ef
                struct nm_error *error)
 {
   struct nm_rules *rules = p->shape.book->active->rules;
-  struct nm_rules_moment moment = { .now_ms = p->shape.now_ms };
+  struct nm_rules_moment moment = { .now_ms = p->shape.now_ms, .wants_values = wants_trace };
   json_t *seen = NULL;
   if (!wants_trace)
     return nm_rules_serve(rules, p->event, p->shape.profile, &moment, p->shape.arena, effects,

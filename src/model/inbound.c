@@ -177,10 +177,30 @@ static int set_shapes(json_t *table, struct nm_text type, struct nm_text body)
   return json_object_set_new(table, "json", value) ? NM_ENOMEM : NM_OK;
 }
 
+/* As an example gives it, for whoever tries things: { inbound = "survey", json = { ... } }. */
+static int for_rules_as_written(json_t *kept, json_t *query, json_t *table, json_t **out,
+                                struct nm_error *err)
+{
+  json_t *name = json_object_get(kept, "inbound");
+  bool is_set = json_is_string(name) && !json_object_update(table, kept) &&
+                !json_object_set(table, "name", name) && !json_object_del(table, "inbound") &&
+                !json_object_set_new(table, "type", json_string("INBOUND"));
+  json_decref(query);
+  json_decref(kept);
+  if (is_set) {
+    *out = table;
+    return NM_OK;
+  }
+  json_decref(table);
+  return nm_fail(err, NM_EINVAL, "inbound should be the name of an inbound");
+}
+
 int nm_inbound_for_rules(const struct nm_event *event, json_t **out, struct nm_error *err)
 {
   json_t *kept = NULL, *query = json_object(), *table = json_object();
   int rc = query && table ? nm_json_parse(&kept, event->body, err) : NM_ENOMEM;
+  if (rc == NM_OK && json_object_get(kept, "inbound"))
+    return for_rules_as_written(kept, query, table, out, err);
   if (rc == NM_OK && json_object_set(table, "query", query)) rc = NM_ENOMEM;
   if (rc == NM_OK) rc = nm_json_set_text(table, "type", NM_TEXT("INBOUND"));
   if (rc == NM_OK) rc = nm_json_set_text(table, "name", event->name);

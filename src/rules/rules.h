@@ -82,6 +82,7 @@ const struct nm_rules_facts *nm_rules_facts(const struct nm_rules *rules);
 struct nm_rules_moment {
   int64_t now_ms;       /* wall clock that the rules are told */
   bool is_recipient;    /* the event is one row of a run */
+  bool wants_values;    /* the trace also says where each value came from (nm_rules_run) */
 };
 
 /* Runs the rules over one event (nm_event_for_rules(), with `user` added where there is a profile).

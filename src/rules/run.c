@@ -13,6 +13,7 @@ static struct nm_script_context context_at(const struct nm_zone *zone,
     .minute = local.hour * 60 + local.minute,
     .weekday = local.weekday,
     .is_recipient = moment->is_recipient,
+    .wants_values = moment->wants_values,
   };
 }
 

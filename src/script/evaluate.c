@@ -82,6 +82,9 @@ static void push_context(lua_State *L, const struct nm_script_context *context)
   lua_setfield(L, -2, "date");
   lua_pushboolean(L, context->is_recipient);
   lua_setfield(L, -2, "recipient");
+  if (!context->wants_values) return;
+  lua_pushboolean(L, true);
+  lua_setfield(L, -2, "explain"); /* the library takes it away before a rule runs */
 }
 
 static int evaluate_protected(lua_State *L)

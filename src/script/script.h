@@ -55,6 +55,7 @@ struct nm_script_context {
   int minute;           /* of the local day */
   int weekday;          /* Monday 1 */
   bool is_recipient;
+  bool wants_values;    /* the trace also says where each value came from */
 };
 
 /* Evaluates one event.  Borrows all; *effects and *trace live in the arena.  NM_EINVAL: the
