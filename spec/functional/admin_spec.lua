@@ -103,6 +103,22 @@ describe("the admin API", function()
     for _, line in ipairs(last) do assert.is_nil(json.encode(line):find("mistyped", 1, true)) end
   end)
 
+  it("calls nothing at Optimove for a connector that is saved as INACTIVE, until it is ACTIVE again", function()
+    begin()
+    local shown = connector()
+    shown.status = "INACTIVE"
+    local before = story.optimove.ledger().requests
+    assert.equal("applied", call("PUT", "/tenants/acme/connector", shown).json().status)
+    shown.channels[2] = nil
+    shown.baseUrl = "http://no-such-name.invalid"
+    assert.equal("applied", call("PUT", "/tenants/acme/connector", shown).json().status)
+    assert.equal(before, story.optimove.ledger().requests)
+    assert.equal(5, #story.optimove.ledger().listeners) -- they stay
+    shown.baseUrl, shown.status = story.optimove.url, "ACTIVE"
+    assert.equal("applied", call("PUT", "/tenants/acme/connector", shown).json().status)
+    assert.equal(3, #story.optimove.ledger().listeners)
+  end)
+
   it("writes down every change, with what was and what became of it", function()
     begin()
     local shown = connector()

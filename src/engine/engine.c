@@ -6,6 +6,7 @@
 #include "engine/book.h"
 #include "engine/guard.h"
 #include "engine/erasures.h"
+#include "engine/retention.h"
 #include "engine/lanes.h"
 #include "engine/planner.h"
 #include "engine/runs.h"
@@ -100,6 +101,7 @@ void nm_engine_check_start(struct nm_engine *engine)
   nm_log(NM_LOG_INFO, "engine", NULL, "planning starts, with %zu tenants", engine->book_count);
   nm_planner_wake(engine);
   nm_erasures_wake(engine);
+  nm_retention_start(engine);
   for (size_t i = 0; i < engine->book_count; i++) {
     struct nm_book *book = engine->books[i];
     nm_runs_wake(book);
@@ -147,6 +149,7 @@ static void close_handles(struct nm_engine *engine)
   nm_books_close_alarms(engine);
   nm_planner_close_alarm(engine);
   nm_erasures_close_alarm(engine);
+  nm_retention_close_alarm(engine);
   nm_alarm_close(&engine->waiting_alarm, NULL);
   nm_alarm_close(&engine->stop_alarm, NULL);
   nm_mailbox_close(&engine->control.box);
@@ -258,6 +261,7 @@ static int start(struct nm_engine *engine)
   nm_finisher_open(engine);
   nm_planner_open(engine);
   nm_erasures_open(engine);
+  nm_retention_open(engine);
   nm_books_open(engine);
   nm_engine_resume(engine);
   return NM_OK;

@@ -94,6 +94,7 @@ struct nm_call {
     struct nm_store_facts_finish facts_finish;
     struct nm_store_erase_step erase_step;
     struct nm_store_tenant_remove tenant_remove;
+    struct nm_store_retain retain;
     struct nm_store_listeners_load listeners;
     struct nm_store_scrub scrub;
   } u;
@@ -183,7 +184,7 @@ struct nm_engine {
   size_t calls_open;       /* requests at the store */
   size_t reconciles;       /* under way */
   struct nm_call *first_waiting, *last_waiting;
-  struct nm_alarm waiting_alarm, stop_alarm;
+  struct nm_alarm waiting_alarm, stop_alarm, retention_alarm;
   struct nm_control *stopping; /* to be answered at the end */
   int closings;            /* rooms whose closing is under way */
   uint64_t random;

@@ -69,7 +69,7 @@ static int sweep_table(struct nm_writer *writer, int table, const struct ages *a
   sqlite3_stmt *stmt;
   int64_t seen = 0, last = 0;
   int rc = nm_db_find(&writer->db, &stmt, sweep->find, NM_I(writer->retain_after[table]),
-                      NM_I(ages->end_id), NM_I(*left),
+                      NM_I(is_audit ? ages->audit_end_ms * (1 << 20) : ages->end_id), NM_I(*left),
                       NM_I(is_audit ? ages->audit_end_ms : ages->events_end_ms),
                       NM_I(is_audit ? ages->audit_end_ms : ages->dead_end_ms));
   while (rc == 0 && (rc = nm_db_step(&writer->db, stmt)) == 1) {
