@@ -110,12 +110,12 @@ describe("the admin API", function()
     local before = story.optimove.ledger().requests
     assert.equal("applied", call("PUT", "/tenants/acme/connector", shown).json().status)
     shown.channels[2] = nil
-    shown.baseUrl = "http://no-such-name.invalid"
     assert.equal("applied", call("PUT", "/tenants/acme/connector", shown).json().status)
     assert.equal(before, story.optimove.ledger().requests)
     assert.equal(5, #story.optimove.ledger().listeners) -- they stay
-    shown.baseUrl, shown.status = story.optimove.url, "ACTIVE"
-    assert.equal("applied", call("PUT", "/tenants/acme/connector", shown).json().status)
+    shown.status = "ACTIVE"
+    local again = call("PUT", "/tenants/acme/connector", shown)
+    assert.equal("applied", again.json().status, again.body)
     assert.equal(3, #story.optimove.ledger().listeners)
   end)
 
