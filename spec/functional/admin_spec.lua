@@ -170,6 +170,10 @@ describe("the admin API", function()
     assert.equal(401, story.daemon.event({ EventTypeID = 11 }).status)
     token = own
     assert.equal(401, call("GET", "/tenants").status)
+    story.daemon.write("tenants/plain.lua", [[return { name = "plain", appKey = "p", restApiKey = "r",
+      providers = { log = { adapter = "loopback" } }, channels = { push = { "log" } } }]])
+    assert.equal(0, story.daemon.cli("tenant", "apply", "tenants/plain.lua").code)
+    assert.equal(0, story.daemon.cli("tenant", "remove", "plain", "--yes").code)
     local again = story.daemon.apply(story) -- the name and the appKey are free
     assert.equal(0, again.code, again.out .. again.err)
     assert.equal(5, #story.optimove.ledger().listeners)

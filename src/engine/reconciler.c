@@ -276,11 +276,6 @@ static void start(struct nm_reconciler *reconciler)
     push(&reconciler->waiting, reconciler->next_waiting);
     reconciler->next_waiting = next;
   }
-  if (book->tenant->is_leaving && !book->account && may_leave(reconciler, NM_OK)) {
-    reconciler->is_running = true;
-    nm_leaving_go(book, json_object());
-    return;
-  }
   /* Without a connector there may be listeners at the account that was left. */
   bool has_connector = book->tenant->connector.is_present;
   if ((has_connector && (!is_active(book) || !book->account)) || !nm_engine_is_running(engine)) {

@@ -42,6 +42,10 @@ static const char *const endings[] = {
   /* nobody can ask for a profile of a tenant that is no more, and no retention would take it */
   ("DELETE FROM profiles WHERE ?3 > 0 AND tenant_id = ?1 AND ext_id IN"
    " (SELECT ext_id FROM profiles WHERE tenant_id = ?1 LIMIT ?2)"),
+  ("DELETE FROM caps WHERE ?3 > 0 AND tenant_id = ?1 AND (scope, window_from, window_until, person)"
+   " IN (SELECT scope, window_from, window_until, person FROM caps WHERE tenant_id = ?1 LIMIT ?2)"),
+  ("DELETE FROM preferences WHERE ?3 > 0 AND tenant_id = ?1 AND (channel, customer) IN"
+   " (SELECT channel, customer FROM preferences WHERE tenant_id = ?1 LIMIT ?2)"),
 };
 
 enum { ENDINGS = sizeof endings / sizeof *endings, ENDING_MESSAGES = 3 };
@@ -49,7 +53,7 @@ enum { ENDINGS = sizeof endings / sizeof *endings, ENDING_MESSAGES = 3 };
 /* What is deleted with --purge: found by id, since nothing is sorted by tenant; ?1 after, ?2 rows. */
 static const struct {
   const char *find;
-  const char *drop[3]; /* ?1 the id */
+  const char *drop[6]; /* ?1 the id */
 } purges[] = {
   { "SELECT id, tenant_id FROM events WHERE id > ?1 ORDER BY id LIMIT ?2",
     { "DELETE FROM events WHERE id = ?1" } },
@@ -57,7 +61,8 @@ static const struct {
     { "DELETE FROM attempts WHERE message_id = ?1", "DELETE FROM messages WHERE id = ?1" } },
   { "SELECT id, tenant_id FROM runs WHERE id > ?1 ORDER BY id LIMIT min(?2, 32)",
     { "DELETE FROM pages WHERE run_id = ?1", "DELETE FROM run_holds WHERE run_id = ?1",
-      "DELETE FROM runs WHERE id = ?1" } },
+      "DELETE FROM run_keys WHERE run_id = ?1", "DELETE FROM run_drops WHERE run_id = ?1",
+      "DELETE FROM facts WHERE run_id = ?1", "DELETE FROM runs WHERE id = ?1" } },
   { "SELECT id, tenant_id FROM updates WHERE id > ?1 ORDER BY id LIMIT ?2",
     { "DELETE FROM updates WHERE id = ?1" } },
   { "SELECT id, tenant_id FROM batches WHERE id > ?1 ORDER BY id LIMIT ?2",
@@ -72,7 +77,8 @@ static const char *const forgotten[] = {
   "DELETE FROM generations WHERE tenant_id = ?1", "DELETE FROM tokens WHERE tenant_id = ?1",
   "DELETE FROM tombstones WHERE tenant_id = ?1", "DELETE FROM catch_ups WHERE tenant_id = ?1",
   "DELETE FROM old_accounts WHERE tenant_id = ?1",
-  "DELETE FROM suppressed WHERE tenant_id = ?1", "DELETE FROM tenants WHERE id = ?1",
+  "DELETE FROM suppressed WHERE tenant_id = ?1", "DELETE FROM cap_windows WHERE tenant_id = ?1",
+  "DELETE FROM old_accounts WHERE tenant_id = ?1", "DELETE FROM tenants WHERE id = ?1",
 };
 
 static int end_some(struct nm_writer *writer, struct nm_store_tenant_remove *remove, int64_t *left)
