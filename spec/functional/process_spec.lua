@@ -70,6 +70,20 @@ describe("the process", function()
 
   -- ---- stop ----
 
+  -- Once a stop waited until Optimove took the look at the listeners that it had refused for pace: half a minute.
+  it("does not wait for a key that Optimove paces when it stops", function()
+    open()
+    story.daemon.kill()
+    story.optimove.post("reset", { only = { "ledger" } })
+    story.optimove.faults({ { name = "paced", match = { path = "GetRegisteredEventListeners" },
+                              ["do"] = { status = 429, headers = { ["Retry-After"] = "20" } } } })
+    story.daemon.start()
+    loop.await("a refused look", function() return story.optimove.get("faults")[1].applied > 0 end)
+    story.daemon.stop()
+    assert.equal(1, story.optimove.get("faults")[1].applied)
+    assert.equal(0, count_logged("no answer yet"))
+  end)
+
   it("stops under traffic with every request answered, and keeps all that was acknowledged", function()
     open()
     local callers = traffic.start({ listen = story.daemon.listen, ends_when_refused = true })

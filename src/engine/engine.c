@@ -184,6 +184,7 @@ void nm_engine_stop(struct nm_engine *engine)
   nm_log(NM_LOG_INFO, "engine", NULL, "stopping: %zu sends are in flight", engine->sends);
   engine->phase = NM_ENGINE_DRAINING;
   take_deferred(engine);
+  nm_optimove_leave(engine->optimove);
   for (size_t i = 0; i < engine->book_count; i++) nm_reconciler_stop(&engine->books[i]->reconciler);
   /* What is then still without an answer is written down before the process ends. */
   int max_ms = engine->env.settings->stop_max_ms;

@@ -41,6 +41,7 @@ struct nm_optimove {
   uv_loop_t *loop;
   struct nm_client *client;
   struct nm_optimove_account *accounts;
+  bool is_leaving; /* nothing is waited for any more */
   bool is_closing;
   int open_timers;
   void (*on_closed)(void *data);
@@ -278,7 +279,8 @@ static bool wait_out_refusal(struct nm_optimove_call *call, const struct nm_opti
   if (account->pause_ms > PAUSE_MAX_MS) account->pause_ms = PAUSE_MAX_MS;
   int64_t pause_ms = answer->retry_after_ms > 0 ? answer->retry_after_ms : account->pause_ms;
   account->paused_until_ms = nm_clock_mono_ms() + pause_ms;
-  if (account->optimove->is_closing || call->is_impatient) return false;
+  if (account->optimove->is_closing || account->optimove->is_leaving || call->is_impatient)
+    return false;
   if (++call->refusals_for_pace > REFUSALS_FOR_PACE_MAX) return false;
   nm_log(NM_LOG_WARN, "optimove", NULL, "%s; its key pauses for %lld ms", answer->reason,
          (long long)pause_ms);
@@ -339,12 +341,23 @@ static void pump(struct nm_optimove_account *account)
   while (account->waiting > 0) {
     int64_t wait = wait_ms(account, nm_clock_mono_ms());
     if (wait < 0) return;
+    if (wait > 0 && account->optimove->is_leaving) {
+      finish_later(pop_call(account), "netmove is stopping");
+      continue;
+    }
     if (wait > 0) {
       uv_timer_start(&account->timer, on_timer, (uint64_t)wait, 0);
       return;
     }
     start_call(pop_call(account));
   }
+}
+
+void nm_optimove_leave(struct nm_optimove *optimove)
+{
+  optimove->is_leaving = true;
+  for (struct nm_optimove_account *a = optimove->accounts; a; a = a->next)
+    uv_timer_start(&a->timer, on_timer, 0, 0);
 }
 
 void nm_optimove_close(struct nm_optimove *optimove, void (*on_closed)(void *data), void *data)

@@ -17,6 +17,9 @@ struct nm_optimove_account; /* one base URL and key: one sliding window of 50 ca
 NM_MUST_CHECK int nm_optimove_open(struct nm_optimove **out, uv_loop_t *loop,
                                    struct nm_client *client);
 
+/* From now on nothing waits for its turn or for a key that pauses: it ends with NM_OPTIMOVE_LATER. */
+void nm_optimove_leave(struct nm_optimove *optimove);
+
 /* Calls that wait end with NM_OPTIMOVE_LATER; those under way end with the client's closing. */
 void nm_optimove_close(struct nm_optimove *optimove, void (*on_closed)(void *data), void *data);
 
