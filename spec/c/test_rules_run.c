@@ -62,7 +62,7 @@ static int run(const char *json, struct nm_effects *out, struct nm_error *err)
 {
   json_t *event;
   /* Monday 2026-11-23, 12:00 in Istanbul */
-  struct nm_rules_moment moment = { INT64_C(1795424400000), false };
+  struct nm_rules_moment moment = { .now_ms = INT64_C(1795424400000) };
   assert_int_equal(nm_json_parse(&event, nm_text_from(json), err), NM_OK);
   int rc = nm_rules_run(rules, event, &moment, arena, out, err);
   json_decref(event);
@@ -191,7 +191,7 @@ static void quiet_hours_are_those_of_the_tenants_clock(void **state)
   json_t *event;
   struct nm_effects effects;
   struct nm_error err;
-  struct nm_rules_moment moment = { INT64_C(1795424400000), false };
+  struct nm_rules_moment moment = { .now_ms = INT64_C(1795424400000) };
   assert_int_equal(nm_json_parse(&event, NM_TEXT("{" SINGLE ",\"attributes\":{\"n\":1}}"), &err),
                    NM_OK);
   for (int hour = 0; hour < 24; hour++) {
@@ -283,7 +283,7 @@ static void an_arena_too_small_is_a_limit(void **state)
   json_t *event;
   struct nm_effects effects;
   struct nm_error err;
-  struct nm_rules_moment moment = { INT64_C(1795424400000), false };
+  struct nm_rules_moment moment = { .now_ms = INT64_C(1795424400000) };
   assert_int_equal(nm_json_parse(&event, NM_TEXT("{" SINGLE ",\"attributes\":{\"n\":1}}"), &err),
                    NM_OK);
   bool has_succeeded = false;
@@ -308,7 +308,7 @@ static void text_that_is_not_utf8_does_not_leave(void **state)
   struct nm_error err;
   json_t *event = json_pack("{s:i,s:s,s:{s:o}}", "EventTypeID", 58, "CustomerID", "42",
                             "attributes", "n", json_stringn_nocheck("\xff", 1));
-  struct nm_rules_moment moment = { INT64_C(1795424400000), false };
+  struct nm_rules_moment moment = { .now_ms = INT64_C(1795424400000) };
   assert_int_equal(nm_rules_run(rules, event, &moment, arena, &effects, &err), NM_EINVAL);
   assert_string_equal(
       err.text,

@@ -340,7 +340,9 @@ static const struct attack attacks[] = {
   { REFUSED, "local m = push { title = function() while true do end end } return m", NULL },
 };
 
-static const struct nm_script_context context = { 1000000000000, 2026, 11, 23, 720, 1, false };
+static const struct nm_script_context context = {
+    .now_ms = 1000000000000, .year = 2026, .month = 11, .day = 23, .minute = 720, .weekday = 1,
+  };
 static struct nm_arena *arena;
 
 static const char *row_of(const struct attack *attack)

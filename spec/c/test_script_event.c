@@ -116,8 +116,7 @@ static const char *const long_ways[] = {
 };
 
 static const char *const hooks[] = {
-  "{\"type\":\"EVENT\",\"name\":\"PURCHASE\",\"extId\":\"42\",\"time\":\"2024-05-01\","
-  "\"attributes\":{\"total\":1.5}}",
+  "{\"type\":\"EVENT\",\"name\":\"PURCHASE\",\"extId\":\"42\",\"attributes\":{\"total\":1.5}}",
   "{\"type\":\"PROFILE\",\"extId\":\"42\",\"changes\":{\"a\":1,\"b\":null}}",
   "{\"type\":\"MESSAGE_LOG\",\"id\":\"x\",\"attributes\":null}",
 };

@@ -30,8 +30,7 @@ static const char *const bad[] = {
   "table.insert(string, 1)",
   "math.huge = 1",
   "for k in pairs(messages or {}) do end",
-  "return tenant { name = \"a\", examples = { { given = { EventTypeID = 5 }, gives = hold(\"no\") "
-  "} } }",
+  "return tenant { name = 'a', examples = { { given = { EventTypeID = 5 }, gives = hold('no') } } }",
   "local s = (\"x\"):rep(60000) local t = {} for i = 1, 1e9 do t[i] = s .. i end",
   "tostring = 1",
   "tenant.x = 1",
@@ -130,7 +129,9 @@ static void each_thread_has_a_state_of_its_own_and_gives_it_back(void **unused)
 
 static void what_is_proven_opens_and_serves(void **unused)
 {
-  static const struct nm_script_context context = { 1000000000000, 2026, 11, 23, 720, 1, false };
+  static const struct nm_script_context context = {
+    .now_ms = 1000000000000, .year = 2026, .month = 11, .day = 23, .minute = 720, .weekday = 1,
+  };
   const struct nm_event event = {
     .kind = NM_EVENT_CAMPAIGN,
     .type = 11,

@@ -13,7 +13,9 @@
 #include "script/internal.h"
 #include "script/script.h"
 
-static const struct nm_script_context context = { 1000000000000, 2026, 11, 23, 720, 1, false };
+static const struct nm_script_context context = {
+    .now_ms = 1000000000000, .year = 2026, .month = 11, .day = 23, .minute = 720, .weekday = 1,
+  };
 static struct nm_arena *arena;
 
 /* Rules with `body` as the entry of event 1; event 2 is harmless. */

@@ -31,7 +31,9 @@ static const char *const events[] = {
   "{\"type\":\"EVENT\",\"name\":\"PURCHASE\",\"extId\":\"42\",\"attributes\":{}}",
 };
 
-static const struct nm_script_context context = { 1000000000000, 2026, 11, 23, 720, 1, false };
+static const struct nm_script_context context = {
+    .now_ms = 1000000000000, .year = 2026, .month = 11, .day = 23, .minute = 720, .weekday = 1,
+  };
 
 static int load(struct nm_script **out, struct nm_arena *arena, struct nm_error *err)
 {
