@@ -24,6 +24,12 @@ static bool is_active(const struct nm_book *book)
          book->account && book->admin_account;
 }
 
+static int64_t callback_timeout_ms(const struct nm_updates *updates)
+{
+  int64_t timeout_ms = updates->book->tenant->connector.callback_timeout_ms;
+  return timeout_ms ? timeout_ms : NM_OPTIMOVE_CALLBACK_TIMEOUT_MS;
+}
+
 static void rest(struct nm_updates *updates, int64_t wait_ms)
 {
   updates->is_busy = false;
@@ -111,7 +117,7 @@ static void note_answer(struct batch *batch, const struct nm_optimove_answer *an
   switch (answer->end) {
   case NM_OPTIMOVE_OK:
     nm_metric_add(NM_METRIC_UPDATES_SENT, (int64_t)batch->customers);
-    note(batch, NM_BATCH_SENT, NM_OPTIMOVE_CALLBACK_TIMEOUT_MS, "");
+    note(batch, NM_BATCH_SENT, callback_timeout_ms(updates), "");
     return;
   case NM_OPTIMOVE_REFUSED: note(batch, NM_BATCH_DEAD, 0, answer->reason); return;
   case NM_OPTIMOVE_DENIED: {
@@ -207,7 +213,10 @@ static void use_batch(struct nm_updates *updates, struct nm_call *call)
     return;
   }
   if (take->repeats > REPEATS_MAX) {
-    note(batch, NM_BATCH_DEAD, 0, "no callback from Optimove in 10 minutes");
+    char why[64];
+    snprintf(why, sizeof why, "no callback from Optimove in %lld s",
+             (long long)callback_timeout_ms(updates) / 1000);
+    note(batch, NM_BATCH_DEAD, 0, why);
     return;
   }
   call_optimove(batch);

@@ -15,7 +15,7 @@ static const char *const tenant_keys[] = { "name",     "appKey",  "restApiKey", 
                                            "channels", "hooks",   "urlSecret",  "guard",
                                            "removing" };
 static const char *const connector_keys[] = { "baseUrl",  "apiKey", "adminApiKey", "status", "channels",
-                                              "timeZone", "params", "repeat", "timeout",
+                                              "timeZone", "params", "repeat", "timeout", "callbackTimeout",
                                               "checkEvery", "catchUp", "catchUpAfter",
                                               "metrics", "metricsAfter", "unsubscribeMode" };
 static const char *const statuses[] = { "ACTIVE", "INACTIVE" };
@@ -228,6 +228,7 @@ static void read_connector(struct nm_tenant_reader *reader, struct nm_tenant *te
       nm_tenant_word(reader, "optimove", table, "repeat", repeats, COUNT(repeats), 0) == 1;
   connector->timeout_ms = read_seconds(reader, table, "timeout", 300);
   connector->check_every_ms = read_seconds(reader, table, "checkEvery", 7 * 24 * 3600);
+  connector->callback_timeout_ms = read_seconds(reader, table, "callbackTimeout", 24 * 3600);
   read_feedback(reader, connector, table);
   struct nm_text zone = nm_tenant_text(reader, "optimove", table, "timeZone", false, NULL);
   if (zone.len > 0 && nm_zone_find(&connector->zone, zone))

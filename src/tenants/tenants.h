@@ -59,6 +59,7 @@ struct nm_tenant_connector {
   const struct nm_zone *zone; /* reads TimeStamp and ScheduleTime; UTC by default */
   int64_t timeout_ms;      /* of a call to Optimove; 0 = the default */
   int64_t check_every_ms;  /* between two looks for drift; 0 = the default */
+  int64_t callback_timeout_ms; /* Optimove's word on updates is waited for so long; 0 = the default */
   enum nm_catch_up catch_up;
   int64_t catch_up_after_ms;  /* so long a notice may be late; 0 = the default */
   bool reports_metrics;       /* tells Optimove what became of each run, once */
