@@ -9,6 +9,11 @@ void nm_api_answer(struct nm_http_request *request, int status, json_t *value)
 
 void nm_api_answer_with(struct nm_http_request *request, int status, json_t *value, struct nm_text headers)
 {
+  if (nm_api_caller(request)) { /* tokens and people are in no cache */
+    struct nm_text more = nm_arena_printf(nm_http_arena(request), "Cache-Control: no-store\r\n%.*s",
+                                          NM_TEXT_ARG(headers));
+    if (more.ptr) headers = more;
+  }
   struct nm_buffer body;
   nm_buffer_init(&body, NM_API_ANSWER_MAX_BYTES);
   int rc = value ? nm_json_write(&body, value) : NM_ENOMEM;

@@ -36,13 +36,11 @@ static const struct nm_http_route public_routes[] = {
 #define NM_SCOPE_THING NM_API_OF_THING
 #define NM_SCOPE_LIST NM_API_LIST
 #define NM_SCOPE_DAEMON NM_API_OF_DAEMON
-#define NM_DOES_LOOKS false
-#define NM_DOES_CHANGES true
 
 static const struct nm_api_route admin_routes[] = {
-#define OPEN(method, path, types, max, handler) { #method, path, 0, NM_API_OF_DAEMON, false, handler },
+#define OPEN(method, path, types, max, handler) { #method, path, 0, NM_API_OF_DAEMON, NM_API_LOOKS, handler },
 #define ROUTE(method, path, types, max, role, of, does, handler)                                   \
-  { #method, path, NM_API_##role, NM_SCOPE_##of, NM_DOES_##does, handler },
+  { #method, path, NM_API_##role, NM_SCOPE_##of, NM_API_##does, handler },
 #include "api/routes.def"
 #undef OPEN
 #undef ROUTE

@@ -181,8 +181,9 @@ static void begin_line(struct nm_api_caller *caller)
 
 static void let_in(struct nm_api_caller *caller)
 {
+  enum nm_api_does does = caller->route->does;
   bool is_dry = nm_text_equal(nm_http_query(caller->request, "dry_run"), NM_TEXT("1"));
-  if (caller->route->changes && !is_dry) begin_line(caller);
+  if (does == NM_API_CHANGES || (does == NM_API_SAVES && !is_dry)) begin_line(caller);
   else run(caller);
 }
 

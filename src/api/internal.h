@@ -22,11 +22,17 @@ enum nm_api_scope {
   NM_API_OF_DAEMON = 3,
 };
 
+enum nm_api_does {
+  NM_API_LOOKS = 0,
+  NM_API_CHANGES = 1,
+  NM_API_SAVES = 2, /* unless it is asked with ?dry_run=1 */
+};
+
 struct nm_api_route {
   const char *method, *pattern;
   enum nm_api_role role; /* 0 = open to everybody */
   enum nm_api_scope scope;
-  bool changes;
+  enum nm_api_does does;
   void (*handler)(struct nm_http_request *request, void *data);
 };
 
