@@ -88,9 +88,54 @@ static void a_task_without_a_home_is_done_where_it_is_returned(void **state)
   assert_int_equal(t.answered, 1);
 }
 
+enum { COMPANY = 5, LONG_US = 60 * 1000 * 1000 };
+
+static struct {
+  struct nm_mailbox box;
+  struct nm_mail mails[COMPANY];
+} g;
+
+static void run_poster(void *data)
+{
+  (void)data;
+  for (size_t i = 0; i < COMPANY; i++)
+    if (nm_mailbox_post(&g.box, &g.mails[i])) return;
+}
+
+static void run_closer(void *data)
+{
+  (void)data;
+  nm_mailbox_close(&g.box);
+}
+
+static void who_gathers_is_woken_when_all_are_there_and_by_the_end(void **state)
+{
+  uv_thread_t thread;
+  (void)state;
+  nm_mailbox_init(&g.box, 10, NULL, NULL);
+  uv_thread_create(&thread, run_poster, NULL);
+  nm_mailbox_gather(&g.box, COMPANY, LONG_US);
+  assert_int_equal(nm_mailbox_count(&g.box), COMPANY);
+  uv_thread_join(&thread);
+
+  nm_mailbox_gather(&g.box, COMPANY, LONG_US); /* they are there already */
+  nm_mailbox_gather(&g.box, COMPANY + 1, 1000); /* the time is up */
+  nm_mailbox_take(&g.box, SIZE_MAX);
+  uv_thread_create(&thread, run_poster, NULL);
+  while (!nm_mailbox_wait(&g.box, 1000)) {} /* the ordinary way still works */
+  uv_thread_join(&thread);
+
+  uv_thread_create(&thread, run_closer, NULL);
+  nm_mailbox_gather(&g.box, COMPANY + 1, LONG_US);
+  assert_true(nm_mailbox_is_closed(&g.box));
+  uv_thread_join(&thread);
+  nm_mailbox_deinit(&g.box);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
+    cmocka_unit_test(who_gathers_is_woken_when_all_are_there_and_by_the_end),
     cmocka_unit_test(tasks_cross_and_come_back_and_a_full_box_says_so),
     cmocka_unit_test(a_task_without_a_home_is_done_where_it_is_returned),
   };

@@ -29,7 +29,7 @@ int nm_mailbox_post(struct nm_mailbox *box, struct nm_mail *mail)
     else box->first = mail;
     box->last = mail;
     box->count++;
-    if (was_empty) uv_cond_signal(&box->filled);
+    if (was_empty ? box->wanted <= 1 : box->count == box->wanted) uv_cond_signal(&box->filled);
     /* Under the lock: after close() nobody is woken any more. */
     if (was_empty && box->wake) box->wake(box->wake_data);
   }
@@ -69,6 +69,20 @@ bool nm_mailbox_wait(struct nm_mailbox *box, int64_t timeout_ms)
   bool is_filled = box->count > 0;
   uv_mutex_unlock(&box->lock);
   return is_filled;
+}
+
+void nm_mailbox_gather(struct nm_mailbox *box, size_t wanted, int64_t timeout_us)
+{
+  uint64_t until = uv_hrtime() + (uint64_t)timeout_us * 1000;
+  uv_mutex_lock(&box->lock);
+  box->wanted = wanted < box->max ? wanted : box->max;
+  while (box->count < box->wanted && !box->is_closed) {
+    uint64_t now = uv_hrtime();
+    if (now >= until) break;
+    uv_cond_timedwait(&box->filled, &box->lock, until - now);
+  }
+  box->wanted = 0;
+  uv_mutex_unlock(&box->lock);
 }
 
 void nm_mailbox_close(struct nm_mailbox *box)

@@ -18,6 +18,7 @@ struct nm_mailbox {
   uv_cond_t filled;
   struct nm_mail *first, *last;
   size_t count, max;
+  size_t wanted; /* who takes is woken at so many, too; 0 = only when the first comes */
   bool is_closed;
   void (*wake)(void *data); /* called by a post into an empty mailbox, under its lock; may be NULL */
   void *wake_data;
@@ -35,6 +36,9 @@ struct nm_mail *nm_mailbox_take(struct nm_mailbox *box, size_t max_mails);
 
 /* As take, but waits until there is something (then true), the time is up, or it was closed. */
 bool nm_mailbox_wait(struct nm_mailbox *box, int64_t timeout_ms);
+
+/* Waits for company: until so many are there, the time is up, or it was closed. */
+void nm_mailbox_gather(struct nm_mailbox *box, size_t wanted, int64_t timeout_us);
 
 /* No more posts; what is in it can still be taken.  Ends every wait; `wake` is called no more. */
 void nm_mailbox_close(struct nm_mailbox *box);

@@ -15,6 +15,7 @@ struct nm_sqlite {
 
   struct nm_writer writer;
   struct nm_mailbox writer_box;
+  size_t company; /* callers in the last transactions; the writer's */
   uv_thread_t writer_thread;
 
   struct nm_db reader;

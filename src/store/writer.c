@@ -6,7 +6,11 @@
 #include "base/metrics.h"
 #include "base/point.h"
 
-enum { IDLE_MS = 60 * 1000 };
+enum {
+  IDLE_MS = 60 * 1000,
+  COMPANY_MIN = 8,       /* callers whose events were in the last transaction */
+  COMPANY_MAX_US = 400,  /* so long they are waited for */
+};
 
 static int run_verb(struct nm_writer *writer, struct nm_store_request *request)
 {
@@ -163,6 +167,7 @@ static int commit_group(struct nm_sqlite *sqlite, struct nm_mail *first, struct 
   struct nm_db *db = &sqlite->writer.db;
   int64_t until_ms = nm_clock_mono_ms() + NM_STORE_GROUP_MAX_MS;
   int64_t count = 0;
+  size_t accepts = 0;
   struct nm_mail *mail = first;
   db->failure = 0;
   db->error = (struct nm_error){ 0 };
@@ -171,7 +176,9 @@ static int commit_group(struct nm_sqlite *sqlite, struct nm_mail *first, struct 
   int rc = nm_db_run_values(db, "BEGIN IMMEDIATE", NULL, 0);
   *end = NULL;
   while (rc == 0 && mail) {
-    rc = run_request(&sqlite->writer, (struct nm_store_request *)mail);
+    struct nm_store_request *request = (struct nm_store_request *)mail;
+    rc = run_request(&sqlite->writer, request);
+    if (request->verb == NM_STORE_ACCEPT) accepts++;
     count++;
     mail = mail->next;
     if (nm_clock_mono_ms() >= until_ms) break;
@@ -179,6 +186,7 @@ static int commit_group(struct nm_sqlite *sqlite, struct nm_mail *first, struct 
   if (rc == 0) rc = nm_db_run_values(db, "COMMIT", NULL, 0);
   if (rc == 0) {
     *end = mail;
+    sqlite->company = accepts > sqlite->company / 2 ? accepts : sqlite->company / 2;
     nm_metric_add(NM_METRIC_STORE_COMMITS, 1);
     nm_metric_add(NM_METRIC_STORE_REQUESTS, count);
   }
@@ -255,6 +263,10 @@ void nm_sqlite_write(void *data)
   struct nm_sqlite *sqlite = data;
   for (;;) {
     bool is_filled = nm_mailbox_wait(&sqlite->writer_box, IDLE_MS);
+    /* Who had an answer a moment ago comes again, most probably: one sync for all of them.  Few
+     * callers, and one alone, never wait for anybody. */
+    if (is_filled && sqlite->company >= COMPANY_MIN)
+      nm_mailbox_gather(&sqlite->writer_box, sqlite->company, COMPANY_MAX_US);
     struct nm_mail *list = nm_mailbox_take(&sqlite->writer_box, NM_STORE_GROUP_MAX);
     while (list)
       list = run_group(sqlite, list);
