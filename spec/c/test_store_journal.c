@@ -216,7 +216,7 @@ static void one_failing_plan_leaves_nothing_of_its_request(void **state)
 static void ids_go_up_even_where_the_clock_stepped_back(void **state)
 {
   struct kit *kit = *state;
-  char sql[128];
+  char sql[256];
   nm_store_close(kit->store);
   /* A row from a clock that was a day ahead. */
   int64_t ahead = (nm_clock_wall_ms() + 24 * HOUR_MS) * (1 << 20);
