@@ -154,7 +154,9 @@ function netmove.load(source, chunkname, host)
   local book = problems.book(chunkname)
   local state, own = new_state(book, host)
   local room = sandbox.new(book, own, words.libraries)
-  state.reader = { book = book, own = own, libraries = words.copies(), room = room }
+  state.reader = {
+    book = book, own = own, libraries = words.copies(), room = room, traceback = host.traceback,
+  }
   sandbox.enter(room)
   local whole, returned = reading.run(state.reader, source, 0)
   sandbox.leave()

@@ -61,6 +61,16 @@ return tenant {
     },
   },
 
+  -- The web shop's webhook, POST /hooks/APPKEY/in/shop, is a purchase like any other.
+  inbound = {
+    shop = {
+      name = "PURCHASE",
+      id = from("json.order"),
+      extId = from("json.buyer.id"),
+      attributes = { total = from("json.total"), store = "web" },
+    },
+  },
+
   -- Run on every load: a file that breaks its own examples never goes live.
   examples = {
     { given = { EventTypeID = 11, CampaignID = 7, ChannelID = 459, TemplateID = 1201,
@@ -87,6 +97,9 @@ return tenant {
       gives = { effect = "update", customer = "42",
                 attributes = { LAST_PURCHASE_DATE = "2024-05-01", LAST_PURCHASE_TOTAL = 120.5,
                                FAVOURITE_STORE = "Kadikoy", BASKET_SIZE = "medium" } } },
+
+    { given = { inbound = "shop", json = { order = "A-1", buyer = { id = 42 }, total = 99.5 } },
+      gives = { name = "PURCHASE", extId = 42, attributes = { total = 99.5, store = "web" } } },
 
     { given = { name = "PROFILE_ATTRIBUTE_CHANGE", extId = "42", changes = { rfm_score = 8 } },
       gives = { effect = "update", customer = "42", attributes = { RFM_SCORE = 8 } } },

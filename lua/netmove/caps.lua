@@ -113,8 +113,10 @@ local function check_names(state, all)
     if category then
       used[category] = true
       if not all[category] then
+        local known = {}
+        for word in next, all do known[word] = not kinds[word] or nil end
         problems.add(state.book, "messages." .. name .. ".category", "no caps of the name "
-          .. problems.quote(category) .. problems.hint(category, all))
+          .. problems.quote(category) .. problems.hint(category, known))
       end
     end
   end

@@ -7,13 +7,13 @@ local unknown = require "netmove.unknown"
 
 local reading = {}
 
-local load, pcall = load, pcall
+local load, xpcall = load, xpcall
 local sub = string.sub
 
 local BYTE_ORDER_MARK = "\xEF\xBB\xBF"
 
 --- Compiles and runs a file in the room of its load; what is wrong goes into the book.
----@param reader table   { book, own, libraries, room }
+---@param reader table   { book, own, libraries, room, traceback }
 ---@param source string
 ---@param number integer  of the file in the book
 ---@return boolean whole
@@ -29,11 +29,15 @@ function reading.run(reader, source, number)
     return false
   end
   sandbox.inspect(book, main, reader.own, reader.libraries, number)
-  local ran, returned = pcall(main)
+  local traceback, trace = reader.traceback, nil
+  local ran, returned = xpcall(main, function(raised)
+    trace = traceback and traceback() -- shown only where it is asked for
+    return raised
+  end)
   if ran then return true, returned end
   if returned ~= unknown.enough then
     local line, message = problems.split(book, returned)
-    problems.add(book, nil, message, line)
+    problems.add(book, nil, message, line).trace = trace
   end
   return false
 end

@@ -70,6 +70,13 @@ static int zone_instant(lua_State *L)
   return 1;
 }
 
+/* traceback(): where the code stands, for developers. */
+static int traceback(lua_State *L)
+{
+  luaL_traceback(L, L, NULL, 1);
+  return 1;
+}
+
 /* spent(): instructions and microseconds of CPU since it was called last; for what examples cost. */
 static int spent(lua_State *L)
 {
@@ -133,6 +140,8 @@ static void push_host(lua_State *L, struct load_call *call)
   lua_setfield(L, -2, "known_zone");
   lua_pushcfunction(L, zone_date);
   lua_setfield(L, -2, "zone_date");
+  lua_pushcfunction(L, traceback);
+  lua_setfield(L, -2, "traceback");
   lua_pushcfunction(L, zone_instant);
   lua_setfield(L, -2, "zone_instant");
   lua_pushcfunction(L, spent);
