@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "rules/rules.h"
+#include "base/clock.h"
+#include "base/limits.h"
+#include "rules/internal.h"
 
 static const char tenant[] =
     "local function spin() while true do end end\n"
@@ -422,6 +424,33 @@ static void each_entry_knows_what_it_took(void **state)
   nm_rules_destroy(own);
 }
 
+static void rules_without_events_sleep_and_wake(void **state)
+{
+  static const char source[] = "return tenant { name = \"a\", events = { [6] = drop(\"six\") } }";
+  const struct nm_event six = { .kind = NM_EVENT_CAMPAIGN, .type = 6, .body = NM_TEXT("{}") };
+  const struct nm_rules_moment moment = { .now_ms = 1700000000000 };
+  struct nm_problems problems = { .arena = arena };
+  struct nm_rules *own = NULL;
+  (void)state;
+  assert_int_equal(nm_rules_load(&own, NM_TEXT("r.lua"), nm_text_from(source), &problems), NM_OK);
+  own->is_slow = false;
+  nm_rules_close_state(own); /* was open where proving took long */
+  for (int i = 1; i <= 3; i++) {
+    struct nm_effects effects;
+    struct nm_error err;
+    if (nm_rules_serve(own, &six, NULL, &moment, arena, &effects, &err)) fail_msg("%s", err.text);
+    assert_int_equal(effects.count, 1);
+    assert_non_null(own->script);
+    int64_t now_ms = nm_clock_mono_ms();
+    assert_int_equal(nm_rules_let_sleep(now_ms), 0);
+    assert_int_equal(nm_rules_let_sleep(now_ms + NM_RULES_SLEEP_MS + 1), 1);
+    assert_null(own->script);
+    assert_int_equal(nm_rules_cost(own)->calls, i);
+    assert_int_equal(own->told_bytes, 0);
+  }
+  nm_rules_destroy(own);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -446,6 +475,7 @@ int main(void)
     cmocka_unit_test(what_rules_take_is_counted_for_them),
     cmocka_unit_test(too_many_overruns_in_a_short_time_suspend),
     cmocka_unit_test(each_entry_knows_what_it_took),
+    cmocka_unit_test(rules_without_events_sleep_and_wake),
   };
   return cmocka_run_group_tests(tests, open_rules, close_rules);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <limits.h>
+#include <pthread.h>
 
 #include "rules/rules.h"
 #include "script/script.h"
@@ -18,6 +19,9 @@ struct nm_rules {
   struct nm_script *script; /* NULL until the first event */
   struct nm_text file, source; /* what was proven; a bundle where it uses libraries */
   bool is_slow;             /* to be opened */
+  bool sleeps;              /* awake now, and closed where no event comes for long */
+  struct nm_rules *next_awake;
+  pthread_t served_by;
   struct nm_arena *arena; /* holds these and the facts */
   struct nm_rules_facts facts;
   struct nm_rules_cost cost;
@@ -30,6 +34,13 @@ struct nm_rules {
 /* facts.c: what the file says of itself, out of what loading found. */
 NM_MUST_CHECK int nm_rules_read_facts(struct nm_rules *rules, const struct nm_value *found,
                                       struct nm_error *err);
+
+/* awake.c: opens the state of proven rules, or makes sure that it is open, before an event; NM_ENOMEM,
+ * NM_ELIMIT.  Closes it; closes those of this thread that had no event for long, and counts them. */
+NM_MUST_CHECK int nm_rules_open_state(struct nm_rules *rules, struct nm_error *err);
+NM_MUST_CHECK int nm_rules_wake(struct nm_rules *rules, struct nm_error *err);
+void nm_rules_close_state(struct nm_rules *rules);
+size_t nm_rules_let_sleep(int64_t now_ms);
 
 /* cost.c: what the last call took goes to the rules and to the entry that answered (NULL: to none). */
 NM_MUST_CHECK int nm_rules_make_entries(struct nm_rules *rules);
@@ -63,7 +74,4 @@ NM_MUST_CHECK int nm_rules_bundle_make(struct nm_rules_libraries *libraries, str
                                        struct nm_text source);
 
 /* load.c */
-
-/* Opens the proven source, before the first event.  NM_ENOMEM, NM_ELIMIT; err says why. */
-NM_MUST_CHECK int nm_rules_wake(struct nm_rules *rules, struct nm_error *err);
 void nm_rules_digest(struct nm_text source, char out[NM_RULES_DIGEST_BYTES + 1]);

@@ -82,21 +82,6 @@ static struct nm_rules *create(struct nm_text file, struct nm_problems *problems
   return NULL;
 }
 
-int nm_rules_wake(struct nm_rules *rules, struct nm_error *err)
-{
-  struct nm_rules_bundle bundle;
-  struct nm_script_libraries libraries;
-  if (rules->script) return NM_OK;
-  struct nm_arena *arena = nm_arena_create(NM_RULES_STATE_MAX_BYTES);
-  if (!arena) return nm_fail(err, NM_ENOMEM, "out of memory");
-  bool is_bundle = nm_rules_bundle_read(rules->source, &bundle);
-  if (is_bundle) libraries = nm_rules_bundle_libraries(&bundle);
-  int rc = nm_script_open(&rules->script, rules->file, is_bundle ? bundle.main : rules->source,
-                          is_bundle ? &libraries : NULL, arena, err);
-  nm_arena_destroy(arena);
-  return rc;
-}
-
 /* A thousand tenants are proven at once and few of them have events at any time: the state that
  * serves them is opened when the first one comes.  A file that takes its time is opened here: an
  * event should not wait for it. */
@@ -107,7 +92,7 @@ static int keep(struct nm_rules *rules, struct nm_text file, struct nm_text sour
   rules->source = nm_arena_copy(rules->arena, source);
   struct nm_error err = { 0, "" };
   if (rules->file.ptr && rules->source.ptr && nm_rules_make_entries(rules) == NM_OK) {
-    int rc = rules->is_slow ? nm_rules_wake(rules, &err) : NM_OK;
+    int rc = rules->is_slow ? nm_rules_open_state(rules, &err) : NM_OK;
     if (rc != NM_OK) add_error(problems, file, &err);
     return rc;
   }
@@ -189,8 +174,7 @@ int nm_rules_check_library(struct nm_text file, struct nm_problems *problems)
 void nm_rules_destroy(struct nm_rules *rules)
 {
   if (!rules) return;
-  nm_rules_forget_cost(rules);
-  nm_script_destroy(rules->script);
+  nm_rules_close_state(rules);
   nm_arena_destroy(rules->arena);
   free(rules);
 }

@@ -276,6 +276,11 @@ struct nm_script_cost nm_script_cost(const struct nm_script *script)
   return script->cost;
 }
 
+int64_t nm_script_called_ms(const struct nm_script *script)
+{
+  return script->state.started_mono_ns / 1000000;
+}
+
 size_t nm_script_memory(struct nm_script *script, bool collect)
 {
   if (collect) nm_state_collect(&script->state);

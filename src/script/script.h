@@ -105,5 +105,8 @@ struct nm_script_cost {
 /* Of the last evaluation. */
 struct nm_script_cost nm_script_cost(const struct nm_script *script);
 
+/* When it was called last, on the monotonic clock. */
+int64_t nm_script_called_ms(const struct nm_script *script);
+
 /* Bytes in use; after a full collection, if asked for. */
 size_t nm_script_memory(struct nm_script *script, bool collect);
