@@ -161,6 +161,41 @@ describe("a provider's settings", function()
     until_allowed(3)
   end)
 
+  it("a quota of the account holds every tenant's lane that uses it, one of another key goes on", function()
+    story = daemon.story()
+    for name, key in pairs({ other = "netmera-key", third = "another-key" }) do
+      story.daemon.write("rules/" .. name .. ".lua",
+                         (story.daemon.read("rules/acme.lua"):gsub('name = "acme"', 'name = "' .. name .. '"')))
+      story.daemon.ask("reload")
+      story.daemon.apply(story, { name = name, app_key = name .. "-key" })
+      story.daemon.write("tenants/acme.lua", (story.daemon.read("tenants/acme.lua"):gsub("netmera%-key", key)))
+      assert.is_true(story.daemon.cli("tenant", "apply", "tenants/acme.lua").code <= 1)
+    end
+    local function lane_of(tenant)
+      for _, lane in ipairs(story.daemon.ask("status").engine.lanes) do
+        if lane.tenant == tenant then return lane end
+      end
+    end
+    local function send_by(tenant)
+      http.request({ url = story.daemon.url .. "/optimove/event/" .. tenant .. "-key",
+                     headers = { ["X-netmera-api-key"] = "rest-key" },
+                     body = { EventTypeID = 11, CampaignID = "q", ChannelID = 459, TemplateID = 1201,
+                              CustomerID = "Q" .. tenant } })
+    end
+    send_by("other")
+    send_by("third")
+    story.netmera.reaches("deliveries=2")
+    fault({ status = 400, body = { code = 5022, error = "quota" } }, { times = 1 })
+    send("A1")
+    local other = loop.await("the rest of the other lane", function()
+      local lane = lane_of("other")
+      return lane.paused_ms > 0 and lane
+    end)
+    assert.is_string(other.reason)
+    assert.equal(0, lane_of("third").paused_ms)
+    story.netmera.reaches("deliveries=3") -- and it goes on
+  end)
+
   it("an unreachable host opens the breaker for every tenant that uses it, and no attempt is used up", function()
     story = daemon.story()
     story.daemon.write("rules/other.lua",
@@ -181,8 +216,10 @@ describe("a provider's settings", function()
     end, 30000)
     local waiting = message(first, function(found) return #(found.attempts_made or {}) > 0 end)
     assert.equal(0, waiting.attempts)
-    http.request({ url = story.daemon.url .. "/optimove/event/other-key", headers = { ["X-netmera-api-key"] = "rest-key" },
-                   body = { EventTypeID = 11, CampaignID = "d", ChannelID = 459, TemplateID = 1201, CustomerID = "O1" } })
+    http.request({ url = story.daemon.url .. "/optimove/event/other-key",
+                   headers = { ["X-netmera-api-key"] = "rest-key" },
+                   body = { EventTypeID = 11, CampaignID = "d", ChannelID = 459, TemplateID = 1201,
+                            CustomerID = "O1" } })
     loop.await("the other tenant's lane behind the same breaker", function()
       for _, lane in ipairs(story.daemon.ask("status").engine.lanes) do
         if lane.tenant == "other" then return lane.unreachable end

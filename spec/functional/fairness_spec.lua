@@ -130,7 +130,7 @@ describe("fairness", function()
     end)
     compare("an endless rule", function() for i = 1, 30 do event_of_neighbour("E" .. i) end end)
     local held = loop.await("events of the endless rule", function()
-      for _, item in ipairs(story.daemon.ask("queue", "list", "--tenant", "neighbour").items) do return item end
+      return story.daemon.ask("queue", "list", "--tenant", "neighbour").items[1]
     end)
     assert.is_string(held.reason)
   end)

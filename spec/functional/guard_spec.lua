@@ -78,7 +78,8 @@ describe("the guard", function()
     story.daemon.kill()
     story.daemon.start()
     local run = run_is(execute(2, 12), "held")
-    assert.equal("12 recipients, with 20 messages made within the hour, are above the ceiling of 30 an hour", run.reason)
+    assert.equal("12 recipients, with 20 messages made within the hour, are above the ceiling of 30 an hour",
+                 run.reason)
     run_is(execute(3, 9), "done")
     for i = 1, 3 do
       story.optimove.post("trigger", { campaign = "s", channel = 459, template = 1201, customer = "S" .. i })
@@ -97,7 +98,8 @@ describe("the guard", function()
 
   it("refuses ceilings that are none", function()
     story = daemon.story()
-    local text = story.daemon.read("tenants/acme.lua"):gsub("  hooks = ", "  guard = { rum = 5, differs = 1 },\n  hooks = ", 1)
+    local wrong = "  guard = { rum = 5, differs = 1 },\n  hooks = "
+    local text = story.daemon.read("tenants/acme.lua"):gsub("  hooks = ", wrong, 1)
     story.daemon.write("tenants/acme.lua", text)
     local refused = story.daemon.cli("check", "tenants/acme.lua")
     assert.equal(1, refused.code)

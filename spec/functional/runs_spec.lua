@@ -106,7 +106,9 @@ describe("run repin", function()
     story.daemon.apply(story, { provider = ", rate = 2000" })
     story.netmera.reaches("recipients=300", 60000)
     local counts = {}
-    for _, row in ipairs(story.netmera.rows("deliveries?limit=1000")) do counts[row.key] = (counts[row.key] or 0) + 1 end
+    for _, row in ipairs(story.netmera.rows("deliveries?limit=1000")) do
+      counts[row.key] = (counts[row.key] or 0) + 1
+    end
     assert.equal(300 - repinned.page * 100, counts["107"])
     assert.equal(1, story.daemon.cli("run", "repin", run_is(story, id, "done").id).code)
   end)

@@ -65,7 +65,8 @@ describe("time", function()
     local rules = quiet_rules(clock(110), clock(170))
     story = daemon.story({ rules = rules, provider = ", rate = 1" })
     for i = 1, 4 do
-      story.daemon.event({ EventTypeID = 11, CampaignID = 1, ChannelID = 459, TemplateID = 1201, CustomerID = "Q" .. i })
+      story.daemon.event({ EventTypeID = 11, CampaignID = 1, ChannelID = 459, TemplateID = 1201,
+                           CustomerID = "Q" .. i })
     end
     story.netmera.reaches("deliveries=1")
     story.daemon.write("rules/acme.lua", (rules:gsub('time_zone = "UTC"', 'time_zone = "Etc/GMT-2"')))

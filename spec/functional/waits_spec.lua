@@ -8,10 +8,6 @@ describe("explain of a message", function()
   local story
   after_each(function() story.close(true) end)
 
-  local function trigger(customer)
-    story.optimove.post("trigger", { campaign = "w", channel = 459, template = 1201, customer = customer })
-  end
-
   --- The message of a customer, once there is one.
   local function message_of(customer)
     return loop.await("the message of " .. customer, function()

@@ -36,6 +36,7 @@ static char *write_queues(const json_t *status)
     { "delayed_events", "kind=\"event\",state=\"delayed\"" },
     { "held_events", "kind=\"event\",state=\"held\"" },
     { "waiting_messages", "kind=\"message\",state=\"waiting\"" },
+    { "paused_messages", "kind=\"message\",state=\"paused\"" },
     { "held_messages", "kind=\"message\",state=\"held\"" },
     { "dead_messages", "kind=\"message\",state=\"dead\"" },
     { "waiting_updates", "kind=\"update\",state=\"waiting\"" },

@@ -1,8 +1,8 @@
-/* explain_message.c - why a message waits, and why it waited: every wait with its cause, between its
- * making, its attempts and now.  Writes nothing.
+/* explain_message.c - why a message waits, and why it waited: every wait with its cause, between
+ * its making, its attempts and now.  Writes nothing.
  *
- * What is past is read off the attempts, which the asker gives with the message as the store shows it;
- * what it waits for now is known by its lane. */
+ * What is past is read off the attempts, which the asker gives with the message as the store shows
+ * it; what it waits for now is known by its lane. */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -80,7 +80,8 @@ static const json_t *say_past(struct asking *asking)
   const json_t *attempts = json_object_get(asking->message, "attempts"), *before = NULL;
   size_t i;
   json_t *attempt;
-  json_array_foreach(attempts, i, attempt) {
+  json_array_foreach(attempts, i, attempt)
+  {
     int64_t started_ms = number_of(attempt, "started_at_ms");
     if (before) say_wait_after(asking, before, started_ms);
     else say_first_wait(asking, started_ms);
@@ -139,7 +140,9 @@ static void say_lane(struct asking *asking, const struct nm_lane *lane)
         "breaker open", "%s cannot be reached; one message tries now and then", lane->host->name);
   if (pause_ms > 0)
     say(asking, 0, now_ms + pause_ms,
-        lane->is_denied ? "key refused" : lane->is_ill ? "provider fails" : "throttled",
+        lane->is_denied ? "key refused"
+        : lane->is_ill  ? "provider fails"
+                        : "throttled",
         "provider %.*s rests: %s", NM_TEXT_ARG(lane->name), lane->reason);
   if (lane->width.most > 0 && lane->send_count >= nm_width_allows(&lane->width))
     say(asking, 0, 0, "concurrency", "%zu sends to %.*s are under way, as many as it is given now",
@@ -163,8 +166,8 @@ static void say_place(struct asking *asking, struct nm_lane *lane, int64_t id)
   say_lane(asking, lane);
   if (json_array_size(asking->waits) > count) return;
   bool is_ready = is_in(&lane->singles, id) || is_in(&lane->rest, id);
-  say(asking, 0, 0, "turn", is_ready ? "it goes with one of the next sends"
-                                     : "others of its provider are before it");
+  say(asking, 0, 0, "turn",
+      is_ready ? "it goes with one of the next sends" : "others of its provider are before it");
 }
 
 static void say_due(struct asking *asking, int64_t due_ms, const json_t *last)
@@ -173,7 +176,8 @@ static void say_due(struct asking *asking, int64_t due_ms, const json_t *last)
   int64_t last_ms = number_of(last, "ended_at_ms");
   struct nm_text reason = nm_json_string(message, "reason");
   int64_t quiet_end_ms = nm_quiet_end_ms(asking->quiet, asking->zone, asking->now_ms);
-  bool is_order = nm_text_equal(reason, NM_TEXT("an earlier message to the same person comes first"));
+  bool is_order =
+      nm_text_equal(reason, NM_TEXT("an earlier message to the same person comes first"));
   if (quiet_end_ms > 0 && due_ms >= quiet_end_ms)
     say(asking, last_ms, due_ms, "quiet hours", "nothing is sent to it before they end");
   else if (is_order) say(asking, last_ms, due_ms, "order", "%.*s", NM_TEXT_ARG(reason));
@@ -215,8 +219,11 @@ void nm_control_explain_message(struct nm_engine *engine, struct nm_control *con
     nm_control_answer(control, NM_ENOTFOUND, NULL);
     return;
   }
-  struct asking asking = { .book = book, .message = message, .waits = json_array(),
-                           .now_ms = nm_clock_wall_ms(), .zone = nm_book_zone(book),
+  struct asking asking = { .book = book,
+                           .message = message,
+                           .waits = json_array(),
+                           .now_ms = nm_clock_wall_ms(),
+                           .zone = nm_book_zone(book),
                            .quiet = { (int)number_of(message, "quiet_from"),
                                       (int)number_of(message, "quiet_to") } };
   say_now(&asking, say_past(&asking));

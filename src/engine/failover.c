@@ -1,10 +1,10 @@
-/* failover.c - a channel's chain of providers: the first that is well takes new messages; what waits for
- * one that is not moves on to the next, and new ones come back when it is well again.
+/* failover.c - a channel's chain of providers: the first that is well takes new messages; what
+ * waits for one that is not moves on to the next, and new ones come back when it is well again.
  *
- * Not well: its host cannot be reached, its key is refused, it could not be opened, or send after send
- * delivered nothing.  Being throttled is no illness: the provider asked for patience, not for another.
- * What is in flight is never moved; what was sent and lost its answer moves only as one that is to be
- * tried again anyway (unknown = "retry").  No order is promised over a move. */
+ * Not well: its host cannot be reached, its key is refused, it could not be opened, or send after
+ * send delivered nothing.  Being throttled is no illness: the provider asked for patience, not for
+ * another. What is in flight is never moved; what was sent and lost its answer moves only as one
+ * that is to be tried again anyway (unknown = "retry").  No order is promised over a move. */
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -46,8 +46,7 @@ struct nm_text nm_failover_misfit(const struct nm_book *book, struct nm_arena *a
     return nm_arena_printf(arena, "provider %.*s does not carry %s", NM_TEXT_ARG(name),
                            nm_channel_name(message->channel));
   unfit = adapter->unfit ? adapter->unfit(message) : NULL;
-  if (unfit)
-    return nm_arena_printf(arena, "message %.*s %s", NM_TEXT_ARG(message->name), unfit);
+  if (unfit) return nm_arena_printf(arena, "message %.*s %s", NM_TEXT_ARG(message->name), unfit);
   return NM_TEXT("");
 }
 
@@ -114,10 +113,10 @@ bool nm_lane_moves_over(const struct nm_lane *lane)
 static void say_why(const struct nm_lane *lane, char *out, size_t size)
 {
   snprintf(out, size, "moved on from %.*s: %s", NM_TEXT_ARG(lane->name),
-           !lane->settings || !lane->outlet           ? "it cannot be opened"
+           !lane->settings || !lane->outlet         ? "it cannot be opened"
            : lane->host->breaker.open_until_ms != 0 ? "it cannot be reached"
-           : lane->is_denied                          ? "it refuses our key"
-                                                      : "it delivers nothing");
+           : lane->is_denied                        ? "it refuses our key"
+                                                    : "it delivers nothing");
 }
 
 static void note_move(struct nm_lane *lane, const struct nm_lane *other, const char *why)
@@ -149,8 +148,10 @@ static void move_items(struct nm_lane *lane, struct nm_items *items)
   char why[NM_LANE_REASON_MAX_BYTES];
   while ((item = nm_items_pop(items))) {
     const struct nm_message *message = item->message;
-    struct nm_finish finish = { .message_id = message->id, .run_id = message->run_id,
-                                .state = NM_MESSAGE_WAITING, .attempts = message->attempts,
+    struct nm_finish finish = { .message_id = message->id,
+                                .run_id = message->run_id,
+                                .state = NM_MESSAGE_WAITING,
+                                .attempts = message->attempts,
                                 .first_attempt_ms = message->first_attempt_ms };
     struct nm_lane *other = nm_lane_move(lane, message, &finish, why, sizeof why);
     if (!other) {
@@ -175,8 +176,7 @@ void nm_lane_move_over(struct nm_lane *lane)
     return;
   }
   if (!nm_lane_moves_over(lane)) return;
-  for (struct nm_half *half = lane->halves; half; half = half->next)
-    move_items(lane, &half->items);
+  for (struct nm_half *half = lane->halves; half; half = half->next) move_items(lane, &half->items);
   move_items(lane, &lane->singles);
   move_items(lane, &lane->rest);
 }

@@ -27,8 +27,7 @@ static void put(struct gauges *gauges, const char *format, ...)
   va_start(args, format);
   int len = vsnprintf(line, sizeof line, format, args);
   va_end(args);
-  if (len < 0 || (size_t)len >= sizeof line ||
-      nm_buffer_append(&gauges->text, line, (size_t)len))
+  if (len < 0 || (size_t)len >= sizeof line || nm_buffer_append(&gauges->text, line, (size_t)len))
     gauges->is_short = true;
 }
 
@@ -95,7 +94,8 @@ static const struct {
   const char *family, *more, *help; /* more: another label of the same family */
   lane_number *number;
 } lane_gauges[] = {
-  { "netmove_lane_messages", ",place=\"ready\"", "Messages of a lane in memory, by place.", ready_of },
+  { "netmove_lane_messages", ",place=\"ready\"", "Messages of a lane in memory, by place.",
+    ready_of },
   { "netmove_lane_messages", ",place=\"behind\"", "Messages of a lane in memory, by place.",
     behind_of },
   { "netmove_lane_messages", ",place=\"fenced\"", "Messages of a lane in memory, by place.",
@@ -103,14 +103,14 @@ static const struct {
   { "netmove_lane_messages", ",place=\"in_flight\"", "Messages of a lane in memory, by place.",
     in_flight_of },
   { "netmove_lane_sends", "", "Sends of a lane under way.", sends_of },
-  { "netmove_lane_sends_allowed", "", "Sends that may be under way, after the provider's answers; 0 = any.",
-    allowed_of },
+  { "netmove_lane_sends_allowed", "",
+    "Sends that may be under way, after the provider's answers; 0 = any.", allowed_of },
   { "netmove_lane_rate", "", "Messages a second that a lane may send; 0 = any.", rate_of },
   { "netmove_lane_tokens", "", "Messages that a lane's bucket would let go at once.", tokens_of },
-  { "netmove_lane_resting_seconds", "", "How much longer a lane rests: throttled, refused or failing.",
-    resting_of },
-  { "netmove_lane_well", "", "1 where a lane's provider is well, 0 where another one would take over.",
-    well_of },
+  { "netmove_lane_resting_seconds", "",
+    "How much longer a lane rests: throttled, refused or failing.", resting_of },
+  { "netmove_lane_well", "",
+    "1 where a lane's provider is well, 0 where another one would take over.", well_of },
 };
 
 static size_t count_lanes(const struct nm_engine *engine)
@@ -152,7 +152,8 @@ static void put_hosts(struct gauges *gauges)
 {
   size_t count = 0;
   char name[512];
-  begin(gauges, "netmove_breaker_open", "1 where a host cannot be reached and is tried now and then.");
+  begin(gauges, "netmove_breaker_open",
+        "1 where a host cannot be reached and is tried now and then.");
   for (const struct nm_host *host = gauges->engine->hosts; host && count < HOSTS_MAX;
        host = host->next, count++) {
     size_t len = 0;

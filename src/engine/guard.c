@@ -78,7 +78,8 @@ static void on_checked(struct nm_call *call)
   } else if (check->reason.len > 0) {
     run->row.state = NM_RUN_HELD;
     nm_metric_add(NM_METRIC_RUNS_GUARDED, 1);
-    nm_log(NM_LOG_WARN, "engine", &ids, "run of campaign %.*s is held: %.*s; run release lets it go",
+    nm_log(NM_LOG_WARN, "engine", &ids,
+           "run of campaign %.*s is held: %.*s; run release lets it go",
            NM_TEXT_ARG(run->row.campaign), NM_TEXT_ARG(check->reason));
   } else {
     run->row.checked_at_ms = check->now_ms;
@@ -95,13 +96,15 @@ static void add_fate(struct nm_running *run, const struct nm_recipient *recipien
   struct nm_error error = { 0 };
   struct nm_effects effects = { 0 };
   struct nm_rules_moment moment = { .now_ms = nm_clock_wall_ms(), .is_recipient = true };
-  int rc = nm_rules_serve_row(run->generation->rules, recipient->event, NULL, &moment, arena, &effects, &error);
+  int rc = nm_rules_serve_row(run->generation->rules, recipient->event, NULL, &moment, arena,
+                              &effects, &error);
   if (rc) {
     json_object_set_new(out, "held", json_string(error.text));
   } else if (effects.count > 0) {
     const struct nm_effect *effect = &effects.items[0];
     struct nm_text word = effect->kind == NM_EFFECT_SEND ? effect->message : effect->reason;
-    json_object_set_new(out, effect->kind == NM_EFFECT_SEND ? "message" : nm_effect_name(effect->kind),
+    json_object_set_new(out,
+                        effect->kind == NM_EFFECT_SEND ? "message" : nm_effect_name(effect->kind),
                         json_stringn(word.ptr ? word.ptr : "", word.len));
   }
 }
@@ -120,8 +123,8 @@ static json_t *sample_of(struct nm_running *run, struct nm_text page, struct nm_
     if (nm_optimove_read_row(text, run->book->tenant, run->row.campaign, run->row.channel_id, arena,
                              &recipient, &error))
       continue;
-    json_t *one = json_pack("{s:s%,s:I}", "customer", recipient.customer.ptr, recipient.customer.len,
-                            "template", (json_int_t)recipient.template_id);
+    json_t *one = json_pack("{s:s%,s:I}", "customer", recipient.customer.ptr,
+                            recipient.customer.len, "template", (json_int_t)recipient.template_id);
     if (*template_id == 0) *template_id = recipient.template_id;
     if (one && recipient.event) add_fate(run, &recipient, arena, one);
     json_array_append_new(list, one);
@@ -174,8 +177,8 @@ bool nm_run_guard(struct nm_running *run)
     nm_guard_learn(run->book);
     return true;
   }
-  struct nm_call *call = nm_call_create(run->book->engine, NM_STORE_PAGE_LOAD,
-                                        PAGE_ARENA_MAX_BYTES, on_page, run);
+  struct nm_call *call =
+      nm_call_create(run->book->engine, NM_STORE_PAGE_LOAD, PAGE_ARENA_MAX_BYTES, on_page, run);
   call->u.page_load.run_id = run->row.id;
   run->is_loading = true;
   run->busy++;

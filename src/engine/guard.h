@@ -3,10 +3,12 @@
 
 #include "engine/runs.h"
 
-/* True while the run may not be expanded: its recipients are not all here, or it is being looked at. */
+/* True while the run may not be expanded: its recipients are not all here, or it is being looked
+ * at. */
 bool nm_run_guard(struct nm_running *run);
 
-/* Asks the store how many messages the tenant had within the last hour, where a ceiling needs it. */
+/* Asks the store how many messages the tenant had within the last hour, where a ceiling needs it.
+ */
 void nm_guard_learn(struct nm_book *book);
 
 /* True where the tenant had as many messages within the hour as it may, and `more` are made now. */

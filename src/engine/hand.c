@@ -1,7 +1,7 @@
 /* hand.c - what a person does to one run: cancel, pause, release, repin.
  *
- * Cancel and pause take hold in memory at once, as a fence; what is leased and covered goes back to the
- * store when that has the new state, and is stopped or put aside there. */
+ * Cancel and pause take hold in memory at once, as a fence; what is leased and covered goes back to
+ * the store when that has the new state, and is stopped or put aside there. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -12,7 +12,7 @@
 
 struct handling {
   struct nm_control *control;
-  struct nm_book *book;    /* NULL where the run is not in memory */
+  struct nm_book *book; /* NULL where the run is not in memory */
   struct nm_fence *fence;
   size_t in_flight;
 };
@@ -163,9 +163,9 @@ static void on_released(struct nm_call *call)
          " held rows are played again",
          nm_run_state_name(release->was), release->unparked, release->rows);
   nm_engine_resume(call->engine); /* the run, and the lanes of its messages */
-  end(call, json_pack("{s:s,s:s,s:I,s:I}", "state", "active", "was",
-                      nm_run_state_name(release->was), "waiting", (json_int_t)release->unparked,
-                      "rows", (json_int_t)release->rows));
+  end(call,
+      json_pack("{s:s,s:s,s:I,s:I}", "state", "active", "was", nm_run_state_name(release->was),
+                "waiting", (json_int_t)release->unparked, "rows", (json_int_t)release->rows));
 }
 
 void nm_control_run_release(struct nm_engine *engine, struct nm_control *control)
@@ -218,8 +218,8 @@ static void on_repinned(struct nm_call *call)
     if (run) take_generation(run, repin);
     nm_log(NM_LOG_INFO, "engine", &ids, "run is repinned by hand from page %" PRId64 " on",
            repin->page);
-    answer = json_pack("{s:I,s:b}", "page", (json_int_t)repin->page, "is_changed",
-                       repin->is_changed);
+    answer =
+        json_pack("{s:I,s:b}", "page", (json_int_t)repin->page, "is_changed", repin->is_changed);
     int rc = nm_json_set_id(answer, "generation", repin->generation_id);
     nm_expect(rc == NM_OK);
   }

@@ -8,6 +8,29 @@
 #include "engine/failover.h"
 #include "engine/settle.h"
 
+/* True where a provider's word on the account is said to both lanes. */
+static bool is_same_account(const struct nm_lane *a, const struct nm_lane *b)
+{
+  static const char *const keys[] = { "apiKey", "user", "systemId", "serviceAccount", "teamId" };
+  if (!a->settings || !b->settings || a->host != b->host) return false;
+  if (!nm_text_equal(a->settings->adapter, b->settings->adapter)) return false;
+  for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+    if (!nm_text_equal(nm_json_string(a->settings->settings, keys[i]),
+                       nm_json_string(b->settings->settings, keys[i])))
+      return false;
+  return true;
+}
+
+/* The whole account was told to wait: so do the other lanes that use it, of whatever tenant. */
+static void throttle_account(const struct nm_lane *lane, int64_t wait_ms, struct nm_text reason)
+{
+  const struct nm_engine *engine = lane->book->engine;
+  for (size_t i = 0; i < engine->book_count; i++)
+    for (struct nm_lane *other = engine->books[i]->lanes; other; other = other->next)
+      if (other != lane && nm_lane_pause_left_ms(other) == 0 && is_same_account(lane, other))
+        nm_lane_pause(other, wait_ms, reason);
+}
+
 static void throttle(struct nm_lane *lane, const struct nm_outcome *outcome)
 {
   if (outcome->scope == NM_SCOPE_MESSAGE || nm_lane_pause_left_ms(lane) > 0) return;
@@ -16,8 +39,9 @@ static void throttle(struct nm_lane *lane, const struct nm_outcome *outcome)
   int64_t wait_ms = outcome->retry_after_ms >= 0
                         ? outcome->retry_after_ms
                         : nm_backoff_ceiling_ms(&nm_backoff_pause, lane->pauses);
-  nm_lane_pause(lane, wait_ms < NM_RETRY_AFTER_MAX_MS ? wait_ms : NM_RETRY_AFTER_MAX_MS,
-                outcome->reason);
+  if (wait_ms > NM_RETRY_AFTER_MAX_MS) wait_ms = NM_RETRY_AFTER_MAX_MS;
+  nm_lane_pause(lane, wait_ms, outcome->reason);
+  if (outcome->scope == NM_SCOPE_ACCOUNT) throttle_account(lane, wait_ms, outcome->reason);
 }
 
 static void stop_for_key(struct nm_lane *lane, const struct nm_outcome *outcome)

@@ -1,8 +1,9 @@
-/* play.c - rows that a run's rules held are played again, mark by mark, through the rules that serve
- * now: whatever held them was mended there.
+/* play.c - rows that a run's rules held are played again, mark by mark, through the rules that
+ * serve now: whatever held them was mended there.
  *
- * A mark goes with the transaction that stores what became of its rows, so each is played once, also
- * over a crash; what is held once more is marked anew, behind the last mark that was asked for. */
+ * A mark goes with the transaction that stores what became of its rows, so each is played once,
+ * also over a crash; what is held once more is marked anew, behind the last mark that was asked
+ * for. */
 #include "base/log.h"
 #include "engine/runs.h"
 

@@ -1,9 +1,10 @@
 /* width.h - how many sends may be under way at a time, following what the provider answers.  Pure.
  *
- * Begins with NM_WIDTH_FIRST; while all is well each answer allows one more, until the first trouble;
- * from then on one more a round of answers.  Throttled, failed or slow halves it, once for all that was
- * under way then; never below one, never above the most that adapter and settings allow.  Slow is
- * measured against the quickest answers seen: five times as long, and half a second more.
+ * Begins with NM_WIDTH_FIRST; while all is well each answer allows one more, until the first
+ * trouble; from then on one more a round of answers.  Throttled, failed or slow halves it, once for
+ * all that was under way then; never below one, never above the most that adapter and settings
+ * allow.  Slow is measured against the quickest answers seen: five times as long, and half a second
+ * more.
  */
 #pragma once
 
@@ -28,7 +29,7 @@ void nm_width_set(struct nm_width *width, size_t most, bool is_new);
 
 /* A send has ended; true where this halved it. */
 bool nm_width_note(struct nm_width *width, enum nm_width_answer answer, int64_t started_ms,
-                  int64_t now_ms);
+                   int64_t now_ms);
 
 /* So many may be under way. */
 size_t nm_width_allows(const struct nm_width *width);

@@ -60,11 +60,12 @@ static int decide(struct nm_writer *writer, struct nm_store_run_check *check,
   bool is_more = (double)run->rows > (double)last * check->differs;
   bool is_fewer = (double)run->rows * check->differs < (double)last;
   if (!is_more && !is_fewer) return NM_OK;
-  check->reason = nm_arena_printf(arena,
-                                  "%lld recipients, and the last run of template %lld had %lld: more"
-                                  " than %g times as %s",
-                                  rows, (long long)check->template_id, (long long)last,
-                                  check->differs, is_more ? "many" : "few");
+  check->reason =
+      nm_arena_printf(arena,
+                      "%lld recipients, and the last run of template %lld had %lld: more"
+                      " than %g times as %s",
+                      rows, (long long)check->template_id, (long long)last, check->differs,
+                      is_more ? "many" : "few");
   return check->reason.ptr ? NM_OK : NM_ENOMEM;
 }
 

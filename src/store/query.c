@@ -445,6 +445,7 @@ static int show_status(struct nm_db *db, json_t *out)
     " (SELECT count(*) FROM runs WHERE state IN (0, 1, 2, 4)) AS open_runs,"
     " (SELECT count(*) FROM events WHERE state = 3) AS held_events,"
     " (SELECT count(*) FROM updates WHERE state = 3) AS dead_updates,"
+    " (SELECT count(*) FROM messages INDEXED BY messages_parked WHERE state = 6) AS paused_messages,"
     " s.held AS held_messages, s.dead AS dead_messages,"
     " (SELECT count(*) FROM events WHERE state = 3) + s.held AS held,"
     " (SELECT count(*) FROM updates WHERE state = 3) + s.dead AS dead,"
