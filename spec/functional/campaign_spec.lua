@@ -150,23 +150,72 @@ describe("a cancel (4)", function()
     end, 30000)
   end
 
-  it("stops a campaign half way: nothing starts after the fence, and the counts agree", function()
-    story = daemon.story({ provider = ", rate = 2000" })
-    story.netmera.post("settings", { latencyMs = 20 })
-    story.optimove.post("campaigns", { campaign = 20, channel = 459, templates = { 1201 }, count = 10000 })
-    story.optimove.post("execute", { campaign = 20, channel = 459 })
-    story.netmera.reaches("deliveries=3000", 60000)
-    story.optimove.post("cancel", { campaign = 20 })
-    local run = fenced()
-    story.netmera.reaches("requests=1&quietMs=1000", 30000)
-    local shown = story.daemon.ask("run", "show", run.id)
+  --- The provider's ledger, the run and Optimove's people agree about a campaign that was cancelled.
+  local function expect_fenced(run, promised)
+    story.netmera.reaches("requests=1&quietMs=500", 30000)
+    local shown = loop.await("the end of what was in flight", function()
+      local now = story.daemon.ask("run", "show", run.id)
+      return now.messages.waiting == 0 and now
+    end, 30000)
     local ledger = story.netmera.ledger("deliveredAfter=" .. tostring(shown.fenced_at_ms))
-    assert.is_true(ledger.deliveries < 10000)
     assert.is_true(ledger.deliveredAfter <= shown.in_flight_at_fence,
                    ledger.deliveredAfter .. " began after the fence, " ..
                    shown.in_flight_at_fence .. " were in flight")
+    assert.is_true(ledger.deliveries < promised, "all of them went out")
     assert.equal(ledger.deliveries, shown.sent)
+    assert.equal(shown.made, shown.sent + shown.stopped)
     assert.equal(0, ledger.repeated)
+    return ledger, shown
+  end
+
+  local cancelled_at = os.getenv("NETMOVE_LONG") == "1" and { 1, 10, 25, 50, 75, 90 } or { 10, 50, 90 }
+  local promised = os.getenv("NETMOVE_LONG") == "1" and 100000 or 4000
+  for _, percent in ipairs(cancelled_at) do
+    it("stops a campaign at " .. percent .. " %: nothing starts after the fence, and the counts agree", function()
+      story = daemon.story({ provider = ", rate = " .. promised // 2 })
+      story.netmera.post("settings", { latencyMs = 20 })
+      story.optimove.post("campaigns", { campaign = 20, channel = 459, templates = { 1201 }, count = promised })
+      story.optimove.post("execute", { campaign = 20, channel = 459 })
+      story.netmera.reaches("deliveries=" .. promised * percent // 100, 60000)
+      story.optimove.post("cancel", { campaign = 20 })
+      expect_fenced(fenced(), promised)
+    end)
+  end
+
+  it("stops a campaign whose pages still come: no page is asked for, nobody of them is written to", function()
+    story = daemon.story()
+    story.optimove.faults({ { match = { path = "ExecutionDetails" }, ["do"] = { shortPages = 300, delayMs = 150 } } })
+    story.optimove.post("campaigns", { campaign = 24, channel = 459, templates = { 1201 }, count = 30000 })
+    story.optimove.post("execute", { campaign = 24, channel = 459 })
+    story.netmera.reaches("deliveries=300", 60000)
+    story.optimove.post("cancel", { campaign = 24 })
+    local _, shown = expect_fenced(fenced(), 30000)
+    assert.is_false(shown.progress.is_fetched)
+    -- A page that was under way may come, no other one.
+    local pages = story.daemon.ask("run", "show", shown.id).pages_fetched
+    assert.is_true(pages - shown.pages_fetched <= 1)
+  end)
+
+  it("that was recorded holds over a kill -9 before its fence: nothing is sent after the restart", function()
+    story = daemon.story({ provider = ", rate = 1000" })
+    story.optimove.post("campaigns", { campaign = 25, channel = 459, templates = { 1201 }, count = 5000 })
+    story.daemon.stop()
+    story.daemon.start({ NETMOVE_END_AT = "fence_begun:1" })
+    story.optimove.post("execute", { campaign = 25, channel = 459 })
+    story.netmera.reaches("deliveries=500", 60000)
+    story.optimove.post("cancel", { campaign = 25, wait = false })
+    loop.await("the end between record and fence", function() return story.daemon.process.exit_code end, 30000)
+    story.daemon.process.wait()
+    story.netmera.reaches("requests=1&quietMs=300", 30000)
+    local before = story.netmera.ledger().deliveries
+    story.daemon.start()
+    fenced()
+    -- Whoever comes last has been overtaken by nobody of the campaign.
+    story.optimove.post("trigger", { campaign = 26, channel = 459, template = 1201, customer = "last" })
+    story.netmera.reaches("deliveries=" .. before + 1)
+    story.netmera.reaches("requests=1&quietMs=500", 30000)
+    assert.equal(before + 1, story.netmera.ledger().deliveries)
+    assert.equal(0, story.netmera.ledger().repeated)
   end)
 
   it("wins even if it arrives before its trigger", function()

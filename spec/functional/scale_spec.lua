@@ -1,0 +1,84 @@
+-- What a recipient costs does not grow with their number, and memory stays flat: CPU time of the daemon for each
+-- message of a campaign, at sizes far apart.  Deliveries go nowhere (loopback), so that it is the daemon's own.
+-- 2,000 and 16,000 always; up to 10,000,000 with NETMOVE_LONG=1 (NETMOVE_RECIPIENTS sets the largest).
+
+local daemon = require("spec.support.daemon")
+local loop = require("spec.support.loop")
+local world = require("spec.support.world")
+
+local is_long = os.getenv("NETMOVE_LONG") == "1"
+local is_slow = (os.getenv("NETMOVE_SANITIZE") or "") ~= ""
+local largest = tonumber(os.getenv("NETMOVE_RECIPIENTS") or "") or 10000000
+local ticks_per_s = 100 -- USER_HZ
+
+local tenant = [[
+return {
+  name = "acme", appKey = "acme-app-key", restApiKey = "rest-key",
+  optimove = { baseUrl = %q, apiKey = "optimove-key", status = "ACTIVE",
+    channels = { { id = 459, name = "Push", kind = "push" }, { id = 481, name = "SMS", kind = "sms" } },
+    params = { { realFieldName = "FIRST_NAME", name = "first_name" } } },
+  providers = { loopback = { adapter = "loopback" } },
+  channels = { push = { "loopback" }, sms = { "loopback" } },
+}
+]]
+
+local function cpu_us(pid)
+  local file = assert(io.open("/proc/" .. pid .. "/stat"))
+  local fields = {}
+  for word in file:read("a"):match("%)%s(.*)$"):gmatch("%S+") do fields[#fields + 1] = word end
+  file:close()
+  return (tonumber(fields[12]) + tonumber(fields[13])) * 1000000 / ticks_per_s
+end
+
+local function peak_mb(pid)
+  local file = assert(io.open("/proc/" .. pid .. "/status"))
+  local kb = file:read("a"):match("VmHWM:%s*(%d+)")
+  file:close()
+  return tonumber(kb) / 1024
+end
+
+describe("a recipient of a campaign", function()
+  local optimove, folder
+
+  --- A daemon of its own for each size; gives CPU time a message and the most memory it had.
+  local function cost_of(people)
+    optimove = world.optimove()
+    folder = daemon.folder().start()
+    folder.write("tenants/acme.lua", tenant:format(optimove.url))
+    assert.equal(0, folder.cli("tenant", "apply", "tenants/acme.lua").code)
+    optimove.post("campaigns", { campaign = 7, channel = 459, templates = { 1201 }, count = people,
+                                 attributes = { FIRST_NAME = { "Ada", "Can", "Eda", "Ege" } } })
+    local pid = folder.process.pid
+    local before = cpu_us(pid)
+    optimove.post("execute", { campaign = 7, channel = 459 })
+    local run = loop.await("the end of " .. people, function()
+      local found = folder.ask("run", "list").items[1]
+      return found and found.state == "done" and found
+    end, 60000 + people)
+    local cost, peak = (cpu_us(pid) - before) / people, peak_mb(pid)
+    assert.equal(people, run.sent)
+    folder.kill()
+    optimove.close()
+    folder.remove()
+    return cost, peak
+  end
+
+  it("costs the same of few and of many, and memory stays flat", function()
+    local sizes = { 2000, 16000 }
+    if is_long then
+      sizes = { 10000 }
+      while sizes[#sizes] * 10 <= largest do sizes[#sizes + 1] = sizes[#sizes] * 10 end
+    end
+    local least, first_peak
+    for _, people in ipairs(sizes) do
+      local cost, peak = cost_of(people)
+      print(("# %d recipients: %.1f us of CPU time each, %.0f MB at most"):format(people, cost, peak))
+      least, first_peak = least or cost, first_peak or peak
+      -- The first run also pays for what is made once.
+      assert.is_true(cost <= least * 1.5, people .. " cost " .. cost .. " us each, the first " .. least)
+      if not is_slow then
+        assert.is_true(peak <= (is_long and 300 or first_peak + 64), people .. " took " .. peak .. " MB")
+      end
+    end
+  end)
+end)
