@@ -64,6 +64,20 @@ static int write_key(int fd, const char *path, struct nm_error *err)
   return is_ok ? NM_OK : nm_fail(err, NM_EIO, "%s: the master key cannot be written: %s", path, strerror(why));
 }
 
+/* Sealed secrets are worth nothing without it: its name must outlive a power cut, too. */
+static int sync_folder_of(const char *path, struct nm_error *err)
+{
+  char folder[PATH_MAX_BYTES];
+  const char *slash = strrchr(path, '/');
+  snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path + 1) : 1, slash ? path : ".");
+  int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  bool is_ok = fd >= 0 && (fsync(fd) == 0 || errno == EINVAL); /* some file systems cannot */
+  int why = errno;
+  if (fd >= 0) close(fd);
+  return is_ok ? NM_OK
+               : nm_fail(err, NM_EIO, "%s: the master key cannot be kept: %s", path, strerror(why));
+}
+
 /* Written aside and linked into place, so that no crash leaves half a key and no key is written over. */
 static int make_file(const char *path, struct nm_error *err)
 {
@@ -78,7 +92,7 @@ static int make_file(const char *path, struct nm_error *err)
   if (rc == NM_OK && link(aside, path) && errno != EEXIST)
     rc = nm_fail(err, NM_EIO, "%s: the master key cannot be made: %s", path, strerror(errno));
   unlink(aside);
-  return rc;
+  return rc ? rc : sync_folder_of(path, err);
 }
 
 static int read_file(const char *path, unsigned char out[NM_MASTER_KEY_BYTES], struct nm_error *err)
