@@ -138,6 +138,48 @@ static void a_job_goes_on_where_the_last_process_left_it(void **state)
   json_decref((json_t *)(uintptr_t)query.args);
 }
 
+static int64_t accept_inbound(struct kit *kit, const char *body)
+{
+  struct nm_store_arrival arrival = { .event = { .tenant_id = TENANT, .kind = NM_EVENT_INBOUND,
+                                                 .received_at_ms = nm_clock_wall_ms(),
+                                                 .name = NM_TEXT("shop"),
+                                                 .body = nm_text_from(body) } };
+  return kit_accept(kit, &arrival);
+}
+
+static void a_webhooks_request_goes_with_the_person_it_is_about(void **state)
+{
+  struct kit *kit = *state;
+  set_key(kit);
+  int64_t became = accept_inbound(kit, "{\"body\":\"{'who':4711}\"}");
+  int64_t held = accept_inbound(kit, "{\"body\":\"{'who':'shopper-4711-x'}\"}");
+  int64_t other = accept_inbound(kit, "{\"body\":\"{'who':'somebody'}\"}");
+  struct nm_store_arrival made = { .event = { .kind = NM_EVENT_HOOK, .name = NM_TEXT("PURCHASE"),
+                                              .received_at_ms = nm_clock_wall_ms(),
+                                              .customer = NM_TEXT("shopper-4711-x"),
+                                              .body = NM_TEXT("{}") } };
+  struct nm_plan plan = { .event_id = became, .tenant_id = TENANT, .state = NM_EVENT_PLANNED,
+                          .arrivals = &made, .arrival_count = 1 };
+  kit_plan(kit, &plan);
+  assert_true(made.id > 0);
+  erase(kit, TENANT, "shopper-4711-x");
+  finish(kit);
+  int64_t erased[] = { became, held, made.id };
+  for (size_t i = 0; i < 3; i++) {
+    json_t *shown = kit_show(kit, erased[i]);
+    json_t *body = json_object_get(shown, "body");
+    char *text = json_dumps(body, JSON_ENCODE_ANY | JSON_COMPACT);
+    assert_non_null(strstr(text, "erased"));
+    free(text);
+    json_decref(shown);
+  }
+  json_t *shown = kit_show(kit, other);
+  char *text = json_dumps(json_object_get(shown, "body"), JSON_ENCODE_ANY);
+  assert_non_null(strstr(text, "somebody"));
+  free(text);
+  json_decref(shown);
+}
+
 /* Whoever adds a table says here whether erase_sweep.c has to know it. */
 static void every_table_is_swept_or_names_nobody(void **state)
 {
@@ -173,6 +215,7 @@ int main(void)
     KIT_TEST(an_erased_profile_leaves_no_byte_among_thousands),
     KIT_TEST(who_was_erased_is_kept_again_only_when_restored),
     KIT_TEST(a_job_goes_on_where_the_last_process_left_it),
+    KIT_TEST(a_webhooks_request_goes_with_the_person_it_is_about),
     KIT_TEST(every_table_is_swept_or_names_nobody),
   };
   return cmocka_run_group_tests_name("store erase", tests, NULL, NULL);

@@ -41,8 +41,15 @@ static int look_at_event(struct nm_erase_pass *pass, sqlite3_stmt *stmt)
     /* One that is being planned is taken away by its plan. */
     if (nm_claims_find(&pass->writer->events, id)) return NM_OK;
     person->erased++;
-    return nm_writer_blank_event(pass->writer, id);
+    /* The request of another program's that it was made of says as much. */
+    int64_t origin_id = sqlite3_column_int64(stmt, 5);
+    int rc = origin_id > 0 ? nm_writer_blank_event(pass->writer, origin_id) : NM_OK;
+    return rc ? rc : nm_writer_blank_event(pass->writer, id);
   }
+  if (sqlite3_column_int(stmt, 4) == NM_EVENT_INBOUND &&
+      nm_needles_are_in(&pass->needles, tenant_id, body) &&
+      !nm_claims_find(&pass->writer->events, id))
+    return nm_writer_blank_event(pass->writer, id);
   for (size_t i = 0; i < pass->needles.count; i++) {
     const struct nm_needle *needle = &pass->needles.items[i];
     if (needle->tenant_id != tenant_id || needle->text.len > body.len) continue;
@@ -129,7 +136,7 @@ struct sweep {
 };
 
 static const struct sweep sweeps[] = {
-  { "SELECT id, tenant_id, customer, body, kind FROM events WHERE id > ?1 ORDER BY id",
+  { "SELECT id, tenant_id, customer, body, kind, origin_id FROM events WHERE id > ?1 ORDER BY id",
     look_at_event, NULL },
   { "SELECT id, tenant_id, run_id, state, customer, address FROM messages WHERE id > ?1"
     " ORDER BY id",
