@@ -104,11 +104,80 @@ static void every_allocation_of_running_may_fail(void **state)
   nm_arena_destroy(arena);
 }
 
+/* The same by the way that traffic takes: a send, quiet hours, an author's function, a profile. */
+static void every_allocation_of_serving_may_fail(void **state)
+{
+  const struct nm_event served[] = {
+    { .kind = NM_EVENT_CAMPAIGN, .type = 11, .channel_id = 15, .template_id = 1201,
+      .campaign = NM_TEXT("7"), .customer = NM_TEXT("42") },
+    { .kind = NM_EVENT_HOOK, .name = NM_TEXT("PURCHASE"), .customer = NM_TEXT("42") },
+  };
+  struct nm_script *script = NULL;
+  struct nm_error err;
+  struct nm_arena *arena = nm_arena_create(1 << 20);
+  json_t *profile = json_pack("{s:{s:s,s:[i,i]}}", "attributes", "city", "Izmir", "list", 1, 2);
+  (void)state;
+  assert_int_equal(load(&script, arena, &err), NM_OK);
+  size_t baseline = nm_script_memory(script, true);
+  for (size_t i = 0; i < sizeof served / sizeof *served; i++) {
+    struct nm_event event = served[i];
+    struct nm_script_answer answer;
+    int rc = NM_ELIMIT;
+    int64_t failures = 0;
+    event.body = nm_text_from(events[i]);
+    const struct nm_script_event subject = { .event = &event, .profile = profile };
+    for (int64_t left = 0; rc != NM_OK; left++) {
+      nm_state_allocations_left = left;
+      rc = nm_script_serve(script, &subject, &context, arena, &answer, &err);
+      nm_state_allocations_left = -1;
+      if (rc == NM_OK) break;
+      failures++;
+      assert_int_equal(rc, NM_ELIMIT);
+      assert_string_equal(err.text, "needs more than its 8192 KiB of memory");
+    }
+    assert_true(failures > 5);
+    assert_int_equal(answer.is_send, i == 0);
+    assert_int_equal(nm_script_serve(script, &subject, &context, arena, &answer, &err), NM_OK);
+  }
+  assert_true(nm_script_memory(script, true) < baseline + 4096);
+  json_decref(profile);
+  nm_script_destroy(script);
+  nm_arena_destroy(arena);
+}
+
+/* And an arena that is full at any place is no fault of the rules'. */
+static void any_arena_may_be_too_small_for_serving(void **state)
+{
+  struct nm_event event = { .kind = NM_EVENT_CAMPAIGN, .type = 11, .channel_id = 15,
+                            .template_id = 1201, .campaign = NM_TEXT("7"),
+                            .customer = NM_TEXT("42"), .body = nm_text_from(events[0]) };
+  const struct nm_script_event subject = { .event = &event };
+  struct nm_script *script = NULL;
+  struct nm_error err;
+  struct nm_arena *arena = nm_arena_create(1 << 20);
+  int rc = NM_ELIMIT;
+  (void)state;
+  assert_int_equal(load(&script, arena, &err), NM_OK);
+  for (size_t bytes = 0; rc != NM_OK; bytes += 16) {
+    struct nm_arena *small = nm_arena_create(bytes);
+    struct nm_script_answer answer;
+    rc = nm_script_serve(script, &subject, &context, small, &answer, &err);
+    assert_true(rc == NM_OK || rc == NM_ELIMIT);
+    assert_false(nm_script_cost(script).is_overrun);
+    nm_arena_destroy(small);
+    assert_true(bytes < 4096);
+  }
+  nm_script_destroy(script);
+  nm_arena_destroy(arena);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(every_allocation_of_loading_may_fail),
     cmocka_unit_test(every_allocation_of_running_may_fail),
+    cmocka_unit_test(every_allocation_of_serving_may_fail),
+    cmocka_unit_test(any_arena_may_be_too_small_for_serving),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/limits.h"
+#include "json/tape.h"
 #include "model/event.h"
 
 enum { BYTES_MAX = 16 * 1024, ARENA_MAX_BYTES = 4 * 1024 * 1024 };
@@ -84,6 +85,39 @@ static void try_hook(struct nm_arena *arena, const json_t *value)
   json_decref(stored);
 }
 
+/* What the tape holds from `at` on is this value; gives the node behind it. */
+static size_t require_node_is(const struct nm_json_node *nodes, size_t at, const json_t *value)
+{
+  static const json_type types[] = { JSON_NULL, JSON_FALSE, JSON_TRUE, JSON_INTEGER,
+                                     JSON_REAL, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
+  const struct nm_json_node *node = &nodes[at++];
+  nm_require(value && json_typeof(value) == types[node->kind]);
+  if (json_is_integer(value)) nm_require(json_integer_value(value) == node->integer);
+  if (json_is_real(value)) nm_require(!(json_real_value(value) < node->real) &&
+                                      !(json_real_value(value) > node->real));
+  if (json_is_string(value))
+    nm_require(nm_text_equal(node->text, (struct nm_text){ json_string_value(value),
+                                                           json_string_length(value) }));
+  if (json_is_array(value)) nm_require(node->count == json_array_size(value));
+  if (json_is_object(value)) nm_require(node->count == json_object_size(value));
+  for (uint32_t i = 0; node->kind == NM_JSON_ARRAY && i < node->count; i++)
+    at = require_node_is(nodes, at, json_array_get(value, i));
+  for (uint32_t i = 0; node->kind == NM_JSON_OBJECT && i < node->count; i++) {
+    struct nm_text key = nodes[at].text;
+    at = require_node_is(nodes, at + 1, json_object_getn(value, key.ptr, key.len));
+  }
+  nm_require(node->kind < NM_JSON_ARRAY || node->end == at);
+  return at;
+}
+
+/* The tape takes nothing that the strict reader does not take, and sees the same. */
+static void try_tape(struct nm_arena *arena, struct nm_text body, const json_t *json)
+{
+  struct nm_json_tape tape;
+  if (nm_json_tape_read(&tape, body, arena))
+    nm_require(require_node_is(tape.nodes, 0, json) == tape.count);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
   if (len < 1 || len > BYTES_MAX) return 0;
@@ -94,7 +128,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
   json_t *one;
   nm_require(arena != NULL);
   try_campaign(arena, body, hints[data[0] % (sizeof hints / sizeof *hints)]);
-  if (nm_json_parse_any(&json, body, NULL) == NM_OK) {
+  int rc = nm_json_parse_any(&json, body, NULL);
+  try_tape(arena, body, rc == NM_OK ? json : NULL);
+  if (rc == NM_OK) {
     if (json_is_array(json)) json_array_foreach(json, i, one) try_hook(arena, one);
     else try_hook(arena, json);
   }
