@@ -28,11 +28,16 @@ return {
   },
 
   -- Each may also say rate (messages a second), unknown = "hold" (do not send again where the answer
-  -- was lost) and order = "recipient" (never two messages of one person at a time).
+  -- was lost), order = "recipient" (never two messages of one person at a time), concurrency (sends
+  -- at a time, at most) and retry = { first_s = 2, most_s = 900, give_up_s = 86400 }.
   providers = {
     netmera = { adapter = "netmera", baseUrl = "https://restapi.netmera.com", apiKey = secret "env:ACME_NETMERA_KEY" },
   },
   channels = { push = { "netmera" }, sms = { "netmera" }, email = { "netmera" } },   -- first healthy one wins
+
+  -- A run of more recipients, an hour with more messages, or a run five times as large or as small as
+  -- the last of its template waits for a person (`netmove run release`).  Off until set.
+  -- guard = { run = 500000, hour = 1000000, differs = 5 },
 
   -- Which of Netmera's events become attribute updates at Optimove; each needs a rule of its name in
   -- rules/acme.lua.  event = "MESSAGE_LOG" is there too.

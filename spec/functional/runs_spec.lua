@@ -48,7 +48,10 @@ describe("run pause", function()
     assert.matches("time left +%d+", story.daemon.cli("run", "show", id).out)
     local paused = story.daemon.ask("run", "pause", id)
     assert.equal("paused", paused.state)
-    story.netmera.reaches("requests=1&quietMs=700", 30000)
+    loop.await("what was in flight to end", function()
+      local status = story.daemon.ask("status")
+      return status.engine.sends == 0 and status.waiting_messages == 0
+    end)
     local before = story.netmera.ledger().deliveries
     assert.is_true(before < 800, before .. " went out")
     local shown = story.daemon.ask("run", "show", id)

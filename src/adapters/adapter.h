@@ -86,8 +86,8 @@ struct nm_adapter {
 
   /* Checks a provider's settings: the provider's table without `adapter`, secrets as plain text (or
    * as any word, where only their presence can be checked).  Names the key that is wrong, also one
-   * that nobody knows.  rate, url, unknown, order, retry and concurrency are the same for all and checked by
-   * tenants. */
+   * that nobody knows.  rate, url, unknown, order, retry, concurrency and ahead are the same for
+   * all and checked by tenants. */
   int (*check)(const json_t *settings, struct nm_error *err);
 
   /* Gives *out.  Borrows settings for the call. */

@@ -247,7 +247,8 @@ bool nm_lane_is_idle(const struct nm_lane *lane)
 
 int64_t nm_lane_ahead_max(const struct nm_lane *lane)
 {
-  int64_t ahead = NM_RUN_AHEAD_MESSAGES;
+  int64_t ahead = lane->settings && lane->settings->ahead > 0 ? lane->settings->ahead
+                                                              : NM_RUN_AHEAD_MESSAGES;
   double rate = lane->bucket.per_s;
   if (rate > 0 && rate * NM_RUN_AHEAD_MS / 1000 < (double)ahead)
     ahead = (int64_t)(rate * NM_RUN_AHEAD_MS / 1000) + 1;

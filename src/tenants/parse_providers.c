@@ -15,16 +15,16 @@ static const char *const unknowns[] = { "retry", "hold" };
 static const char *const orders[] = { "any", "recipient" };
 static const char *const retry_keys[] = { "first_s", "most_s", "give_up_s" };
 
-static void read_concurrency(struct nm_tenant_reader *reader, struct nm_tenant_provider *provider,
-                             const char *path, const json_t *table)
+/* A whole number above 0. */
+static void read_count(struct nm_tenant_reader *reader, const char *path, const json_t *table,
+                       const char *key, int most, int *out)
 {
-  const json_t *value = json_object_get(table, "concurrency");
-  const char *at = nm_tenant_path(reader, "%s.concurrency", path);
+  const json_t *value = json_object_get(table, key);
+  const char *at = nm_tenant_path(reader, "%s.%s", path, key);
   double number = 0;
-  if (!value || !nm_tenant_number(reader, at, value, CONCURRENCY_MAX, &number)) return;
-  provider->concurrency = (int)number;
-  if ((double)provider->concurrency != number)
-    nm_tenant_complain(reader, at, "%g is no whole number of sends", number);
+  if (!value || !nm_tenant_number(reader, at, value, most, &number)) return;
+  *out = (int)number;
+  if ((double)*out != number) nm_tenant_complain(reader, at, "%g is no whole number", number);
 }
 
 static void read_common(struct nm_tenant_reader *reader, struct nm_tenant_provider *provider,
@@ -35,7 +35,8 @@ static void read_common(struct nm_tenant_reader *reader, struct nm_tenant_provid
   if (rate)
     (void)nm_tenant_number(reader, nm_tenant_path(reader, "%s.rate", path), rate, RATE_MAX_PER_S,
                            &provider->rate_per_s);
-  read_concurrency(reader, provider, path, table);
+  read_count(reader, path, table, "concurrency", CONCURRENCY_MAX, &provider->concurrency);
+  read_count(reader, path, table, "ahead", NM_RUN_AHEAD_MESSAGES_MAX, &provider->ahead);
   provider->hold_unknown =
       nm_tenant_word(reader, path, table, "unknown", unknowns, COUNT(unknowns), 0) == 1;
   (void)nm_tenant_word(reader, path, table, "order", orders, COUNT(orders), 0);

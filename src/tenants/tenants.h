@@ -31,6 +31,7 @@ struct nm_tenant_provider {
   const json_t *settings;  /* the provider's table without `adapter`, secrets in plain text */
   double rate_per_s;       /* 0 = unlimited */
   int concurrency;         /* sends at a time, at most; 0 = what the adapter says */
+  int ahead;               /* messages of runs that may wait for it before runs rest; 0 = the default */
   bool hold_unknown;       /* unknown = "hold" */
 };
 
