@@ -43,8 +43,11 @@ return tenant {
 end
 
 describe("rules that change under traffic", function()
+  local story
+  after_each(function() story.close() end)
+
   it("lose nothing and make no message by halves, " .. versions .. " times", function()
-    local story = daemon.story({ rules = rules(1) })
+    story = daemon.story({ rules = rules(1) })
     local acknowledged, version_of, delivered = {}, {}, {}
     local traffic = sender.new({ acknowledged = acknowledged, pause_ms = is_long and 20 or 2 })
 
@@ -134,6 +137,5 @@ describe("rules that change under traffic", function()
     end
     print(("# %d versions, %d messages of %d of them, %d acknowledged, %d KiB after %d, at most %d later"):format(
       versions, count, made_by, traffic.acknowledged, warm_kib, warm_up, most_kib))
-    story.close()
   end)
 end)
