@@ -298,7 +298,8 @@ static int end_message(struct nm_writer *writer, const struct nm_finish *item,
 /* Went out at the first try that counts: the try is kept in the message's own row. */
 static bool is_sent_at_once(const struct nm_finish *item)
 {
-  return item->state == NM_MESSAGE_SENT && item->has_attempt && item->attempts == 1;
+  bool is_told = item->log != NULL; /* its MESSAGE_LOG event comes with it */
+  return item->state == NM_MESSAGE_SENT && item->has_attempt && item->attempts == 1 && !is_told;
 }
 
 /* How many from here on went out together and have ids without a gap. */

@@ -11,8 +11,9 @@ static bool is_word_char(char c)
 
 static bool holds(struct nm_text text, struct nm_text needle)
 {
+  if (!text.ptr) return false;
   const char *from = text.ptr, *end = text.ptr + text.len;
-  while (text.ptr && (size_t)(end - from) >= needle.len) {
+  while ((size_t)(end - from) >= needle.len) {
     const char *at = memmem(from, (size_t)(end - from), needle.ptr, needle.len);
     if (!at) return false;
     const char *behind = at + needle.len;
