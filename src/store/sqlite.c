@@ -101,7 +101,7 @@ static int check_size(const char *path, const struct nm_wal_mark *mark, struct n
 {
   struct stat status;
   if (stat(path, &status) || status.st_size >= NM_PAGE_BYTES) return NM_OK;
-  if (status.st_size == 0 && !mark->has_database) return NM_OK;
+  if (!mark->has_database) return NM_OK; /* the first start was cut short: SQLite mends that */
   return nm_fail(err, NM_EIO,
                  "%s is damaged (it is empty, and was not): put a backup in its place, or remove it"
                  " and %s.lock to begin anew",
