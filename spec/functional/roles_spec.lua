@@ -126,6 +126,22 @@ describe("the admin API over the network", function()
     assert.is_true(asked >= 9 * 30)
   end)
 
+  -- A handler once went on with a request that it had refused: no tenant of this name.
+  it("says of what is not there that it is not there, on every route", function()
+    local token = self.ask("token", "create", "--role", "admin", "--name", "asker").token
+    for _, route in ipairs(routes()) do
+      if route.of == "TENANT" or route.of == "THING" then
+        local path = route.path:gsub("{tenant}", "nobody"):gsub("{id}", "17"):gsub("{%w+}", "none")
+        local body = route.method == "PUT" and { name = "nobody" } or nil
+        local answer = assert(http.request({
+          url = self.admin_url .. path, method = route.method, body = body,
+          headers = { Authorization = "Bearer " .. token } }))
+        local is_new = route.method == "PUT" and route.path:find("{tenant}$") -- it would be made
+        assert.equal(is_new and 400 or 404, answer.status, route.method .. " " .. path .. ": " .. answer.body)
+      end
+    end
+  end)
+
   it("asks for a token on every route, and says the same whatever is wrong with it", function()
     local bodies, host = {}, 1
     for i, route in ipairs(routes()) do

@@ -71,8 +71,8 @@ static void on_tested(struct nm_api *api, struct nm_http_request *request, void 
 void nm_api_provider_test(struct nm_http_request *request, void *data)
 {
   struct nm_tenant *tenant = nm_api_named_tenant(data, request);
+  if (!tenant) return; /* and the request is gone */
   struct nm_text name = nm_http_param(request, "provider");
-  if (!tenant) return;
   json_t *args = json_pack("{s:s%,s:s%}", "tenant", tenant->name.ptr, tenant->name.len, "provider",
                            name.ptr, name.len);
   nm_tenant_unref(tenant);
