@@ -376,7 +376,9 @@ static inline struct faulty_bytes faulty_content(int index, size_t cut, uint64_t
   bool is_deletion_lost = faulty_random(state) % 2 == 0;
   for (size_t i = 0; i < cut; i++) {
     const struct faulty_op *op = &faulty.ops[i];
-    if (op->file == index && op->kind == FAULTY_SYNC) synced = (size_t)op->offset;
+    /* Two threads may sync one file; the one that began later may be noted first. */
+    bool is_sync = op->file == index && op->kind == FAULTY_SYNC;
+    if (is_sync && (size_t)op->offset > synced) synced = (size_t)op->offset;
   }
   for (size_t i = 0; i < cut; i++) {
     const struct faulty_op *op = &faulty.ops[i];

@@ -113,10 +113,10 @@ describe("kill -9", function()
       story.optimove.post("campaigns", { campaign = serial, channel = 459, templates = { 1201 }, count = 10 })
       story.optimove.post("execute", { campaign = serial, channel = 459, wait = false })
     end,
-    updates = function()
+    updates = function(serial)
       story.netmera.post("fire", { url = story.daemon.url, appKey = "acme-app-key", apiKey = "rest-key", count = 20,
                                    event = { type = "EVENT", name = "PURCHASE", attributes = { total = 7 } },
-                                   as = "array", extIdPrefix = "U" })
+                                   as = "array", extIdPrefix = "U" .. serial .. "-" })
     end,
     tenant = function(serial)
       story.daemon.apply(story, { provider = ", rate = " .. 50000 + serial })
