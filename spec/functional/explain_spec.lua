@@ -131,6 +131,26 @@ describe("explain", function()
     assert.equal(id, child.event.origin_id)
   end)
 
+  it("plays an event as one recipient of a campaign", function()
+    story.daemon.write("rules/acme.lua", (RULES:gsub("events = { %[11%]", "events = { [13] = for_each_recipient { "
+      .. "when(from('attributes.out'), drop('out')), send_template }, [11]")))
+    story.daemon.ask("reload")
+    local row = { EventTypeID = 13, CampaignID = "7", ChannelID = 459, TemplateID = 1201, CustomerID = "C1" }
+    story.daemon.write("row.json", json.encode(row))
+    local whole = story.daemon.ask("explain", "--tenant", "acme", "--event", "row.json")
+    assert.equal("expand", whole.effects[1].effect)
+    local one = story.daemon.ask("explain", "--tenant", "acme", "--event", "row.json", "--recipient")
+    assert.equal("planned", one.state)
+    assert.equal("send", one.effects[1].effect)
+    assert.equal("netmera", one.messages[1].chain[1].provider)
+    assert.equal("send_template", one.trace[#one.trace].step)
+    row.attributes = { out = true }
+    story.daemon.write("row.json", json.encode(row))
+    one = story.daemon.ask("explain", "--tenant", "acme", "--event", "row.json", "--recipient")
+    assert.equal("dropped", one.state)
+    assert.equal("out", one.reason)
+  end)
+
   it("says where a rule fails", function()
     story.daemon.write("rules/lib/shared.lua", (SHARED:gsub("event.attributes.age and ", "")))
     story.daemon.ask("reload")

@@ -34,7 +34,8 @@ void nm_api_explain(struct nm_http_request *request, void *data)
     tenant = NULL;
   }
   if (tenant && json_is_object(event)) {
-    json_t *args = json_pack("{s:s%,s:O}", "tenant", tenant->name.ptr, tenant->name.len, "event", event);
+    json_t *args = json_pack("{s:s%,s:O,s:b}", "tenant", tenant->name.ptr, tenant->name.len, "event",
+                             event, "recipient", json_is_true(json_object_get(body, "recipient")));
     nm_api_tell(api, request, NM_CONTROL_EXPLAIN, args, EXPLAIN_MS, answer_explained, NULL);
   } else if (!tenant) {
     nm_http_refuse(request, 404, "not_found", "there is no tenant of this name", "tenant", 0);

@@ -17,6 +17,7 @@ static const struct nm_cli_option check_options[] = {
 static const struct nm_cli_option explain_options[] = {
   { "tenant", "T", "with --event: whose rules" },
   { "event", "FILE", "an event as JSON, instead of a recorded one" },
+  { "recipient", NULL, "with --event: as one recipient of a campaign" },
   { NULL, NULL, NULL },
 };
 static const struct nm_cli_option apply_options[] = {

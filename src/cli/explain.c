@@ -220,7 +220,8 @@ int nm_cli_explain(struct nm_invocation *invocation)
   }
   int code = read_event(invocation, file, &event);
   if (code) return code;
-  json_t *body = json_pack("{s:s,s:o}", "tenant", tenant, "event", event);
+  json_t *body = json_pack("{s:s,s:o,s:b}", "tenant", tenant, "event", event, "recipient",
+                           invocation->options[2] != NULL);
   code = nm_cli_ask(invocation, "POST", NM_TEXT("/explain"), body, &answer);
   if (code == NM_CLI_DONE && invocation->is_json) nm_cli_print_json(answer.body);
   else if (code == NM_CLI_DONE) print_made(answer.body);

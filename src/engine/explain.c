@@ -221,6 +221,58 @@ static json_t *answer_of(const struct explaining *explaining, const struct nm_pl
   return out;
 }
 
+/* ---- one recipient of a campaign --------------------------------------------------------------- */
+
+static int ask_as_recipient(struct explaining *explaining, const json_t *profile,
+                            struct nm_effects *effects, struct nm_error *err)
+{
+  struct nm_rules_moment moment = { .now_ms = explaining->event.received_at_ms,
+                                    .is_recipient = true, .wants_values = true };
+  json_t *seen = NULL;
+  int rc = nm_event_for_rules(&explaining->event, &seen, err);
+  if (!rc && profile && json_object_set(seen, "user", (json_t *)(uintptr_t)profile))
+    rc = nm_fail(err, NM_ENOMEM, "out of memory");
+  if (!rc)
+    rc = nm_rules_run(explaining->book->active->rules, seen, &moment, explaining->arena, effects,
+                      err);
+  json_decref(seen);
+  return rc;
+}
+
+/* What a run would make of this row; as expand.c does, without its campaign. */
+static void plan_recipient(struct explaining *explaining, const json_t *profile,
+                           struct nm_plan *plan, struct nm_effects *effects)
+{
+  struct nm_error error = { 0 };
+  struct nm_book *book = explaining->book;
+  struct nm_text reason = NM_TEXT("the rules say nothing about this recipient");
+  struct nm_shape shape = { .book = book, .arena = explaining->arena, .zone = nm_book_zone(book),
+                            .now_ms = explaining->event.received_at_ms, .profile = profile };
+  *plan = (struct nm_plan){ .state = NM_EVENT_HELD, .tenant_id = book->tenant_id };
+  int rc = book->active ? ask_as_recipient(explaining, profile, effects, &error)
+                        : nm_fail(&error, NM_EINVAL, "there are no proven rules");
+  if (rc) {
+    plan->reason = nm_arena_copy(explaining->arena, nm_text_from(error.text));
+    return;
+  }
+  plan->messages =
+      nm_arena_alloc(explaining->arena, (effects->count + 1) * sizeof *plan->messages);
+  for (size_t i = 0; plan->messages && i < effects->count; i++) {
+    const struct nm_effect *effect = &effects->items[i];
+    struct nm_message *message = &plan->messages[plan->message_count];
+    enum nm_shaped shaped = NM_SHAPED_DROPPED;
+    if (effect->kind == NM_EFFECT_SEND)
+      shaped = nm_shape_message(&shape, effect, message, &reason);
+    else
+      reason = effect->reason;
+    if (shaped == NM_SHAPED_MESSAGE) plan->message_count++;
+    else if (shaped == NM_SHAPED_DROPPED && effect->kind != NM_EFFECT_HOLD)
+      plan->state = NM_EVENT_DROPPED;
+  }
+  if (plan->message_count > 0) plan->state = NM_EVENT_PLANNED;
+  else plan->reason = reason;
+}
+
 static void explain(struct explaining *explaining, const json_t *profile)
 {
   struct nm_plan plan;
@@ -229,6 +281,8 @@ static void explain(struct explaining *explaining, const json_t *profile)
   if (explaining->event.kind == NM_EVENT_INBOUND)
     nm_inbound_plan(explaining->book, &explaining->event, explaining->event.received_at_ms,
                     explaining->arena, &plan, &effects);
+  else if (json_is_true(json_object_get(explaining->control->args, "recipient")))
+    plan_recipient(explaining, profile, &plan, &effects);
   else
     nm_shape_plan(explaining->book, &explaining->event, profile, explaining->event.received_at_ms,
                   explaining->arena, &plan, &effects);
