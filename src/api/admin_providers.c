@@ -22,9 +22,9 @@ static void add_providers(json_t *items, const struct nm_tenant *tenant)
     const struct nm_tenant_provider *provider = &tenant->providers[i];
     json_t *settings = json_object_getn(json_object_get(document, "providers"), provider->name.ptr,
                                         provider->name.len);
-    json_t *item = json_pack("{s:s%,s:s%,s:s%,s:o,s:O?}", "tenant", tenant->name.ptr, tenant->name.len,
-                             "name", provider->name.ptr, provider->name.len, "adapter",
-                             provider->adapter.ptr, provider->adapter.len, "channels",
+    json_t *item = json_pack("{s:s%,s:s%,s:s%,s:o,s:O?}", "tenant", tenant->name.ptr,
+                             tenant->name.len, "name", provider->name.ptr, provider->name.len,
+                             "adapter", provider->adapter.ptr, provider->adapter.len, "channels",
                              channels_of(tenant, provider->name), "settings", settings);
     json_array_append_new(items, item);
   }
@@ -71,7 +71,8 @@ static void on_tested(struct nm_api *api, struct nm_http_request *request, void 
 void nm_api_provider_test(struct nm_http_request *request, void *data)
 {
   struct nm_tenant *tenant = nm_api_named_tenant(data, request);
-  if (!tenant) return; /* and the request is gone */
+  if (!tenant)
+    return; /* and the request is gone */
   struct nm_text name = nm_http_param(request, "provider");
   json_t *args = json_pack("{s:s%,s:s%}", "tenant", tenant->name.ptr, tenant->name.len, "provider",
                            name.ptr, name.len);

@@ -1,19 +1,25 @@
 /* admin_tenants.c - tenants as code: list and show, whole and in parts. */
 #include "api/internal.h"
 
-/* ---- list and show ---------------------------------------------------------------------------------- */
+/* ---- list and show
+ * ---------------------------------------------------------------------------------- */
 
 static json_t *summary_of(const struct nm_tenant *tenant)
 {
-  const char *status = !tenant->connector.is_present ? "none" : tenant->connector.is_active ? "ACTIVE" : "INACTIVE";
+  const char *status = !tenant->connector.is_present ? "none"
+                       : tenant->connector.is_active ? "ACTIVE"
+                                                     : "INACTIVE";
   json_t *providers = json_array();
   for (size_t i = 0; i < tenant->provider_count; i++)
-    json_array_append_new(providers, json_stringn(tenant->providers[i].name.ptr, tenant->providers[i].name.len));
-  if (tenant->is_leaving) status = "leaving";
-  json_t *out = json_pack("{s:s%,s:s%,s:I,s:s,s:i,s:i,s:o}", "name", tenant->name.ptr, tenant->name.len, "app_key",
-                          tenant->app_key.ptr, tenant->app_key.len, "version", (json_int_t)tenant->version,
-                          "connector", status, "channels", (int)tenant->connector.channel_count, "hooks",
-                          (int)tenant->hook_count, "providers", providers);
+    json_array_append_new(
+        providers, json_stringn(tenant->providers[i].name.ptr, tenant->providers[i].name.len));
+  if (tenant->is_leaving)
+    status = "leaving";
+  json_t *out = json_pack("{s:s%,s:s%,s:I,s:s,s:i,s:i,s:o}", "name", tenant->name.ptr,
+                          tenant->name.len, "app_key", tenant->app_key.ptr, tenant->app_key.len,
+                          "version", (json_int_t)tenant->version, "connector", status, "channels",
+                          (int)tenant->connector.channel_count, "hooks", (int)tenant->hook_count,
+                          "providers", providers);
   if (out && nm_json_set_id(out, "id", tenant->id)) {
     json_decref(out);
     return NULL;
@@ -28,7 +34,8 @@ void nm_api_tenants(struct nm_http_request *request, void *data)
   struct nm_tenant **all = nm_tenants_all(api->env.tenants, nm_http_arena(request), &count);
   json_t *items = json_array();
   for (size_t i = 0; i < count; i++) {
-    if (nm_api_may_see(request, all[i]->id)) json_array_append_new(items, summary_of(all[i]));
+    if (nm_api_may_see(request, all[i]->id))
+      json_array_append_new(items, summary_of(all[i]));
     nm_tenant_unref(all[i]);
   }
   nm_api_answer(request, 200, json_pack("{s:o}", "items", items));
@@ -37,11 +44,13 @@ void nm_api_tenants(struct nm_http_request *request, void *data)
 struct nm_tenant *nm_api_named_tenant(struct nm_api *api, struct nm_http_request *request)
 {
   struct nm_tenant *tenant = nm_tenants_by_name(api->env.tenants, nm_http_param(request, "tenant"));
-  if (!tenant) nm_http_refuse(request, 404, "not_found", "there is no tenant of this name", "tenant", 0);
+  if (!tenant)
+    nm_http_refuse(request, 404, "not_found", "there is no tenant of this name", "tenant", 0);
   return tenant;
 }
 
-/* ---- parts of it ------------------------------------------------------------------------------------ */
+/* ---- parts of it
+ * ------------------------------------------------------------------------------------ */
 
 struct nm_text nm_api_etag(struct nm_http_request *request, const struct nm_tenant *tenant)
 {
@@ -50,7 +59,8 @@ struct nm_text nm_api_etag(struct nm_http_request *request, const struct nm_tena
 }
 
 /* Answers with the tag of the version that is shown. */
-static void answer_tagged(struct nm_http_request *request, const struct nm_tenant *tenant, json_t *value)
+static void answer_tagged(struct nm_http_request *request, const struct nm_tenant *tenant,
+                          json_t *value)
 {
   struct nm_text tag = nm_api_etag(request, tenant);
   struct nm_text line = nm_arena_printf(nm_http_arena(request), "ETag: %.*s\r\n", NM_TEXT_ARG(tag));
@@ -60,7 +70,8 @@ static void answer_tagged(struct nm_http_request *request, const struct nm_tenan
 void nm_api_tenant_show(struct nm_http_request *request, void *data)
 {
   struct nm_tenant *tenant = nm_api_named_tenant(data, request);
-  if (!tenant) return;
+  if (!tenant)
+    return;
   json_t *out = summary_of(tenant), *document = nm_tenant_public(tenant);
   if (out && document && json_object_set(out, "document", document)) {
     json_decref(out);
@@ -72,8 +83,8 @@ void nm_api_tenant_show(struct nm_http_request *request, void *data)
 }
 
 /* What the document says under a key; the empty one of its kind where it says nothing. */
-static void show_part(struct nm_api *api, struct nm_http_request *request, const char *key, json_t *empty,
-                      const char *name)
+static void show_part(struct nm_api *api, struct nm_http_request *request, const char *key,
+                      json_t *empty, const char *name)
 {
   struct nm_tenant *tenant = nm_api_named_tenant(api, request);
   json_t *document = tenant ? nm_tenant_public(tenant) : NULL;

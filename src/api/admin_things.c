@@ -1,16 +1,18 @@
-/* admin_things.c - what came in and what became of it, by kind: events, messages, updates, profiles; and the
- * document that tells of every route. */
+/* admin_things.c - what came in and what became of it, by kind: events, messages, updates,
+ * profiles; and the document that tells of every route. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/internal.h"
 
-/* ---- lists ------------------------------------------------------------------------------------ */
+/* ---- lists ------------------------------------------------------------------------------------
+ */
 
 static void list(struct nm_api *api, struct nm_http_request *request, enum nm_store_query_kind kind)
 {
   json_t *args = nm_api_list_args(api, request);
-  if (args) nm_api_query_and_answer(api, request, kind, args);
+  if (args)
+    nm_api_query_and_answer(api, request, kind, args);
 }
 
 void nm_api_events(struct nm_http_request *request, void *data)
@@ -28,7 +30,8 @@ void nm_api_updates(struct nm_http_request *request, void *data)
   list(data, request, NM_QUERY_UPDATES);
 }
 
-/* ---- one of them ------------------------------------------------------------------------------ */
+/* ---- one of them ------------------------------------------------------------------------------
+ */
 
 /* The word is a kind of the store's. */
 static void on_shown(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
@@ -41,8 +44,10 @@ static void on_shown(struct nm_api *api, struct nm_http_request *request, void *
     return;
   }
   json_decref(answer);
-  if (rc && rc != NM_ENOTFOUND) nm_api_refuse(request, rc, err);
-  else nm_http_refuse(request, 404, "not_found", "there is none of this id", "id", 0);
+  if (rc && rc != NM_ENOTFOUND)
+    nm_api_refuse(request, rc, err);
+  else
+    nm_http_refuse(request, 404, "not_found", "there is none of this id", "id", 0);
 }
 
 static void show(struct nm_api *api, struct nm_http_request *request, const char *kind)
@@ -63,7 +68,8 @@ void nm_api_message_show(struct nm_http_request *request, void *data)
   show(data, request, "message");
 }
 
-/* ---- profiles --------------------------------------------------------------------------------- */
+/* ---- profiles ---------------------------------------------------------------------------------
+ */
 
 void nm_api_tenant_profiles(struct nm_http_request *request, void *data)
 {
@@ -94,7 +100,8 @@ static void on_profile(struct nm_task *task)
   } else if (nm_json_parse(&body, profile->body, NULL)) {
     nm_api_refuse(call->http, NM_EINTERNAL, NULL);
   } else {
-    json_t *out = json_pack("{s:s%,s:o}", "extId", profile->ext_id.ptr, profile->ext_id.len, "profile", body);
+    json_t *out =
+        json_pack("{s:s%,s:o}", "extId", profile->ext_id.ptr, profile->ext_id.len, "profile", body);
     if (out && nm_json_set_id(out, "version", profile->version)) {
       json_decref(out);
       out = NULL;
@@ -110,7 +117,8 @@ void nm_api_tenant_profile(struct nm_http_request *request, void *data)
   struct profile_call *call = tenant ? nm_arena_alloc(nm_http_arena(request), sizeof *call) : NULL;
   int64_t tenant_id = tenant ? tenant->id : 0;
   nm_tenant_unref(tenant);
-  if (!tenant_id) return;
+  if (!tenant_id)
+    return;
   int rc = NM_ENOMEM;
   if (call) {
     nm_api_prepare(api, request, &call->load.request, NM_STORE_PROFILES_LOAD, on_profile);
@@ -121,16 +129,19 @@ void nm_api_tenant_profile(struct nm_http_request *request, void *data)
     call->load.count = 1;
     rc = nm_store_submit(api->env.store, &call->load.request);
   }
-  if (rc) nm_api_refuse(request, rc, NULL);
+  if (rc)
+    nm_api_refuse(request, rc, NULL);
 }
 
-/* ---- the document ----------------------------------------------------------------------------- */
+/* ---- the document -----------------------------------------------------------------------------
+ */
 
 extern const char nm_embedded_openapi[], nm_embedded_openapi_end[];
 
 void nm_api_openapi(struct nm_http_request *request, void *data)
 {
-  struct nm_text text = { nm_embedded_openapi, (size_t)(nm_embedded_openapi_end - nm_embedded_openapi) };
+  struct nm_text text = { nm_embedded_openapi,
+                          (size_t)(nm_embedded_openapi_end - nm_embedded_openapi) };
   (void)data;
   nm_http_respond(request, 200, "application/json", text, NM_TEXT(""));
 }

@@ -31,9 +31,12 @@ bool nm_api_may_see(const struct nm_http_request *request, int64_t tenant_id)
 const char *nm_api_role_name(enum nm_api_role role)
 {
   switch (role) {
-  case NM_API_VIEWER: return "viewer";
-  case NM_API_OPERATOR: return "operator";
-  case NM_API_ADMIN: return "admin";
+  case NM_API_VIEWER:
+    return "viewer";
+  case NM_API_OPERATOR:
+    return "operator";
+  case NM_API_ADMIN:
+    return "admin";
   }
   return "unknown";
 }
@@ -74,13 +77,17 @@ static void end_line(struct nm_api_caller *caller, int status)
   struct nm_store_audit *audit = arena ? nm_arena_alloc(arena, sizeof *audit) : NULL;
   if (audit) {
     audit->request = (struct nm_store_request){ .task = { .done = on_ended },
-                                                .verb = NM_STORE_AUDIT, .arena = arena };
+                                                .verb = NM_STORE_AUDIT,
+                                                .arena = arena };
     audit->id = caller->line.id;
-    audit->end = (struct nm_store_audit_end){ .status = status,
-                                              .was = nm_arena_copy(arena, caller->end.was),
-                                              .became = status < 300 ? nm_arena_copy(arena, caller->end.became) : NM_TEXT(""),
-                                              .details = nm_arena_copy(arena, caller->end.details) };
-    if (nm_store_submit(caller->api->env.store, &audit->request) == NM_OK) return;
+    audit->end = (struct nm_store_audit_end){
+      .status = status,
+      .was = nm_arena_copy(arena, caller->end.was),
+      .became = status < 300 ? nm_arena_copy(arena, caller->end.became) : NM_TEXT(""),
+      .details = nm_arena_copy(arena, caller->end.details)
+    };
+    if (nm_store_submit(caller->api->env.store, &audit->request) == NM_OK)
+      return;
   }
   nm_arena_destroy(arena);
   nm_log(NM_LOG_WARN, "api", NULL, "the end of audit line %lld could not be written",
@@ -90,15 +97,18 @@ static void end_line(struct nm_api_caller *caller, int status)
 static void on_answer(struct nm_http_request *request, int status)
 {
   struct nm_api_caller *caller = nm_http_own(request);
-  if (status < 300 && caller->end.status >= 300) status = caller->end.status;
-  if (caller->is_with_change && status < 300) return; /* it was written with the change */
+  if (status < 300 && caller->end.status >= 300)
+    status = caller->end.status;
+  if (caller->is_with_change && status < 300)
+    return; /* it was written with the change */
   end_line(caller, status);
 }
 
 void nm_api_audit_with(struct nm_http_request *request, struct nm_store_request *change)
 {
   struct nm_api_caller *caller = nm_http_own(request);
-  if (!caller || caller->line.id == 0) return;
+  if (!caller || caller->line.id == 0)
+    return;
   caller->is_with_change = true;
   caller->end.status = 200;
   change->audit = &caller->end;
@@ -107,13 +117,15 @@ void nm_api_audit_with(struct nm_http_request *request, struct nm_store_request 
 void nm_api_audit_tenant(struct nm_http_request *request, const int64_t *tenant_id)
 {
   struct nm_api_caller *caller = nm_http_own(request);
-  if (caller) caller->end.tenant_id = tenant_id;
+  if (caller)
+    caller->end.tenant_id = tenant_id;
 }
 
 void nm_api_audit_refused(struct nm_http_request *request, int status)
 {
   struct nm_api_caller *caller = nm_http_own(request);
-  if (caller) caller->end.status = status;
+  if (caller)
+    caller->end.status = status;
 }
 
 void nm_api_audit_note(struct nm_http_request *request, struct nm_text was, struct nm_text became,
@@ -121,12 +133,17 @@ void nm_api_audit_note(struct nm_http_request *request, struct nm_text was, stru
 {
   struct nm_api_caller *caller = nm_http_own(request);
   struct nm_arena *arena = nm_http_arena(request);
-  if (!caller || caller->line.id == 0) return;
-  if (was.len > 0) caller->end.was = nm_arena_copy(arena, was);
-  if (became.len > 0) caller->end.became = nm_arena_copy(arena, became);
+  if (!caller || caller->line.id == 0)
+    return;
+  if (was.len > 0)
+    caller->end.was = nm_arena_copy(arena, was);
+  if (became.len > 0)
+    caller->end.became = nm_arena_copy(arena, became);
   struct nm_text text = details ? nm_json_text(arena, details) : NM_TEXT("");
-  if (text.len > DETAILS_MAX_BYTES) text = NM_TEXT("\"too much to be kept here\"");
-  if (text.len > 0) caller->end.details = text;
+  if (text.len > DETAILS_MAX_BYTES)
+    text = NM_TEXT("\"too much to be kept here\"");
+  if (text.len > 0)
+    caller->end.details = text;
 }
 
 static void run(struct nm_api_caller *caller)
@@ -152,7 +169,8 @@ static void on_begun(struct nm_task *task)
 /* Of a TENANT's route its tenant, else the caller's own. */
 static int64_t tenant_of(const struct nm_api_caller *caller)
 {
-  if (caller->route->scope != NM_API_OF_TENANT) return caller->tenant_id;
+  if (caller->route->scope != NM_API_OF_TENANT)
+    return caller->tenant_id;
   struct nm_tenant *tenant =
       nm_tenants_by_name(caller->api->env.tenants, nm_http_param(caller->request, "tenant"));
   int64_t id = tenant ? tenant->id : 0;
@@ -166,7 +184,8 @@ static void begin_line(struct nm_api_caller *caller)
   struct nm_arena *arena = nm_http_arena(request);
   struct nm_store_audit *line = &caller->line;
   struct nm_text path = nm_http_path(request);
-  if (path.len > THING_MAX_BYTES) path.len = THING_MAX_BYTES;
+  if (path.len > THING_MAX_BYTES)
+    path.len = THING_MAX_BYTES;
   nm_api_prepare(caller->api, request, &line->request, NM_STORE_AUDIT, on_begun);
   line->tenant_id = tenant_of(caller);
   line->at_ms = nm_clock_wall_ms();
@@ -174,7 +193,8 @@ static void begin_line(struct nm_api_caller *caller)
   line->route = nm_arena_printf(arena, "%s %s", caller->route->method, caller->route->pattern);
   line->thing = path;
   int rc = line->route.ptr ? nm_store_submit(caller->api->env.store, &line->request) : NM_ENOMEM;
-  if (rc) nm_api_refuse(request, rc, NULL);
+  if (rc)
+    nm_api_refuse(request, rc, NULL);
 }
 
 /* ---- may he? --------------------------------------------------------------------------------- */
@@ -183,8 +203,10 @@ static void let_in(struct nm_api_caller *caller)
 {
   enum nm_api_does does = caller->route->does;
   bool is_dry = nm_text_equal(nm_http_query(caller->request, "dry_run"), NM_TEXT("1"));
-  if (does == NM_API_CHANGES || (does == NM_API_SAVES && !is_dry)) begin_line(caller);
-  else run(caller);
+  if (does == NM_API_CHANGES || (does == NM_API_SAVES && !is_dry))
+    begin_line(caller);
+  else
+    run(caller);
 }
 
 static void on_owner(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
@@ -194,9 +216,12 @@ static void on_owner(struct nm_api *api, struct nm_http_request *request, void *
   bool is_own = json_is_true(json_object_get(answer, "are_all"));
   (void)api;
   json_decref(answer);
-  if (rc) nm_api_refuse(request, rc, err);
-  else if (is_own) let_in(caller);
-  else refuse_as_unknown(request, caller->route);
+  if (rc)
+    nm_api_refuse(request, rc, err);
+  else if (is_own)
+    let_in(caller);
+  else
+    refuse_as_unknown(request, caller->route);
 }
 
 void nm_api_ask_owner(struct nm_api *api, struct nm_http_request *request, json_t *ids,
@@ -215,8 +240,10 @@ static void check_scope(struct nm_api_caller *caller)
   if (caller->tenant_id == 0 || route->scope == NM_API_LIST) {
     let_in(caller);
   } else if (route->scope == NM_API_OF_TENANT) {
-    if (tenant_of(caller) == caller->tenant_id) let_in(caller);
-    else refuse_as_unknown(request, route);
+    if (tenant_of(caller) == caller->tenant_id)
+      let_in(caller);
+    else
+      refuse_as_unknown(request, route);
   } else if (route->scope == NM_API_OF_DAEMON) {
     nm_http_refuse(request, 403, "not_allowed",
                    "this concerns the whole daemon, and the token is of one tenant", NULL, 0);
@@ -261,10 +288,12 @@ void nm_api_enter_by_socket(struct nm_http_request *request, void *data)
 {
   struct nm_api_caller *caller = create(data, request);
   int64_t uid = nm_http_peer_uid(request);
-  if (!caller) return;
+  if (!caller)
+    return;
   caller->role = NM_API_ADMIN;
-  caller->who = uid >= 0 ? nm_arena_printf(nm_http_arena(request), "socket uid %lld", (long long)uid)
-                         : NM_TEXT("socket");
+  caller->who = uid >= 0
+                    ? nm_arena_printf(nm_http_arena(request), "socket uid %lld", (long long)uid)
+                    : NM_TEXT("socket");
   check_role(caller);
 }
 
@@ -288,10 +317,11 @@ void nm_api_enter_by_network(struct nm_http_request *request, void *data)
     return;
   }
   struct nm_api_caller *caller = create(api, request);
-  if (!caller) return;
+  if (!caller)
+    return;
   caller->role = token->role;
   caller->tenant_id = token->tenant_id;
-  caller->who = nm_arena_printf(nm_http_arena(request), "token %s (%lld)", token->name,
-                                (long long)token->id);
+  caller->who =
+      nm_arena_printf(nm_http_arena(request), "token %s (%lld)", token->name, (long long)token->id);
   check_role(caller);
 }

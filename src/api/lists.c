@@ -5,10 +5,12 @@
 enum { LIST_DEFAULT = 100 };
 
 /* A number above 0; false after a refusal. */
-static bool read_number(struct nm_http_request *request, const char *name, const char *wrong, int64_t *out)
+static bool read_number(struct nm_http_request *request, const char *name, const char *wrong,
+                        int64_t *out)
 {
   struct nm_text text = nm_http_query(request, name);
-  if (text.len == 0 || (nm_text_to_i64(text, out) && *out > 0)) return true;
+  if (text.len == 0 || (nm_text_to_i64(text, out) && *out > 0))
+    return true;
   nm_http_refuse(request, 400, "invalid", wrong, name, 0);
   return false;
 }
@@ -18,11 +20,14 @@ static bool read_tenant(struct nm_api *api, struct nm_http_request *request, int
 {
   struct nm_text name = nm_http_query(request, "tenant");
   *out = nm_api_scope(request);
-  if (name.len == 0) return true;
+  if (name.len == 0)
+    return true;
   struct nm_tenant *tenant = nm_tenants_by_name(api->env.tenants, name);
   bool is_there = tenant && nm_api_may_see(request, tenant->id);
-  if (is_there) *out = tenant->id;
-  else nm_http_refuse(request, 404, "not_found", "there is no tenant of this name", "tenant", 0);
+  if (is_there)
+    *out = tenant->id;
+  else
+    nm_http_refuse(request, 404, "not_found", "there is no tenant of this name", "tenant", 0);
   nm_tenant_unref(tenant);
   return is_there;
 }
@@ -35,13 +40,17 @@ json_t *nm_api_list_args(struct nm_api *api, struct nm_http_request *request)
       !read_number(request, "before", "before should be an id", &before) ||
       !read_tenant(api, request, &tenant_id))
     return NULL;
-  if (limit > NM_STORE_QUERY_ROWS_MAX) limit = NM_STORE_QUERY_ROWS_MAX;
+  if (limit > NM_STORE_QUERY_ROWS_MAX)
+    limit = NM_STORE_QUERY_ROWS_MAX;
   json_t *args = json_pack("{s:I}", "limit", (json_int_t)limit);
-  if (before > 0) json_object_set_new(args, "before", json_integer(before));
-  if (tenant_id > 0) json_object_set_new(args, "tenant_id", json_integer(tenant_id));
+  if (before > 0)
+    json_object_set_new(args, "before", json_integer(before));
+  if (tenant_id > 0)
+    json_object_set_new(args, "tenant_id", json_integer(tenant_id));
   for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
     struct nm_text word = nm_http_query(request, words[i]);
-    if (word.len > 0) json_object_set_new(args, words[i], json_stringn(word.ptr, word.len));
+    if (word.len > 0)
+      json_object_set_new(args, words[i], json_stringn(word.ptr, word.len));
   }
   return args;
 }

@@ -6,13 +6,19 @@
 
 #include "cli/internal.h"
 
-enum { ANSWER_MAX_BYTES = 64 * 1024 * 1024, ASK_TIMEOUT_S = 60, PATH_MAX_BYTES = 4096, TOKEN_MAX_BYTES = 256 };
+enum {
+  ANSWER_MAX_BYTES = 64 * 1024 * 1024,
+  ASK_TIMEOUT_S = 60,
+  PATH_MAX_BYTES = 4096,
+  TOKEN_MAX_BYTES = 256
+};
 
 static const char default_config[] = "config/netmove.lua";
 
 const char *nm_cli_settings_path(const struct nm_invocation *invocation)
 {
-  if (invocation->config) return invocation->config;
+  if (invocation->config)
+    return invocation->config;
   return access(default_config, F_OK) == 0 ? default_config : "";
 }
 
@@ -36,7 +42,8 @@ struct nm_text nm_cli_escape(struct nm_arena *arena, struct nm_text text)
   return out;
 }
 
-/* ---- whom to ask ------------------------------------------------------------------------------ */
+/* ---- whom to ask ------------------------------------------------------------------------------
+ */
 
 /* Where the daemon is and how to get in. */
 struct peer {
@@ -51,7 +58,8 @@ static bool is_loopback(struct nm_text url)
   static const char *const hosts[] = { "http://127.", "http://localhost:", "http://localhost/",
                                        "http://[::1]" };
   for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++)
-    if (nm_text_starts_with(url, nm_text_from(hosts[i]))) return true;
+    if (nm_text_starts_with(url, nm_text_from(hosts[i])))
+      return true;
   return nm_text_equal(url, NM_TEXT("http://localhost"));
 }
 
@@ -63,7 +71,8 @@ static int read_token(struct nm_invocation *invocation, struct nm_text *out)
     FILE *file = fopen(invocation->token_file, "re");
     size_t len = file ? fread(bytes, 1, sizeof bytes - 1, file) : 0;
     bool is_read = file && !ferror(file);
-    if (file) fclose(file);
+    if (file)
+      fclose(file);
     if (!is_read) {
       fprintf(stderr, "netmove %s: --token-file %s cannot be read: %s\n", invocation->command->name,
               invocation->token_file, strerror(errno));
@@ -74,8 +83,9 @@ static int read_token(struct nm_invocation *invocation, struct nm_text *out)
     token = bytes;
   }
   if (!token || token[0] == '\0' || strpbrk(token, "\r\n")) {
-    fprintf(stderr, "netmove %s: --url asks for a token: put it into NETMOVE_TOKEN, or name its file"
-                    " with --token-file (netmove token create, on the daemon's machine, makes one)\n",
+    fprintf(stderr,
+            "netmove %s: --url asks for a token: put it into NETMOVE_TOKEN, or name its file"
+            " with --token-file (netmove token create, on the daemon's machine, makes one)\n",
             invocation->command->name);
     return NM_CLI_COULD_NOT;
   }
@@ -88,23 +98,28 @@ static int find_peer(struct nm_invocation *invocation, struct peer *peer)
   *peer = (struct peer){ .base = NM_TEXT("http://netmove") };
   if (invocation->url) {
     struct nm_text url = nm_text_from(invocation->url);
-    while (url.len > 0 && url.ptr[url.len - 1] == '/') url.len--;
+    while (url.len > 0 && url.ptr[url.len - 1] == '/')
+      url.len--;
     if (!nm_text_starts_with(url, NM_TEXT("https://")) && !is_loopback(url)) {
-      fprintf(stderr, "netmove %s: --url %s: a token is not sent in the clear to another machine; use "
-                      "https://\n", invocation->command->name, invocation->url);
+      fprintf(stderr,
+              "netmove %s: --url %s: a token is not sent in the clear to another machine; use "
+              "https://\n",
+              invocation->command->name, invocation->url);
       return NM_CLI_WRONG_USAGE;
     }
     peer->base = url;
     return read_token(invocation, &peer->token);
   }
   struct nm_settings *settings = nm_cli_settings(invocation);
-  if (!settings) return NM_CLI_COULD_NOT;
+  if (!settings)
+    return NM_CLI_COULD_NOT;
   peer->socket = nm_arena_copy(invocation->arena, settings->admin_socket);
   nm_settings_destroy(settings);
   return NM_CLI_DONE;
 }
 
-/* ---- asking ----------------------------------------------------------------------------------- */
+/* ---- asking -----------------------------------------------------------------------------------
+ */
 
 struct reading {
   struct nm_buffer body;
@@ -122,7 +137,8 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *data)
 {
   struct reading *reading = data;
   struct nm_text name, value, line = { bytes, size * count };
-  while (line.len > 0 && (line.ptr[line.len - 1] == '\r' || line.ptr[line.len - 1] == '\n')) line.len--;
+  while (line.len > 0 && (line.ptr[line.len - 1] == '\r' || line.ptr[line.len - 1] == '\n'))
+    line.len--;
   nm_text_cut(line, ':', &name, &value);
   if (nm_text_equal_nocase(name, NM_TEXT("ETag")))
     reading->etag = nm_arena_copy(reading->arena, nm_text_trim(value));
@@ -131,8 +147,10 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *data)
 
 static void aim(CURL *easy, const struct nm_invocation *invocation, const struct peer *peer)
 {
-  if (peer->socket.len > 0) curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, peer->socket.ptr);
-  if (invocation->ca) curl_easy_setopt(easy, CURLOPT_CAINFO, invocation->ca);
+  if (peer->socket.len > 0)
+    curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, peer->socket.ptr);
+  if (invocation->ca)
+    curl_easy_setopt(easy, CURLOPT_CAINFO, invocation->ca);
   curl_easy_setopt(easy, CURLOPT_PROXY, "");
   curl_easy_setopt(easy, CURLOPT_TIMEOUT, (long)ASK_TIMEOUT_S);
   curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -152,9 +170,12 @@ static CURLcode perform(const struct nm_invocation *invocation, const struct pee
   CURL *easy = curl_easy_init();
   nm_require(easy != NULL);
   struct curl_slist *headers = add_header(NULL, "Expect:");
-  if (body.ptr) headers = add_header(headers, "Content-Type: application/json");
-  if (peer->token.len > 0) headers = add_header(headers, peer->token.ptr);
-  if (if_match.len > 0) headers = add_header(headers, if_match.ptr);
+  if (body.ptr)
+    headers = add_header(headers, "Content-Type: application/json");
+  if (peer->token.len > 0)
+    headers = add_header(headers, peer->token.ptr);
+  if (if_match.len > 0)
+    headers = add_header(headers, if_match.ptr);
   aim(easy, invocation, peer);
   curl_easy_setopt(easy, CURLOPT_URL, url);
   curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
@@ -180,14 +201,18 @@ static void say_unreached(const struct nm_invocation *invocation, const struct p
   const char *name = invocation->command->name;
   struct nm_text where = peer->socket.len > 0 ? peer->socket : peer->base;
   if (code == CURLE_COULDNT_CONNECT && peer->socket.len > 0)
-    fprintf(stderr, "netmove %s: no daemon answers on %s; start one with `netmove serve`, or name "
-                    "its settings with --config\n", name, where.ptr);
+    fprintf(stderr,
+            "netmove %s: no daemon answers on %s; start one with `netmove serve`, or name "
+            "its settings with --config\n",
+            name, where.ptr);
   else if (code == CURLE_COULDNT_CONNECT)
-    fprintf(stderr, "netmove %s: nothing answers at %.*s: is that the daemon's admin.listen?\n", name,
-            NM_TEXT_ARG(where));
+    fprintf(stderr, "netmove %s: nothing answers at %.*s: is that the daemon's admin.listen?\n",
+            name, NM_TEXT_ARG(where));
   else if (code == CURLE_PEER_FAILED_VERIFICATION)
-    fprintf(stderr, "netmove %s: the certificate of %.*s is not accepted; --ca FILE names who signed "
-                    "it\n", name, NM_TEXT_ARG(where));
+    fprintf(stderr,
+            "netmove %s: the certificate of %.*s is not accepted; --ca FILE names who signed "
+            "it\n",
+            name, NM_TEXT_ARG(where));
   else
     fprintf(stderr, "netmove %s: the daemon on %.*s did not answer: %s\n", name, NM_TEXT_ARG(where),
             curl_easy_strerror(code));
@@ -197,7 +222,8 @@ static int judge(struct nm_invocation *invocation, const struct nm_cli_answer *a
 {
   const json_t *error = json_object_get(answer->body, "error");
   struct nm_text message = nm_json_string(error, "message");
-  if (answer->status >= 200 && answer->status < 300) return NM_CLI_DONE;
+  if (answer->status >= 200 && answer->status < 300)
+    return NM_CLI_DONE;
   fprintf(stderr, "netmove %s: %.*s\n", invocation->command->name,
           NM_TEXT_ARG(message.len > 0 ? message : NM_TEXT("the daemon could not answer")));
   return answer->status == 400 || answer->status == 404 || answer->status == 409 ||
@@ -215,7 +241,8 @@ static int ask(struct nm_invocation *invocation, const char *method, struct nm_t
   *answer = (struct nm_cli_answer){ .status = 0 };
 
   int rc = find_peer(invocation, &peer);
-  if (rc) return rc;
+  if (rc)
+    return rc;
   struct nm_text url = nm_arena_printf(invocation->arena, "%.*s/api/v1%.*s", NM_TEXT_ARG(peer.base),
                                        NM_TEXT_ARG(path));
   if (!url.ptr || url.len > PATH_MAX_BYTES) {
@@ -234,8 +261,7 @@ static int ask(struct nm_invocation *invocation, const char *method, struct nm_t
   }
   answer->status = (int)status;
   answer->etag = reading.etag;
-  if (reading.body.len > 0 &&
-      nm_json_parse_any(&answer->body, nm_buffer_text(&reading.body), NULL))
+  if (reading.body.len > 0 && nm_json_parse_any(&answer->body, nm_buffer_text(&reading.body), NULL))
     answer->body = NULL;
   nm_buffer_deinit(&reading.body);
   return NM_CLI_DONE;
@@ -263,13 +289,15 @@ int nm_cli_ask(struct nm_invocation *invocation, const char *method, struct nm_t
 bool nm_cli_confirm(const struct nm_invocation *invocation, bool is_said, const char *question)
 {
   char line[16] = "";
-  if (is_said) return true;
+  if (is_said)
+    return true;
   if (!isatty(STDIN_FILENO)) {
     fprintf(stderr, "netmove %s: %s  Say --yes if so.\n", invocation->command->name, question);
     return false;
   }
   fprintf(stderr, "%s  Type yes: ", question);
-  if (fgets(line, sizeof line, stdin) && strcmp(line, "yes\n") == 0) return true;
+  if (fgets(line, sizeof line, stdin) && strcmp(line, "yes\n") == 0)
+    return true;
   fprintf(stderr, "Nothing was done.\n");
   return false;
 }

@@ -9,10 +9,13 @@ static int64_t read_life(const char *text)
   static const struct {
     char unit;
     int64_t seconds;
-  } units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 24 * 3600 }, { 'w', 7 * 24 * 3600 } };
+  } units[] = {
+    { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 24 * 3600 }, { 'w', 7 * 24 * 3600 }
+  };
   size_t len = strlen(text);
   int64_t number = 0;
-  if (len < 2 || !nm_text_to_i64((struct nm_text){ text, len - 1 }, &number)) return 0;
+  if (len < 2 || !nm_text_to_i64((struct nm_text){ text, len - 1 }, &number))
+    return 0;
   for (size_t i = 0; i < sizeof units / sizeof *units; i++)
     if (units[i].unit == text[len - 1] && number > 0 && number <= 100000)
       return number * units[i].seconds;
@@ -23,7 +26,10 @@ int nm_cli_token_create(struct nm_invocation *invocation)
 {
   static const char *const keys[] = { "role", "tenant", "name" };
   static const struct nm_cli_column facts[] = {
-    { "id", "token" }, { "name", "name" }, { "role", "role" }, { "tenant", "tenant" },
+    { "id", "token" },
+    { "name", "name" },
+    { "role", "role" },
+    { "tenant", "tenant" },
     { "expires_at_ms", "valid until" },
   };
   struct nm_cli_answer answer;
@@ -46,7 +52,8 @@ int nm_cli_token_create(struct nm_invocation *invocation)
     nm_cli_print_json(answer.body);
   } else if (code == NM_CLI_DONE) {
     nm_cli_print_facts(answer.body, facts, sizeof facts / sizeof *facts);
-    printf("\n%s\n\nIt is shown this once.  Use it as NETMOVE_TOKEN, or in a file with --token-file.\n",
+    printf("\n%s\n\nIt is shown this once.  Use it as NETMOVE_TOKEN, or in a file with "
+           "--token-file.\n",
            nm_json_string(answer.body, "token").ptr);
   }
   json_decref(answer.body);
@@ -57,13 +64,14 @@ int nm_cli_token_create(struct nm_invocation *invocation)
 int nm_cli_token_list(struct nm_invocation *invocation)
 {
   static const struct nm_cli_column columns[] = {
-    { "id", "ID" }, { "name", "NAME" }, { "role", "ROLE" }, { "tenant", "TENANT" },
-    { "created_at_ms", "SINCE" }, { "expires_at_ms", "UNTIL" }, { "used_at_ms", "USED" },
-    { "is_expired", "EXPIRED" },
+    { "id", "ID" },           { "name", "NAME" },           { "role", "ROLE" },
+    { "tenant", "TENANT" },   { "created_at_ms", "SINCE" }, { "expires_at_ms", "UNTIL" },
+    { "used_at_ms", "USED" }, { "is_expired", "EXPIRED" },
   };
   struct nm_cli_answer answer;
   int code = nm_cli_ask(invocation, "GET", NM_TEXT("/tokens"), NULL, &answer);
-  if (code == NM_CLI_DONE && invocation->is_json) nm_cli_print_json(answer.body);
+  if (code == NM_CLI_DONE && invocation->is_json)
+    nm_cli_print_json(answer.body);
   else if (code == NM_CLI_DONE)
     nm_cli_print_table(json_object_get(answer.body, "items"), columns,
                        sizeof columns / sizeof *columns,
@@ -81,15 +89,17 @@ static int find_id(struct nm_invocation *invocation, struct nm_text *id)
   size_t i;
   json_t *item;
   *id = word;
-  if (nm_text_to_i64(word, &number)) return NM_CLI_DONE;
+  if (nm_text_to_i64(word, &number))
+    return NM_CLI_DONE;
   int code = nm_cli_ask(invocation, "GET", NM_TEXT("/tokens"), NULL, &answer);
   id->len = 0;
-  json_array_foreach(json_object_get(answer.body, "items"), i, item)
-    if (nm_text_equal(nm_json_string(item, "name"), word))
-      *id = nm_arena_copy(invocation->arena, nm_json_string(item, "id"));
+  json_array_foreach(json_object_get(answer.body, "items"), i,
+                     item) if (nm_text_equal(nm_json_string(item, "name"), word)) *id =
+      nm_arena_copy(invocation->arena, nm_json_string(item, "id"));
   json_decref(answer.body);
   if (code == NM_CLI_DONE && id->len == 0) {
-    fprintf(stderr, "netmove token revoke: there is no token of the name \"%s\"; see netmove token list\n",
+    fprintf(stderr,
+            "netmove token revoke: there is no token of the name \"%s\"; see netmove token list\n",
             invocation->words[0]);
     code = NM_CLI_NOT_RIGHT;
   }
@@ -101,12 +111,15 @@ int nm_cli_token_revoke(struct nm_invocation *invocation)
   struct nm_cli_answer answer;
   struct nm_text id;
   int code = find_id(invocation, &id);
-  if (code != NM_CLI_DONE) return code;
+  if (code != NM_CLI_DONE)
+    return code;
   struct nm_text path = nm_arena_printf(invocation->arena, "/tokens/%.*s",
                                         NM_TEXT_ARG(nm_cli_escape(invocation->arena, id)));
   code = nm_cli_ask(invocation, "DELETE", path, NULL, &answer);
-  if (code == NM_CLI_DONE && invocation->is_json) nm_cli_print_json(answer.body);
-  else if (code == NM_CLI_DONE) printf("revoked\n");
+  if (code == NM_CLI_DONE && invocation->is_json)
+    nm_cli_print_json(answer.body);
+  else if (code == NM_CLI_DONE)
+    printf("revoked\n");
   json_decref(answer.body);
   return code;
 }
@@ -114,12 +127,13 @@ int nm_cli_token_revoke(struct nm_invocation *invocation)
 int nm_cli_audit_list(struct nm_invocation *invocation)
 {
   static const struct nm_cli_column columns[] = {
-    { "at", "AT" }, { "who", "WHO" }, { "tenant", "TENANT" }, { "route", "WHAT" },
+    { "at", "AT" },    { "who", "WHO" },         { "tenant", "TENANT" }, { "route", "WHAT" },
     { "thing", "OF" }, { "outcome", "OUTCOME" }, { "status", "STATUS" }, { "details", "DETAILS" },
   };
   struct nm_cli_answer answer;
   int code = nm_cli_ask(invocation, "GET", nm_cli_list_path(invocation, "/audit"), NULL, &answer);
-  if (code == NM_CLI_DONE && invocation->is_json) nm_cli_print_json(answer.body);
+  if (code == NM_CLI_DONE && invocation->is_json)
+    nm_cli_print_json(answer.body);
   else if (code == NM_CLI_DONE)
     nm_cli_print_table(json_object_get(answer.body, "items"), columns,
                        sizeof columns / sizeof *columns, "nothing was changed yet");
