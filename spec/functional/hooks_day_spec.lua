@@ -110,7 +110,8 @@ describe("a day of hook events", function()
         lines[i] = json.encode(make_event(number))
       end
       local text = table.concat(lines, "\n") .. "\n"
-      if batch % (batches // (kills + 1)) == 0 and batch < batches then deliver_and_kill(text) else deliver(text) end
+      local is_last_breath = batch % (batches // (kills + 1)) == 0 and batch < batches
+      if is_last_breath then deliver_and_kill(text) else deliver(text) end
     end
     local sent_s = os.time() - started
     local wrong, example
@@ -122,7 +123,8 @@ describe("a day of hook events", function()
     local values = 0
     for _ in pairs(expected) do values = values + 1 end
     print(("# %d events of %d customers sent in %d s, %d values right after %d s, %d calls, %d written")
-      :format(events_count, customers_count, sent_s, values - wrong, os.time() - started, updates.calls, updates.values))
+      :format(events_count, customers_count, sent_s, values - wrong, os.time() - started, updates.calls,
+              updates.values))
     assert.is_true(ok, tostring(why) .. ": " .. tostring(wrong) .. " wrong, such as " .. tostring(example))
     assert.is_true(updates.largestCall <= 1000)
     assert.equal(0, updates.refused)

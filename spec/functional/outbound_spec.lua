@@ -235,4 +235,77 @@ describe("an event on Netmera's side", function()
     local shown = story.daemon.cli("tenant", "show", "acme")
     assert.is_nil((shown.out .. applied.out):find("optimove-key", 1, true))
   end)
+
+  local signed_up = [[
+    SIGNED_UP = track_event {
+      event = "newsletter_signup", customer = from("extId"),
+      context = { opt_in = true, source = from("attributes.source"):default("app") },
+    },
+]]
+  local signed_up_hook = [[{ type = "OPTIMOVE", event = "SIGNED_UP" },]]
+
+  --- A story whose tenant has an endpoint for real-time events.
+  local function realtime_story(extra)
+    story_with(signed_up, signed_up_hook, {})
+    story.optimove.post("settings", { realtime = { token = "the-token" } })
+    local text = story.daemon.read("tenants/acme.lua"):gsub('apiKey = "optimove%-key",', ('apiKey = "optimove-key", ' ..
+      'realtime = { url = %q, tenant = 999, token = "the-token"%s },'):format(story.optimove.url .. "/reportServer",
+                                                                           extra or ""), 1)
+    story.daemon.write("tenants/acme.lua", text)
+    local applied = story.daemon.cli("tenant", "apply", "tenants/acme.lua")
+    assert.equal(0, applied.code, applied.out .. applied.err)
+  end
+
+  local function sign_up(customer, id)
+    return fire({ { type = "EVENT", name = "SIGNED_UP", extId = customer, id = id, time = "2026-11-23T09:30:00Z",
+                    attributes = { source = "shop" } } })
+  end
+
+  it("goes to Optimove in real time where its rule says so, signed, each once", function()
+    realtime_story()
+    story.optimove.faults({
+      { match = { path = "reportServer", nth = 1 }, ["do"] = { status = 500, body = "trouble" } },
+      { match = { path = "reportServer", nth = 3 }, ["do"] = { status = 429, headers = { ["Retry-After"] = "1" } } },
+    })
+    for i = 1, 5 do sign_up("R" .. i, "s" .. i) end
+    sign_up("R5", "s5")
+    story.optimove.reaches("tracked=5", 30000)
+    local event = story.optimove.rows("tracked?customer=R3")[1]
+    assert.equal("newsletter_signup", event.event)
+    assert.equal(999, event.tenant)
+    assert.equal("2026-11-23 09:30:00.000 UTC", event.timestamp)
+    assert.same({ opt_in = true, source = "shop" }, event.context)
+    local told = story.optimove.ledger().realtime
+    assert.equal(0, told.repeated)
+    assert.equal(0, #story.daemon.ask("queue", "list").items)
+  end)
+
+  it("becomes a dead letter in Optimove's own words where it is refused, and goes once that is mended", function()
+    realtime_story()
+    story.optimove.post("settings", { realtime = { token = "the-token", events = { "other" } } })
+    sign_up("R1", "x1")
+    local dead = loop.await("the dead letter", function()
+      local item = story.daemon.ask("queue", "list").items[1]
+      return item and item.state == "dead" and item
+    end)
+    assert.matches("newsletter_signup is not configured", dead.reason)
+    assert.equal("newsletter_signup", dead.name)
+    story.optimove.post("settings", { realtime = { token = "the-token", events = json.null } })
+    assert.equal(0, story.daemon.cli("queue", "retry", dead.id).code)
+    story.optimove.reaches("tracked=1")
+    -- a wrong signature stops the lane, not the events
+    story.optimove.post("settings", { realtime = { token = "another" } })
+    sign_up("R2", "x2")
+    loop.await("the refusal in the log", function()
+      return table.concat(story.daemon.process.err, "\n"):find("refuses our key", 1, true)
+    end)
+    assert.equal(0, #story.daemon.ask("queue", "list").items)
+  end)
+
+  it("is held where the tenant has no endpoint for real-time events", function()
+    story_with(signed_up, signed_up_hook)
+    sign_up("R1")
+    local held = loop.await("the held event", function() return story.daemon.ask("queue", "list").items[1] end)
+    assert.matches("no optimove.realtime", held.reason)
+  end)
 end)

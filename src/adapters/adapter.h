@@ -124,3 +124,4 @@ bool nm_adapter_is_known(struct nm_text name);
 
 extern const struct nm_adapter nm_adapter_loopback;
 extern const struct nm_adapter nm_adapter_netmera;
+extern const struct nm_adapter nm_adapter_realtime; /* optimove.realtime of a tenant */

@@ -91,7 +91,7 @@ struct nm_store_arrival *nm_message_log_make(const struct nm_book *book, struct 
 {
   const char *word = word_of(end), *field;
   int64_t now_ms = nm_clock_wall_ms();
-  if (!word || message->customer.len == 0 || !is_asked_for(book)) return NULL;
+  if (!word || message->channel == NM_CHANNEL_NONE || message->customer.len == 0 || !is_asked_for(book)) return NULL;
   struct nm_store_arrival *arrival = nm_arena_alloc(arena, sizeof *arrival);
   json_t *event = arrival ? event_of(arena, message, end, word, now_ms) : NULL;
   /* Without memory the message has its end all the same; only nobody is told. */

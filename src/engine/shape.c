@@ -177,10 +177,45 @@ static void add_updates(struct planning *p, const struct nm_effect *effect)
   p->done++;
 }
 
+/* What Optimove is to be told, as the adapter completes it. */
+static struct nm_text track_content(struct nm_arena *arena, const struct nm_effect *effect)
+{
+  json_t *context = NULL, *event = NULL;
+  struct nm_text out = { NULL, 0 };
+  const char *who = effect->visitor.len > 0 ? "visitor" : "customer";
+  struct nm_text person = effect->visitor.len > 0 ? effect->visitor : effect->customer;
+  if (effect->context.len == 0) context = json_object();
+  else if (nm_json_parse(&context, effect->context, NULL)) return out;
+  event = json_pack("{s:s%,s:s%,s:s%,s:o}", "event", effect->event_name.ptr, effect->event_name.len, who,
+                    person.ptr, person.len, "timestamp", effect->timestamp.ptr, effect->timestamp.len,
+                    "context", context);
+  if (event) out = nm_json_text(arena, event);
+  json_decref(event);
+  return out;
+}
+
 static void add_track(struct planning *p, const struct nm_effect *effect)
 {
-  (void)effect;
-  if (p->held.len == 0) p->held = NM_TEXT("real-time events have no endpoint at this tenant");
+  const struct nm_tenant *tenant = p->shape.book->tenant;
+  struct nm_text content = { NULL, 0 };
+  if (tenant->connector.has_realtime) content = track_content(p->shape.arena, effect);
+  if (!content.ptr) {
+    if (p->held.len == 0)
+      p->held = tenant->connector.has_realtime
+                    ? NM_TEXT("out of memory")
+                    : nm_arena_printf(p->shape.arena, "real-time events have no endpoint: tenant %.*s has no "
+                                      "optimove.realtime", NM_TEXT_ARG(tenant->name));
+    return;
+  }
+  p->plan->messages[p->plan->message_count++] = (struct nm_message){
+    .tenant_id = tenant->id, .event_id = p->event->id, .generation_id = p->shape.generation_id,
+    .state = NM_MESSAGE_WAITING, .priority = NM_PRIORITY_SINGLE, .channel = NM_CHANNEL_NONE,
+    .customer = effect->customer, .address = effect->visitor, .name = effect->event_name,
+    .provider = NM_TEXT(NM_TENANT_REALTIME), .content = content, .stamp = p->shape.stamp,
+    .triggered_at_ms = p->shape.triggered_at_ms, .created_at_ms = p->shape.now_ms,
+    .due_at_ms = p->shape.now_ms,
+  };
+  p->done++;
 }
 
 static void add_delay(struct planning *p, const struct nm_effect *effect)
@@ -213,7 +248,7 @@ static bool make_room(struct planning *p, const struct nm_effects *effects)
 {
   size_t sends = 0, updates = 0;
   for (size_t i = 0; i < effects->count; i++) {
-    if (effects->items[i].kind == NM_EFFECT_SEND) sends++;
+    if (effects->items[i].kind == NM_EFFECT_SEND || effects->items[i].kind == NM_EFFECT_TRACK) sends++;
     if (effects->items[i].kind == NM_EFFECT_UPDATE) updates += effects->items[i].attribute_count;
   }
   struct nm_arena *arena = p->shape.arena;

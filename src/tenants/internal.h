@@ -79,6 +79,9 @@ void nm_tenant_read_providers(struct nm_tenant_reader *reader, struct nm_tenant_
                               const json_t *document,
                               int (*check_provider)(struct nm_text adapter, const json_t *settings,
                                                     struct nm_error *err));
+/* optimove.realtime, as one more provider; after those of the list. */
+void nm_tenant_read_realtime(struct nm_tenant_reader *reader, struct nm_tenant_box *box,
+                             const json_t *document);
 void nm_tenant_read_chains(struct nm_tenant_reader *reader, struct nm_tenant_box *box,
                            const json_t *document);
 

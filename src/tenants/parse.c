@@ -15,7 +15,7 @@ static const char *const tenant_keys[] = { "name",     "appKey",  "restApiKey", 
                                            "channels", "hooks",   "urlSecret",  "guard",
                                            "removing" };
 static const char *const connector_keys[] = { "baseUrl",  "apiKey", "adminApiKey", "status", "channels",
-                                              "timeZone", "params", "repeat", "timeout", "callbackTimeout",
+                                              "timeZone", "params", "repeat", "timeout", "callbackTimeout", "realtime",
                                               "checkEvery", "catchUp", "catchUpAfter",
                                               "metrics", "metricsAfter", "unsubscribeMode" };
 static const char *const statuses[] = { "ACTIVE", "INACTIVE" };
@@ -332,6 +332,7 @@ int nm_tenant_parse(struct nm_tenant **out, const json_t *document, const char *
   read_url_secret(&reader, &box->tenant, document);
   read_connector(&reader, &box->tenant, document);
   nm_tenant_read_providers(&reader, box, document, check_provider);
+  nm_tenant_read_realtime(&reader, box, document);
   nm_tenant_read_chains(&reader, box, document);
   read_hooks(&reader, &box->tenant, document);
   nm_tenant_read_guard(&reader, &box->tenant, document);

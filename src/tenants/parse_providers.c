@@ -1,5 +1,6 @@
 /* parse_providers.c - a tenant's providers and the chains of them that its channels name. */
 #include "base/limits.h"
+#include "net/guard.h"
 #include "tenants/internal.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -123,6 +124,8 @@ static void read_provider(struct nm_tenant_reader *reader, struct nm_tenant_box 
   struct nm_error err = { 0, "" };
 
   provider->name = nm_arena_copy(reader->arena, nm_text_from(name));
+  if (strcmp(name, NM_TENANT_REALTIME) == 0)
+    nm_tenant_complain(reader, path, "this name is taken: real-time events are set as optimove.realtime");
   tenant->provider_count++; /* also when it is wrong: its channels may name it */
   if (!is_name(provider->name))
     nm_tenant_complain(reader, path, "a provider's name holds only letters, digits, _ and -, at most %d",
@@ -164,6 +167,43 @@ void nm_tenant_read_providers(struct nm_tenant_reader *reader, struct nm_tenant_
   if (!box->tenant.providers) return;
   json_object_foreach((json_t *)table, name, entry)
     read_provider(reader, box, name, entry, check_provider);
+}
+
+/* ---- real-time events ------------------------------------------------------------------------------- */
+
+void nm_tenant_read_realtime(struct nm_tenant_reader *reader, struct nm_tenant_box *box,
+                             const json_t *document)
+{
+  static const char *const known[] = { "url", "tenant", "token", "rate", "unknown", "order", "retry",
+                                       "concurrency" };
+  static const char path[] = "optimove.realtime";
+  const json_t *value = json_object_get(json_object_get(document, "optimove"), "realtime");
+  const json_t *table = value ? nm_tenant_table(reader, path, value) : NULL;
+  struct nm_tenant *tenant = &box->tenant;
+  struct nm_error error;
+  bool is_open = false;
+  if (!table) return;
+  nm_tenant_check_keys(reader, path, table, known, COUNT(known));
+  struct nm_text url = nm_tenant_text(reader, path, table, "url", true, &is_open);
+  (void)nm_tenant_text(reader, path, table, "token", false, NULL);
+  const json_t *number = json_object_get(table, "tenant");
+  if (url.len > 0 && !is_open && nm_guard_check_url(NULL, url, &error))
+    nm_tenant_complain(reader, "optimove.realtime.url", "\"%.*s\": %s", NM_TEXT_ARG(url), error.text);
+  if (!json_is_integer(number) || json_integer_value(number) <= 0)
+    nm_tenant_complain(reader, "optimove.realtime.tenant", "expected Optimove's number of the tenant, got %s",
+                       nm_tenant_kind(number));
+  if (!tenant->providers) tenant->providers = nm_arena_alloc(reader->arena, sizeof *tenant->providers);
+  json_t *settings = make_settings(reader, box, path, table);
+  if (!tenant->providers || !settings) {
+    nm_tenant_complain(reader, path, "out of memory");
+    return;
+  }
+  struct nm_tenant_provider *provider = &tenant->providers[tenant->provider_count++];
+  *provider = (struct nm_tenant_provider){ .name = NM_TEXT(NM_TENANT_REALTIME),
+                                           .adapter = NM_TEXT(NM_TENANT_REALTIME),
+                                           .settings = settings };
+  read_common(reader, provider, path, table);
+  tenant->connector.has_realtime = true;
 }
 
 /* ---- channels: which providers, in which order ------------------------------------------------------ */

@@ -50,6 +50,9 @@ enum nm_catch_up {
   NM_CATCH_UP_OFF = 2,    /* nobody asks */
 };
 
+/* The provider that optimove.realtime makes; no other may have its name. */
+#define NM_TENANT_REALTIME "optimove-realtime"
+
 struct nm_tenant_connector {
   bool is_present;
   bool is_active;
@@ -66,6 +69,7 @@ struct nm_tenant_connector {
   bool reports_metrics;       /* tells Optimove what became of each run, once */
   int64_t metrics_after_ms;   /* from a run's end to its figures; 0 = the default */
   int unsubscribe_mode;       /* CommunicationMode of who wants no more; 0 = Optimove is not told */
+  bool has_realtime;       /* real-time events go by the provider NM_TENANT_REALTIME */
   struct nm_tenant_channel *channels;
   size_t channel_count;
   struct nm_tenant_param *params;

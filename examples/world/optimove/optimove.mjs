@@ -11,6 +11,7 @@ import { Feedback } from './feedback.mjs';
 import { functionPath, makeFunctions } from './functions.mjs';
 import { Listeners } from './listeners.mjs';
 import { Notifier } from './notify.mjs';
+import { Realtime, realtimePath } from './realtime.mjs';
 import { Templates } from './templates.mjs';
 import { Updates } from './updates.mjs';
 
@@ -33,6 +34,7 @@ const defaults = ({ keys, channels }) => ({
     status: 200, answerRequestId: false, callback: 'normal', callbackDelayMs: 100,
     knownFields: null, frozenFields: [], numberFields: [], unknownCustomers: [], unknownPrefix: null,
   },
+  realtime: { tenant: 999, token: null, events: null, errorStatus: 200 },
 });
 
 const choices = {
@@ -45,6 +47,7 @@ const choices = {
   'rowStyle.attributes': ['array', 'string'],
   'rowStyle.nulls': ['null', 'NULL'],
   'updates.status': [200, 202],
+  'realtime.errorStatus': [200, 400],
   'updates.callback': ['normal', 'never', 'twice'],
 };
 
@@ -81,6 +84,7 @@ export class Optimove extends World {
         updates: () => this.updates.calls,
         values: () => this.updates.values,
         callbacks: () => this.updates.callbackCounts.sent,
+        tracked: () => this.realtime.taken,
         notifications: () => this.notifier.answered,
         violations: () => this.windows.violations,
       },
@@ -91,6 +95,7 @@ export class Optimove extends World {
     this.campaigns = new Campaigns(this);
     this.updates = new Updates(this);
     this.feedback = new Feedback();
+    this.realtime = new Realtime(this);
     this.notifier = new Notifier(this);
     this.functions = makeFunctions(this);
     this.addOwnCalls();
@@ -102,6 +107,7 @@ export class Optimove extends World {
     this.windows.clear();
     this.updates.clear();
     this.feedback.clear();
+    this.realtime.clear();
     this.notifier.clear();
     this.campaigns.clearCounts();
   }
@@ -118,6 +124,11 @@ export class Optimove extends World {
 
   /** Before any fault: whose request it is, and whether it is one too many. */
   arrive(request) {
+    request.isRealtime = request.path.toLowerCase() === realtimePath; // no key and no function
+    if (request.isRealtime) {
+      request.name = 'reportServer';
+      return null;
+    }
     request.apiKey = request.headers['x-api-key'] ?? '';
     request.function = this.functions.get(functionPath(request.path));
     request.name = request.function?.name ?? 'unknown';
@@ -126,6 +137,7 @@ export class Optimove extends World {
   }
 
   answer(request, act) {
+    if (request.isRealtime) return this.realtime.report(request);
     const key = this.settings.keys.find((held) => held.key === request.apiKey);
     if (key === undefined) return unauthorized();
     const { function: called } = request;
@@ -158,6 +170,7 @@ export class Optimove extends World {
       rate: this.windows.summary(), violations: this.windows.violations,
       pages: this.campaigns.counts(),
       updates: this.updates.summary(),
+      realtime: this.realtime.summary(),
       metrics: [...this.feedback.metrics.values()],
       interactions: [...this.feedback.interactions.values()],
       notifications: this.notifier.totals,
@@ -171,6 +184,7 @@ export class Optimove extends World {
     this.addCall('POST', '/campaigns/add', ({ body }) => campaigns.addRows(body));
     this.addCall('GET', '/ledger/updates', ({ query }) => lines(updates.list(query)));
     this.addCall('GET', '/ledger/callbacks', () => lines(updates.callbacks));
+    this.addCall('GET', '/ledger/tracked', ({ query }) => lines(this.realtime.list(query)));
     this.addCall('GET', '/ledger/preferences', () => lines(feedback.listPreferences()));
     this.addCall('GET', '/ledger/notifications', ({ query }) => {
       const type = query.get('eventType');
