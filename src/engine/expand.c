@@ -300,7 +300,7 @@ static void submit_slice(struct nm_slice *slice)
 static void work_on_slice(struct nm_slice *slice)
 {
   struct nm_running *run = slice->run;
-  int64_t until_ns = nm_engine_turn_end_ns(nm_clock_mono_ns());
+  int64_t until_ns = nm_engine_run_turn_end_ns(run->book->engine);
   while (slice->next < slice->row_count) {
     run_rules(slice, slice->next++);
     if (slice->overruns >= OVERRUNS_MAX) {
@@ -436,14 +436,12 @@ void nm_run_play_mark(struct nm_running *run, const struct nm_store_mark_load *m
 /* A slice is one transaction, and single messages wait for its end: small ones while they come. */
 static size_t slice_rows_max(const struct nm_engine *engine)
 {
-  bool has_singles = engine->singles_at_ms != 0 &&
-                     nm_clock_mono_ms() - engine->singles_at_ms < NM_RUN_GENTLE_MS;
-  return has_singles ? NM_RUN_GENTLE_ROWS_MAX : NM_RUN_SLICE_ROWS_MAX;
+  return nm_engine_is_gentle(engine) ? NM_RUN_GENTLE_ROWS_MAX : NM_RUN_SLICE_ROWS_MAX;
 }
 
 static void collect_slice(struct nm_running *run)
 {
-  int64_t until_ns = nm_engine_turn_end_ns(nm_clock_mono_ns());
+  int64_t until_ns = nm_engine_run_turn_end_ns(run->book->engine);
   size_t rows_max = slice_rows_max(run->book->engine);
   struct nm_slice *slice = open_slice(run, run->generation, rows_max);
   struct nm_text text;
@@ -501,7 +499,7 @@ static void load_page(struct nm_running *run, int64_t number)
  */
 static void rebuild(struct nm_running *run)
 {
-  int64_t until_ns = nm_engine_turn_end_ns(nm_clock_mono_ns());
+  int64_t until_ns = nm_engine_run_turn_end_ns(run->book->engine);
   struct nm_text text;
   if (run->rebuilt_page == run->row.cursor_page && run->row.cursor_row == 0) {
     run->is_rebuilt = true;

@@ -38,6 +38,12 @@ static inline int64_t nm_engine_turn_end_ns(int64_t now_ns)
   return now_ns + (int64_t)NM_ENGINE_TURN_MAX_MS * 1000000;
 }
 
+/* True while single messages come: what is of runs then works in small pieces, and so does not stand
+ * in their way. */
+bool nm_engine_is_gentle(const struct nm_engine *engine);
+/* The same as nm_engine_turn_end_ns for what is of runs. */
+int64_t nm_engine_run_turn_end_ns(const struct nm_engine *engine);
+
 /* ---- alarms ---------------------------------------------------------------------------------- */
 
 struct nm_alarm {

@@ -52,6 +52,18 @@ void nm_engine_forget(struct nm_engine *engine, struct nm_job *job)
   job->is_queued = false;
 }
 
+bool nm_engine_is_gentle(const struct nm_engine *engine)
+{
+  return engine->singles_at_ms != 0 &&
+         nm_clock_mono_ms() - engine->singles_at_ms < NM_RUN_GENTLE_MS;
+}
+
+int64_t nm_engine_run_turn_end_ns(const struct nm_engine *engine)
+{
+  int64_t max_ms = nm_engine_is_gentle(engine) ? NM_RUN_GENTLE_TURN_MAX_MS : NM_ENGINE_TURN_MAX_MS;
+  return nm_clock_mono_ns() + max_ms * 1000000;
+}
+
 /* ---- alarms ---------------------------------------------------------------------------------- */
 
 static void on_alarm(uv_timer_t *timer)
