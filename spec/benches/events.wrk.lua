@@ -2,6 +2,7 @@
 -- luacheck: globals wrk init request delay done
 
 local event_type = os.getenv("BENCH_TYPE")
+local template = os.getenv("BENCH_TEMPLATE")
 local tag = os.getenv("BENCH_TAG")
 local delay_ms = tonumber(os.getenv("BENCH_DELAY_MS"))
 local count = 0
@@ -11,7 +12,7 @@ function init()
   wrk.method = "POST"
   head = "POST " .. wrk.path .. " HTTP/1.1\r\nHost: " .. wrk.host .. ":" .. wrk.port ..
     "\r\nContent-Type: application/json\r\nX-netmera-api-key: rest-key\r\nContent-Length: "
-  middle = '{"EventTypeID":' .. event_type .. ',"CampaignID":7,"ChannelID":459,"TemplateID":1201,' ..
+  middle = '{"EventTypeID":' .. event_type .. ',"CampaignID":7,"ChannelID":459,"TemplateID":' .. template .. ',' ..
     '"TimeStamp":"2030-01-01 10:00:00","CustomerID":"' .. tag
   tail = '","attributes":{"first_name":"Ada"}}'
 end

@@ -3,22 +3,22 @@
 local measure = require("spec.benches.measure")
 local netmove_side = require("spec.benches.netmove_side")
 
-local CONNECTIONS = 64
+local CONNECTIONS, UNMAPPED = 64, 9999
 
-local function load(context, url, event_type, pids, others)
+local function load(context, url, template, pids, others)
   local look = measure.watch(pids, others)
   local answer = measure.wrk(context.here, { url = url, seconds = context.options.seconds,
-    connections = CONNECTIONS, type = event_type, tag = context.fresh("R") .. "-" })
+    connections = CONNECTIONS, type = 11, template = template, tag = context.fresh("R") .. "-" })
   local sample = netmove_side.figures(answer, look(), pids)
   if answer.failed > 0 then error(answer.failed .. " requests failed", 0) end
   return sample
 end
 
-local function ours(event_type)
+local function ours(template)
   return function(context)
     local side = netmove_side.start()
     local commits, accepted = side.metric("netmove_store_commits_total"), side.metric("netmove_events_total")
-    local sample = load(context, side.url, event_type, { side.pid }, { side.optimove.process.pid })
+    local sample = load(context, side.url, template, { side.pid }, { side.optimove.process.pid })
     sample.per_commit = (side.metric("netmove_events_total") - accepted) /
       (side.metric("netmove_store_commits_total") - commits)
     side.finish()
@@ -30,7 +30,7 @@ local function node(context)
   local peer = measure.start(measure.test_core, "node",
     { context.peers .. "/peer.mjs", "--file", context.folder .. "/" .. context.fresh("peer") .. ".db" },
     { is_server = true })
-  local sample = load(context, peer.url, 11, { peer.pid })
+  local sample = load(context, peer.url, 1201, { peer.pid })
   peer.finish()
   return sample
 end
@@ -38,8 +38,8 @@ end
 return {
   name = "intake",
   about = "POST of events, 200 once durable, " .. CONNECTIONS .. " connections; " ..
-    "held = no rule routes it, sent = event 11 through its rules to the loopback",
-  sides = { { name = "netmove, held", play = ours(99) }, { name = "netmove, sent", play = ours(11) },
+    "held = its template is not mapped, sent = event 11 through its rules to the loopback",
+  sides = { { name = "netmove, held", play = ours(UNMAPPED) }, { name = "netmove, sent", play = ours(1201) },
             { name = "node+better-sqlite3", play = node } },
   figures = {
     { key = "per_s", label = "accepted/s", format = "%.0f" }, { key = "p50_ms", label = "p50 ms" },

@@ -129,13 +129,15 @@ function measure.watch(pids, others)
 end
 
 --- wrk from the other core: POSTs made by events.wrk.lua, each body another.
----@param load { url: string, seconds: number, connections: integer, type: integer, tag: string, delay_ms?: integer }
+---@param load { url: string, seconds: number, connections: integer, type: integer, tag: string,
+---  template?: integer, delay_ms?: integer }
 ---@return table { accepted, per_s, p50_ms, p99_ms, failed }
 function measure.wrk(here, load)
   return measure.run(measure.other_core, "wrk", {
     "-t1", "-c" .. load.connections, "-d" .. load.seconds .. "s", "--timeout", "20s",
     "-s", here .. "/events.wrk.lua", load.url .. "/optimove/event/acme-app-key",
   }, { env = { BENCH_TYPE = tostring(load.type), BENCH_TAG = load.tag,
+               BENCH_TEMPLATE = tostring(load.template or 1201),
                BENCH_DELAY_MS = tostring(load.delay_ms or 0) } })
 end
 

@@ -17,9 +17,10 @@ return {
 }
 ]]
 
---- Starts one; deliveries go to `netmera_url`, or nowhere (loopback) without it.
+--- Starts one; deliveries go to `netmera_url`, or nowhere (loopback) without it.  `provider` is the text of
+--- more settings of the provider.
 ---@return table { daemon, optimove, pid, url, finish() }
-function netmove_side.start(netmera_url)
+function netmove_side.start(netmera_url, provider)
   local self = { optimove = world.optimove() }
   self.daemon = daemon.folder().start()
   self.pid = self.daemon.process.pid
@@ -27,7 +28,7 @@ function netmove_side.start(netmera_url)
 
   local applied
   if netmera_url then
-    applied = self.daemon.apply({ optimove = self.optimove, netmera = { url = netmera_url } })
+    applied = self.daemon.apply({ optimove = self.optimove, netmera = { url = netmera_url } }, { provider = provider })
   else
     self.daemon.write("tenants/acme.lua", loopback:format(self.optimove.url))
     applied = self.daemon.cli("--json", "tenant", "apply", "tenants/acme.lua")

@@ -1,5 +1,5 @@
 --- The whole path: events 11 in, their messages out by HTTP to a sink that takes everything.  The peers send
--- one request a message; what netmove's adapter puts into one is shown beside it.
+-- one request a message; so does netmove with the provider's `batch = 1`, and beside it as it comes.
 
 local measure = require("spec.benches.measure")
 local netmove_side = require("spec.benches.netmove_side")
@@ -39,11 +39,13 @@ local function with_sink(play)
   end
 end
 
-local function ours(context, sink)
-  local side = netmove_side.start(sink.url)
-  local sample = load(context, side.url, sink, { side.pid }, { side.optimove.process.pid })
-  side.finish()
-  return sample
+local function ours(provider)
+  return function(context, sink)
+    local side = netmove_side.start(sink.url, provider)
+    local sample = load(context, side.url, sink, { side.pid }, { side.optimove.process.pid })
+    side.finish()
+    return sample
+  end
 end
 
 local function node(context, sink)
@@ -81,7 +83,8 @@ return {
   name = "path",
   about = "event 11 in, 200 once durable, HTTP requests out (people a request: 1.0 is one by one); " ..
      CONNECTIONS .. " connections in",
-  sides = { { name = "netmove", play = with_sink(ours) },
+  sides = { { name = "netmove, one by one", play = with_sink(ours(", batch = 1")) },
+            { name = "netmove, batches", play = with_sink(ours()) },
             { name = "node+sqlite+undici", play = with_sink(node) },
             { name = "node+bullmq+redis", play = with_sink(bullmq) } },
   figures = {
@@ -91,10 +94,13 @@ return {
     { key = "cpu_us", label = "cpu us each" }, { key = "resident_mb", label = "resident MB", format = "%.0f" },
   },
   ratios = {
-    { label = "delivered/s of netmove to node's", of = "netmove", to = "node+sqlite+undici", key = "per_s",
-      aim = "2" },
-    { label = "delivered/s of netmove to BullMQ's", of = "netmove", to = "node+bullmq+redis", key = "per_s",
-      aim = "5" },
-    { label = "cpu a message of netmove to node's", of = "netmove", to = "node+sqlite+undici", key = "cpu_us" },
+    { label = "delivered/s of netmove (one by one) to node's", of = "netmove, one by one",
+      to = "node+sqlite+undici", key = "per_s", aim = "2" },
+    { label = "delivered/s of netmove (one by one) to BullMQ's", of = "netmove, one by one",
+      to = "node+bullmq+redis", key = "per_s", aim = "5" },
+    { label = "delivered/s of netmove (batches) to node's", of = "netmove, batches", to = "node+sqlite+undici",
+      key = "per_s" },
+    { label = "cpu a message of netmove (one by one) to node's", of = "netmove, one by one",
+      to = "node+sqlite+undici", key = "cpu_us" },
   },
 }

@@ -161,6 +161,14 @@ describe("a provider's settings", function()
     until_allowed(3)
   end)
 
+  it("batch is how many people one call may carry", function()
+    story = daemon.story({ provider = ", batch = 3" })
+    story.optimove.post("campaigns", { campaign = 31, channel = 459, templates = { 1201 }, count = 40 })
+    story.optimove.post("execute", { campaign = 31, channel = 459 })
+    story.netmera.reaches("recipients=40", 30000)
+    assert.is_true(story.netmera.ledger().largestRequest <= 3)
+  end)
+
   it("a quota of the account holds every tenant's lane that uses it", function()
     story = daemon.story()
     story.daemon.write("rules/other.lua",

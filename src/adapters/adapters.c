@@ -10,7 +10,7 @@ static const char *const known[] = { "netmera", "fcm", "apns", "huawei", "webpus
 
 /* The same for every provider; tenants checks them. */
 static const char *const common_keys[] = { "rate", "url", "unknown", "order", "retry",
-                                           "concurrency", "ahead" };
+                                           "concurrency", "ahead", "batch" };
 
 enum { OWN_KEYS_MAX = 32 };
 

@@ -271,13 +271,19 @@ int64_t nm_lane_pause_left_ms(const struct nm_lane *lane)
 
 /* ---- leasing --------------------------------------------------------------------------------- */
 
+size_t nm_lane_batch_max(const struct nm_lane *lane)
+{
+  size_t most = lane->outlet->adapter->batch_max;
+  size_t wanted = lane->settings ? (size_t)lane->settings->batch : 0;
+  return wanted > 0 && wanted < most ? wanted : most;
+}
+
 /* How many messages the lane holds so that its sends never wait for the store. */
 static size_t window_of(const struct nm_lane *lane)
 {
   size_t window = 256;
   if (lane->outlet) {
-    const struct nm_adapter *adapter = lane->outlet->adapter;
-    window = adapter->batch_max * (lane->width.most > 0 ? (size_t)lane->width.most : 1) * 2;
+    window = nm_lane_batch_max(lane) * (lane->width.most > 0 ? (size_t)lane->width.most : 1) * 2;
   }
   if (lane->bucket.per_s > 0 && lane->bucket.per_s * RATE_WINDOW_S < (double)window)
     window = (size_t)(lane->bucket.per_s * RATE_WINDOW_S) + 1;

@@ -129,6 +129,9 @@ bool nm_lane_is_idle(const struct nm_lane *lane);
 /* How many messages of runs may wait for this lane before runs rest. */
 int64_t nm_lane_ahead_max(const struct nm_lane *lane);
 
+/* How many messages one send may carry, as adapter and settings say; the lane has an outlet. */
+size_t nm_lane_batch_max(const struct nm_lane *lane);
+
 /* Rests; `reason` is shown. */
 void nm_lane_pause(struct nm_lane *lane, int64_t wait_ms, struct nm_text reason);
 int64_t nm_lane_pause_left_ms(const struct nm_lane *lane);

@@ -316,7 +316,7 @@ static size_t ask_host(struct nm_lane *lane, bool *is_probe)
   int64_t now_ms = nm_clock_mono_ms();
   *is_probe = false;
   switch (nm_breaker_ask(breaker, now_ms)) {
-  case NM_BREAKER_CLOSED: return lane->outlet->adapter->batch_max;
+  case NM_BREAKER_CLOSED: return nm_lane_batch_max(lane);
   case NM_BREAKER_PROBE: *is_probe = true; return 1;
   case NM_BREAKER_OPEN: break;
   }

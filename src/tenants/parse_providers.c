@@ -5,7 +5,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-enum { RATE_MAX_PER_S = 1000000, CONCURRENCY_MAX = 1000, RETRY_MAX_S = 30 * 24 * 3600 };
+enum { RATE_MAX_PER_S = 1000000, CONCURRENCY_MAX = 1000, BATCH_MAX = 1000, RETRY_MAX_S = 30 * 24 * 3600 };
 
 /* Those of contract.md; which of them are built is known to `check_provider`. */
 static const char *const adapters[] = { "netmera", "fcm",  "apns", "huawei",  "webpush",
@@ -38,6 +38,7 @@ static void read_common(struct nm_tenant_reader *reader, struct nm_tenant_provid
                            &provider->rate_per_s);
   read_count(reader, path, table, "concurrency", CONCURRENCY_MAX, &provider->concurrency);
   read_count(reader, path, table, "ahead", NM_RUN_AHEAD_MESSAGES_MAX, &provider->ahead);
+  read_count(reader, path, table, "batch", BATCH_MAX, &provider->batch);
   provider->hold_unknown =
       nm_tenant_word(reader, path, table, "unknown", unknowns, COUNT(unknowns), 0) == 1;
   (void)nm_tenant_word(reader, path, table, "order", orders, COUNT(orders), 0);

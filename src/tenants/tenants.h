@@ -32,6 +32,7 @@ struct nm_tenant_provider {
   double rate_per_s;       /* 0 = unlimited */
   int concurrency;         /* sends at a time, at most; 0 = what the adapter says */
   int ahead;               /* messages of runs that may wait for it before runs rest; 0 = the default */
+  int batch;               /* messages in one send, at most; 0 = what the adapter says */
   bool hold_unknown;       /* unknown = "hold" */
 };
 
