@@ -129,6 +129,8 @@ describe("explain", function()
     assert.equal("8", shown.now.effects[1].event.attributes.score)
     local child = story.daemon.ask("explain", shown.became[1].id)
     assert.equal(id, child.event.origin_id)
+    local text = story.daemon.cli("explain", id).out
+    assert.matches(shown.became[1].id .. "%s+hook.-SURVEY_DONE%s+C9", text)
   end)
 
   it("plays an event as one recipient of a campaign", function()

@@ -18,6 +18,7 @@ static const struct nm_cli_column event_facts[] = {
   { "due_at_ms", "due" },
   { "reason", "reason" },
   { "generation_id", "planned by rules" },
+  { "origin_id", "made of webhook" },
 };
 
 static const struct nm_cli_column message_facts[] = {
@@ -106,7 +107,10 @@ static void print_chain(const json_t *message)
   size_t i;
   json_t *link;
   const char *name = nm_json_string(message, "message").ptr;
+  struct nm_text by = nm_json_string(message, "provider");
+  bool has_chain = json_array_size(json_object_get(message, "chain")) > 0;
   printf("  message %s by", name ? name : "?");
+  if (!has_chain) printf(" %.*s", NM_TEXT_ARG(by));
   json_array_foreach(json_object_get(message, "chain"), i, link)
   {
     struct nm_text trouble = nm_json_string(link, "trouble");
@@ -154,6 +158,18 @@ static void print_made(const json_t *made)
            NM_TEXT_ARG(state), reason.len > 0 ? ": " : "", NM_TEXT_ARG(reason));
 }
 
+/* The events that a webhook's request was made into. */
+static void print_became(const json_t *became)
+{
+  static const struct nm_cli_column columns[] = {
+    { "id", "BECAME EVENT" }, { "event_kind", "KIND" }, { "type", "TYPE" }, { "name", "NAME" },
+    { "customer", "CUSTOMER" }, { "state", "STATE" }, { "reason", "REASON" },
+  };
+  if (json_array_size(became) == 0) return;
+  putchar('\n');
+  nm_cli_print_table(became, columns, COUNT(columns), "");
+}
+
 static void print_all(const json_t *answer)
 {
   size_t i;
@@ -169,6 +185,7 @@ static void print_all(const json_t *answer)
     putchar('\n');
     print_message(message);
   }
+  print_became(json_object_get(answer, "became"));
   const json_t *now = json_object_get(answer, "now");
   if (now) putchar('\n');
   if (now) print_made(now);
