@@ -297,6 +297,11 @@ NM_MUST_CHECK int nm_writer_note_keys(struct nm_writer *writer,
                                       const struct nm_store_expand *expand);
 NM_MUST_CHECK int nm_writer_recover_facts(struct nm_writer *writer, int64_t now_ms);
 int nm_writer_add_message(struct nm_writer *writer, struct nm_message *message, int64_t stamp_ms);
+/* Its id and times, and word of it to those who wait for work. */
+void nm_writer_begin_message(struct nm_writer *writer, struct nm_message *message, int64_t now_ms);
+/* All messages of a slice; how many of them wait, and how many do not. */
+NM_MUST_CHECK int nm_writer_add_slice(struct nm_writer *writer, struct nm_store_expand *expand,
+                                      int64_t *open, int64_t *stopped);
 /* What waits of the run ?1; for messages INDEXED BY messages_waiting. */
 #define NM_WAITS_OF_RUN                                                                            \
   "state = 0 AND tenant_id = (SELECT tenant_id FROM runs WHERE id = ?1) AND priority = 1"          \

@@ -49,17 +49,22 @@ static int suppress_message(struct nm_writer *writer, struct nm_message *message
   return NM_OK;
 }
 
+void nm_writer_begin_message(struct nm_writer *writer, struct nm_message *message, int64_t now_ms)
+{
+  if (message->created_at_ms == 0) message->created_at_ms = now_ms;
+  if (message->due_at_ms == 0) message->due_at_ms = message->created_at_ms;
+  message->id = nm_writer_id(writer);
+  if (message->state == NM_MESSAGE_WAITING) writer->work |= NM_STORE_WORK_MESSAGES;
+  nm_fresh_add_message(writer->fresh, message, now_ms);
+}
+
 int nm_writer_add_message(struct nm_writer *writer, struct nm_message *message, int64_t stamp_ms)
 {
   int64_t now_ms = nm_clock_wall_ms();
   int rc = suppress_message(writer, message);
   if (rc) return rc;
   bool is_waiting = message->state == NM_MESSAGE_WAITING;
-  if (message->created_at_ms == 0) message->created_at_ms = now_ms;
-  if (message->due_at_ms == 0) message->due_at_ms = message->created_at_ms;
-  message->id = nm_writer_id(writer);
-  if (is_waiting) writer->work |= NM_STORE_WORK_MESSAGES;
-  nm_fresh_add_message(writer->fresh, message, now_ms);
+  nm_writer_begin_message(writer, message, now_ms);
   return nm_db_run(
     &writer->db,
     "INSERT INTO messages (" NM_MESSAGE_COLUMNS ", stamp_ms, ended_at) VALUES (?1, ?2, ?3, ?4, ?5,"

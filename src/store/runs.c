@@ -299,25 +299,6 @@ static int end_mark(struct nm_writer *writer, const struct nm_store_expand *expa
   return rc;
 }
 
-/* Their ids follow each other, so that those that go out together can be finished together. */
-static int add_messages(struct nm_writer *writer, struct nm_store_expand *expand, int64_t *open,
-                        int64_t *stopped)
-{
-  int rc = NM_OK;
-  for (size_t i = 0; rc == 0 && i < expand->message_count; i++) {
-    struct nm_message *message = &expand->messages[i];
-    if (message->state == NM_MESSAGE_CAPPED) continue;
-    message->run_id = expand->run_id;
-    message->priority = NM_PRIORITY_RUN; /* what waits of a run is found by it */
-    rc = nm_writer_add_message(writer, message, 0);
-    writer->is_dense = true;
-    if (message->state == NM_MESSAGE_WAITING) ++*open;
-    else ++*stopped;
-  }
-  writer->is_dense = false;
-  return rc;
-}
-
 int nm_writer_expand(struct nm_writer *writer, struct nm_store_expand *expand)
 {
   struct standing run;
@@ -325,7 +306,7 @@ int nm_writer_expand(struct nm_writer *writer, struct nm_store_expand *expand)
   int rc = find_standing(writer, expand->run_id, &run, &expand->request.error);
   if (!rc) rc = check_expand(expand, &run, &expand->request.error);
   if (!rc) rc = nm_writer_cap_expand(writer, expand, &expand->capped);
-  if (!rc) rc = add_messages(writer, expand, &open, &stopped);
+  if (!rc) rc = nm_writer_add_slice(writer, expand, &open, &stopped);
   if (!rc) rc = nm_writer_note_keys(writer, expand);
   if (!rc) rc = add_holds(writer, expand, &held);
   if (rc) return rc;
