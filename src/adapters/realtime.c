@@ -1,10 +1,10 @@
-/* realtime.c - real-time events for Optimove (optimove-api 5.5), carried as messages are: the rules'
- * track_event makes one, a lane paces and repeats it, a dead letter keeps it.
+/* realtime.c - real-time events for Optimove (optimove-api 5.5), carried as messages are: the
+ * rules' track_event makes one, a lane paces and repeats it, a dead letter keeps it.
  *
  * POST to the endpoint that Optimove gives: {"tenant","event","customer" or "visitor","timestamp",
  * "context"}; where there is a token, the body is signed with it (HMAC-SHA256, hex).  An answer is
- * {"status":"success","message":id} or {"status":"error","message":why}.  A lost answer stays unknown:
- * there is no key by which Optimove would know a repetition.
+ * {"status":"success","message":id} or {"status":"error","message":why}.  A lost answer stays
+ * unknown: there is no key by which Optimove would know a repetition.
  *
  * Set as `optimove.realtime` of a tenant; no provider of a tenant's list may name it.
  */
@@ -52,7 +52,8 @@ static int open_realtime(struct nm_provider **out, const struct nm_adapter_env *
 {
   struct nm_text url = nm_json_string(settings, "url"), token = nm_json_string(settings, "token");
   struct realtime *realtime = calloc(1, sizeof *realtime);
-  if (!realtime) return nm_fail(err, NM_ENOMEM, "no memory for a provider");
+  if (!realtime)
+    return nm_fail(err, NM_ENOMEM, "no memory for a provider");
   realtime->head.adapter = &nm_adapter_realtime;
   realtime->client = env->client;
   realtime->tenant = json_incref(json_object_get(settings, "tenant"));
@@ -73,7 +74,8 @@ static int open_realtime(struct nm_provider **out, const struct nm_adapter_env *
 
 /* ---- what an answer means -------------------------------------------------------------------- */
 
-static void conclude(struct job *job, enum nm_outcome_kind kind, const char *format, struct nm_text why)
+static void conclude(struct job *job, enum nm_outcome_kind kind, const char *format,
+                     struct nm_text why)
 {
   snprintf(job->reason, sizeof job->reason, format, NM_TEXT_ARG(why));
   job->outcome.kind = kind;
@@ -99,10 +101,12 @@ static void judge_body(struct job *job, const struct nm_client_answer *answer)
 {
   json_t *body = NULL;
   bool is_fine = answer->status >= 200 && answer->status < 300;
-  if (nm_json_parse(&body, answer->body, NULL)) body = NULL;
+  if (nm_json_parse(&body, answer->body, NULL))
+    body = NULL;
   struct nm_text status = nm_json_string(body, "status"), message = nm_json_string(body, "message");
   bool is_error = nm_text_equal_nocase(status, NM_TEXT("error"));
-  if (is_error && (is_fine || answer->status == 400 || answer->status == 404 || answer->status == 422))
+  if (is_error &&
+      (is_fine || answer->status == 400 || answer->status == 404 || answer->status == 422))
     conclude(job, NM_OUTCOME_REFUSED, "Optimove says: %.*s",
              message.len > 0 ? message : NM_TEXT("error, without a reason"));
   else if (!is_fine)
@@ -110,23 +114,30 @@ static void judge_body(struct job *job, const struct nm_client_answer *answer)
   else if (nm_text_equal_nocase(status, NM_TEXT("success")) || answer->body.len == 0)
     conclude(job, NM_OUTCOME_DELIVERED, "%.*s", NM_TEXT(""));
   else
-    conclude(job, NM_OUTCOME_UNKNOWN, "the answer is none of those that Optimove gives%.*s", NM_TEXT(""));
+    conclude(job, NM_OUTCOME_UNKNOWN, "the answer is none of those that Optimove gives%.*s",
+             NM_TEXT(""));
   json_decref(body);
 }
 
 static void judge(struct job *job, const struct nm_client_answer *answer)
 {
   struct nm_text why = nm_text_from(answer->reason ? answer->reason : "");
-  job->outcome = (struct nm_outcome){ .retry_after_ms = answer->retry_after_ms,
-                                      .code = answer->status };
+  job->outcome =
+      (struct nm_outcome){ .retry_after_ms = answer->retry_after_ms, .code = answer->status };
   switch (answer->end) {
-  case NM_CLIENT_ANSWERED: judge_body(job, answer); break;
+  case NM_CLIENT_ANSWERED:
+    judge_body(job, answer);
+    break;
   case NM_CLIENT_UNREACHABLE:
     job->outcome.is_unreachable = true;
     conclude(job, NM_OUTCOME_RETRY, "%.*s", why);
     break;
-  case NM_CLIENT_REFUSED: conclude(job, NM_OUTCOME_RETRY, "%.*s", why); break; /* nothing was sent */
-  case NM_CLIENT_UNKNOWN: conclude(job, NM_OUTCOME_UNKNOWN, "%.*s", why); break;
+  case NM_CLIENT_REFUSED:
+    conclude(job, NM_OUTCOME_RETRY, "%.*s", why);
+    break; /* nothing was sent */
+  case NM_CLIENT_UNKNOWN:
+    conclude(job, NM_OUTCOME_UNKNOWN, "%.*s", why);
+    break;
   }
 }
 
@@ -136,9 +147,12 @@ static void settle(struct job *job)
 {
   struct nm_send *send = job->send;
   struct realtime *realtime = job->realtime;
-  if (job->prev) job->prev->next = job->next;
-  else realtime->jobs = job->next;
-  if (job->next) job->next->prev = job->prev;
+  if (job->prev)
+    job->prev->next = job->next;
+  else
+    realtime->jobs = job->next;
+  if (job->next)
+    job->next->prev = job->prev;
   job->realtime = NULL;
   send->done(send, 0, &job->outcome);
 }
@@ -156,7 +170,8 @@ static void on_answered(void *data, const struct nm_client_answer *answer)
 static struct job *find_stillborn(const struct realtime *realtime)
 {
   struct job *job = realtime->jobs;
-  while (job && !job->is_stillborn) job = job->next;
+  while (job && !job->is_stillborn)
+    job = job->next;
   return job;
 }
 
@@ -201,15 +216,22 @@ static void post(struct job *job, struct nm_text body)
   struct nm_error err = { 0, "" };
   char signature[128] = "";
   bool is_signed = realtime->token[0] != '\0';
-  if (is_signed) sign(realtime, body, signature, sizeof signature);
+  if (is_signed)
+    sign(realtime, body, signature, sizeof signature);
   const struct nm_text headers[] = { NM_TEXT("Content-Type: application/json"),
                                      NM_TEXT("Accept: application/json"),
                                      NM_TEXT("X-Optimove-Signature-Version: 1"),
                                      nm_text_from(signature) };
-  struct nm_client_call call = { .method = "POST", .url = nm_text_from(realtime->url),
-                                 .headers = headers, .header_count = is_signed ? 4 : 2, .body = body,
-                                 .timeout_ms = REQUEST_TIMEOUT_MS, .done = on_answered, .data = job };
-  if (nm_client_start(realtime->client, &call, &err)) bury(job, NM_OUTCOME_RETRY, err.text);
+  struct nm_client_call call = { .method = "POST",
+                                 .url = nm_text_from(realtime->url),
+                                 .headers = headers,
+                                 .header_count = is_signed ? 4 : 2,
+                                 .body = body,
+                                 .timeout_ms = REQUEST_TIMEOUT_MS,
+                                 .done = on_answered,
+                                 .data = job };
+  if (nm_client_start(realtime->client, &call, &err))
+    bury(job, NM_OUTCOME_RETRY, err.text);
 }
 
 static void send_realtime(struct nm_provider *provider, struct nm_send *send)
@@ -221,14 +243,18 @@ static void send_realtime(struct nm_provider *provider, struct nm_send *send)
   job->realtime = realtime;
   job->send = send;
   job->next = realtime->jobs;
-  if (job->next) job->next->prev = job;
+  if (job->next)
+    job->next->prev = job;
   realtime->jobs = job;
   int rc = nm_json_parse(&event, send->messages[0]->content, NULL);
-  if (!rc && json_object_set(event, "tenant", realtime->tenant)) rc = NM_ENOMEM;
+  if (!rc && json_object_set(event, "tenant", realtime->tenant))
+    rc = NM_ENOMEM;
   char *body = rc ? NULL : json_dumps(event, JSON_COMPACT);
   json_decref(event);
-  if (body) post(job, nm_text_from(body));
-  else bury(job, rc == NM_EINVAL ? NM_OUTCOME_REFUSED : NM_OUTCOME_RETRY, nm_code_name(rc));
+  if (body)
+    post(job, nm_text_from(body));
+  else
+    bury(job, rc == NM_EINVAL ? NM_OUTCOME_REFUSED : NM_OUTCOME_RETRY, nm_code_name(rc));
   free(body);
 }
 
@@ -244,7 +270,8 @@ static void on_idle_closed(uv_handle_t *handle)
   free(realtime->url);
   json_decref(realtime->tenant);
   free(realtime);
-  if (on_closed) on_closed(data);
+  if (on_closed)
+    on_closed(data);
 }
 
 static void close_realtime(struct nm_provider *provider, void (*on_closed)(void *data), void *data)
@@ -261,7 +288,8 @@ static void close_realtime(struct nm_provider *provider, void (*on_closed)(void 
       conclude(job, NM_OUTCOME_UNKNOWN, "stopped while waiting for the answer%.*s", NM_TEXT(""));
     }
     settle(job);
-    if (is_stillborn) free(job); /* the others are freed by the client's word */
+    if (is_stillborn)
+      free(job); /* the others are freed by the client's word */
   }
 }
 

@@ -1,16 +1,15 @@
 /* public_bulk.c - POST /profiles/{appKey}: many profiles, one a line, however many there are.
  *
- * The body comes in pieces.  Lines are gathered into batches; a batch is loaded, merged and saved as
- * one transaction, and only then the next one is read.  A line that is wrong is counted and told by its
- * number, and the others go on.  What was saved stays saved if the caller leaves: sending all of it
- * again changes nothing that is there already.
+ * The body comes in pieces.  Lines are gathered into batches; a batch is loaded, merged and saved
+ * as one transaction, and only then the next one is read.  A line that is wrong is counted and told
+ * by its number, and the others go on.  What was saved stays saved if the caller leaves: sending
+ * all of it again changes nothing that is there already.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "api/public_profiles.h"
+#include "api/bulk.h"
 #include "base/clock.h"
-#include "base/limits.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "profiles/profiles.h"
@@ -19,61 +18,15 @@ enum {
   ARENA_MAX_BYTES = 64 * 1024 * 1024,
   INPUT_MAX_BYTES = 4 * NM_HTTP_PIECE_BYTES,
   BATCH_BYTES = 512 * 1024, /* of lines in one batch, unless one line is more */
-  TRIES_MAX = 20,
   LOG_EVERY_LINES = 100000,
-};
-
-struct line {
-  int64_t number;
-  size_t slot;
-  json_t *patch;
-};
-
-/* One person of a batch; several lines may be about them. */
-struct slot {
-  struct nm_text ext_id;
-  json_t *old, *fresh; /* old NULL = new */
-  int64_t version;
-  bool is_done;
-  size_t item; /* its place in `items`, where it is saved */
-};
-
-struct nm_api_bulk {
-  union {
-    struct nm_store_request head; /* first: its task is how this is found again */
-    struct nm_store_profiles_load load;
-    struct nm_store_profiles_save save;
-  } u;
-  struct nm_api *api;
-  struct nm_http_request *http;
-  struct nm_api_bulk *next; /* of those under way */
-  int64_t tenant_id;
-  bool tells_unsubscribes;  /* Optimove wants to know of them */
-  bool is_silent, restores; /* ?hooks=off, ?restore=on */
-  int64_t since_ms;
-
-  struct nm_buffer input;
-  size_t input_at;
-  bool is_last, is_skipping; /* skipping: the rest of a line that is too long */
-
-  struct nm_arena *arena; /* of one batch */
-  struct line lines[NM_PROFILES_BATCH_LINES];
-  struct slot slots[NM_PROFILES_BATCH_LINES];
-  struct nm_profile_item items[NM_PROFILES_BATCH_LINES];
-  struct nm_store_profile profiles[NM_PROFILES_BATCH_LINES];
-  size_t line_count, slot_count, item_count, batch_bytes;
-  int tries;
-
-  int64_t number; /* of the line at hand, blank ones counted too */
-  int64_t bytes, read, created, updated, unchanged, failed, events;
-  json_t *errors;
 };
 
 /* ---- its end --------------------------------------------------------------------------------- */
 
-static void forget_batch(struct nm_api_bulk *bulk)
+void nm_bulk_forget_batch(struct nm_api_bulk *bulk)
 {
-  for (size_t i = 0; i < bulk->line_count; i++) json_decref(bulk->lines[i].patch);
+  for (size_t i = 0; i < bulk->line_count; i++)
+    json_decref(bulk->lines[i].patch);
   for (size_t i = 0; i < bulk->slot_count; i++) {
     json_decref(bulk->slots[i].old);
     json_decref(bulk->slots[i].fresh);
@@ -86,9 +39,11 @@ static void forget_batch(struct nm_api_bulk *bulk)
 static void destroy(struct nm_api_bulk *bulk)
 {
   struct nm_api_bulk **at = &bulk->api->bulks;
-  while (*at && *at != bulk) at = &(*at)->next;
-  if (nm_expect(*at == bulk)) *at = bulk->next;
-  forget_batch(bulk);
+  while (*at && *at != bulk)
+    at = &(*at)->next;
+  if (nm_expect(*at == bulk))
+    *at = bulk->next;
+  nm_bulk_forget_batch(bulk);
   nm_buffer_deinit(&bulk->input);
   nm_arena_destroy(bulk->arena);
   json_decref(bulk->errors);
@@ -105,8 +60,9 @@ static json_t *count(const struct nm_api_bulk *bulk)
 
 static void log_progress(const struct nm_api_bulk *bulk, const char *word)
 {
-  nm_log(NM_LOG_INFO, "api", NULL, "profiles %s: %lld lines, %lld created, %lld updated, %lld unchanged, %lld failed",
-         word, (long long)bulk->read, (long long)bulk->created, (long long)bulk->updated,
+  nm_log(NM_LOG_INFO, "api", NULL,
+         "profiles %s: %lld lines, %lld created, %lld updated, %lld unchanged, %lld failed", word,
+         (long long)bulk->read, (long long)bulk->created, (long long)bulk->updated,
          (long long)bulk->unchanged, (long long)bulk->failed);
 }
 
@@ -116,7 +72,8 @@ static void answer(struct nm_api_bulk *bulk)
   if (body) {
     json_object_set(body, "errors", bulk->errors);
     int64_t left_out = bulk->failed - (int64_t)json_array_size(bulk->errors);
-    if (left_out > 0) json_object_set_new(body, "errors_left_out", json_integer(left_out));
+    if (left_out > 0)
+      json_object_set_new(body, "errors_left_out", json_integer(left_out));
   }
   log_progress(bulk, "are in");
   nm_api_answer(bulk->http, 200, body);
@@ -124,14 +81,14 @@ static void answer(struct nm_api_bulk *bulk)
 }
 
 /* The store takes no more: what came before the batch at hand is saved. */
-static void give_up(struct nm_api_bulk *bulk)
+void nm_bulk_give_up(struct nm_api_bulk *bulk)
 {
   int64_t saved = bulk->line_count > 0 ? bulk->lines[0].number - 1 : bulk->number;
-  struct nm_text message =
-      nm_arena_printf(nm_http_arena(bulk->http),
-                      "not taken from line %lld on; send the rest, or all of it, again", (long long)saved + 1);
-  nm_log(NM_LOG_WARN, "api", NULL, "a bulk of profiles ended after %lld lines: the store takes no more",
-         (long long)saved);
+  struct nm_text message = nm_arena_printf(
+      nm_http_arena(bulk->http), "not taken from line %lld on; send the rest, or all of it, again",
+      (long long)saved + 1);
+  nm_log(NM_LOG_WARN, "api", NULL,
+         "a bulk of profiles ended after %lld lines: the store takes no more", (long long)saved);
   nm_http_refuse(bulk->http, 503, "busy", message.ptr ? message.ptr : "not taken", NULL, 1);
   destroy(bulk);
 }
@@ -145,12 +102,15 @@ static void on_lost(void *data)
 
 /* ---- lines ----------------------------------------------------------------------------------- */
 
-static void complain(struct nm_api_bulk *bulk, int64_t number, const char *field, const char *message)
+void nm_bulk_complain(struct nm_api_bulk *bulk, int64_t number, const char *field,
+                      const char *message)
 {
   bulk->failed++;
-  if (json_array_size(bulk->errors) >= NM_PROFILES_BULK_ERRORS_MAX) return;
+  if (json_array_size(bulk->errors) >= NM_PROFILES_BULK_ERRORS_MAX)
+    return;
   json_t *row = json_pack("{s:I,s:s}", "line", (json_int_t)number, "message", message);
-  if (row && field) json_object_set_new(row, "field", json_string(field));
+  if (row && field)
+    json_object_set_new(row, "field", json_string(field));
   json_array_append_new(bulk->errors, row);
 }
 
@@ -160,21 +120,23 @@ static struct nm_text take_ext_id(struct nm_api_bulk *bulk, json_t *patch, int64
   const json_t *value = json_object_get(patch, "extId");
   struct nm_text id = { NULL, 0 };
   if (json_is_string(value))
-    id = nm_arena_copy(bulk->arena, (struct nm_text){ json_string_value(value),
-                                                      json_string_length(value) });
+    id = nm_arena_copy(bulk->arena,
+                       (struct nm_text){ json_string_value(value), json_string_length(value) });
   else if (json_is_integer(value))
     id = nm_arena_printf(bulk->arena, "%lld", (long long)json_integer_value(value));
   json_object_del(patch, "extId");
-  if (id.ptr && nm_api_is_ext_id(id)) return id;
-  complain(bulk, number, "extId", "should be text of 1 to 256 bytes");
+  if (id.ptr && nm_api_is_ext_id(id))
+    return id;
+  nm_bulk_complain(bulk, number, "extId", "should be text of 1 to 256 bytes");
   return (struct nm_text){ NULL, 0 };
 }
 
 static size_t slot_of(struct nm_api_bulk *bulk, struct nm_text ext_id)
 {
   for (size_t i = 0; i < bulk->slot_count; i++)
-    if (nm_text_equal(bulk->slots[i].ext_id, ext_id)) return i;
-  bulk->slots[bulk->slot_count] = (struct slot){ .ext_id = ext_id };
+    if (nm_text_equal(bulk->slots[i].ext_id, ext_id))
+      return i;
+  bulk->slots[bulk->slot_count] = (struct nm_bulk_slot){ .ext_id = ext_id };
   return bulk->slot_count++;
 }
 
@@ -185,24 +147,28 @@ static void add_line(struct nm_api_bulk *bulk, struct nm_text text)
   json_t *patch = NULL;
   int64_t number = ++bulk->number;
   text = nm_text_trim(text);
-  if (text.len == 0) return;
-  if (++bulk->read % LOG_EVERY_LINES == 0) log_progress(bulk, "come in");
+  if (text.len == 0)
+    return;
+  if (++bulk->read % LOG_EVERY_LINES == 0)
+    log_progress(bulk, "come in");
   int rc = nm_json_parse(&patch, text, &err);
   struct nm_text ext_id = rc ? (struct nm_text){ NULL, 0 } : take_ext_id(bulk, patch, number);
-  if (rc == NM_OK && ext_id.ptr) rc = nm_profile_check(patch, bulk->arena, &field, &err);
-  if (rc) complain(bulk, number, field, err.text);
+  if (rc == NM_OK && ext_id.ptr)
+    rc = nm_profile_check(patch, bulk->arena, &field, &err);
+  if (rc)
+    nm_bulk_complain(bulk, number, field, err.text);
   if (rc || !ext_id.ptr) {
     json_decref(patch);
     return;
   }
   bulk->batch_bytes += text.len;
-  bulk->lines[bulk->line_count++] = (struct line){ number, slot_of(bulk, ext_id), patch };
+  bulk->lines[bulk->line_count++] = (struct nm_bulk_line){ number, slot_of(bulk, ext_id), patch };
 }
 
 static void refuse_long_line(struct nm_api_bulk *bulk)
 {
   bulk->read++;
-  complain(bulk, ++bulk->number, NULL, "is longer than 64 KiB");
+  nm_bulk_complain(bulk, ++bulk->number, NULL, "is longer than 64 KiB");
 }
 
 /* The next whole line of the input; false where there is none yet. */
@@ -210,7 +176,8 @@ static bool next_line(struct nm_api_bulk *bulk, struct nm_text *out)
 {
   struct nm_text rest = { bulk->input.ptr + bulk->input_at, bulk->input.len - bulk->input_at };
   const char *end = rest.len > 0 ? memchr(rest.ptr, '\n', rest.len) : NULL;
-  if (!end && !(bulk->is_last && rest.len > 0)) return false;
+  if (!end && !(bulk->is_last && rest.len > 0))
+    return false;
   size_t len = end ? (size_t)(end - rest.ptr) : rest.len;
   *out = (struct nm_text){ rest.ptr, len };
   bulk->input_at += end ? len + 1 : len;
@@ -220,8 +187,10 @@ static bool next_line(struct nm_api_bulk *bulk, struct nm_text *out)
 static void skip_long_line(struct nm_api_bulk *bulk)
 {
   size_t waiting = bulk->input.len - bulk->input_at;
-  if (waiting <= NM_HTTP_EVENT_BODY_MAX_BYTES) return;
-  if (!bulk->is_skipping) refuse_long_line(bulk);
+  if (waiting <= NM_HTTP_EVENT_BODY_MAX_BYTES)
+    return;
+  if (!bulk->is_skipping)
+    refuse_long_line(bulk);
   bulk->is_skipping = true;
   bulk->input_at = bulk->input.len;
 }
@@ -233,210 +202,13 @@ static void gather(struct nm_api_bulk *bulk)
          next_line(bulk, &text)) {
     bool was_skipping = bulk->is_skipping;
     bulk->is_skipping = false;
-    if (was_skipping) continue;
+    if (was_skipping)
+      continue;
     if (text.len > NM_HTTP_EVENT_BODY_MAX_BYTES)
       refuse_long_line(bulk);
-    else add_line(bulk, text);
+    else
+      add_line(bulk, text);
   }
-}
-
-/* ---- a batch --------------------------------------------------------------------------------- */
-
-static void work(struct nm_api_bulk *bulk);
-
-static bool submit(struct nm_api_bulk *bulk, enum nm_store_verb verb,
-                   void (*done)(struct nm_task *task))
-{
-  nm_api_prepare(bulk->api, bulk->http, &bulk->u.head, verb, done);
-  bulk->u.head.arena = bulk->arena;
-  if (nm_store_submit(bulk->api->env.store, &bulk->u.head) == NM_OK) return true;
-  give_up(bulk);
-  return false;
-}
-
-static void on_loaded(struct nm_task *task);
-
-static void load(struct nm_api_bulk *bulk)
-{
-  size_t wanted = 0;
-  for (size_t i = 0; i < bulk->slot_count; i++)
-    if (!bulk->slots[i].is_done)
-      bulk->profiles[wanted++] = (struct nm_store_profile){ .ext_id = bulk->slots[i].ext_id };
-  bulk->u.load = (struct nm_store_profiles_load){ .tenant_id = bulk->tenant_id,
-                                                  .profiles = bulk->profiles, .count = wanted };
-  submit(bulk, NM_STORE_PROFILES_LOAD, on_loaded);
-}
-
-/* Merges a line into what its person is by now. */
-static int merge_line(struct nm_api_bulk *bulk, const struct line *line, struct nm_error *err)
-{
-  struct slot *slot = &bulk->slots[line->slot];
-  struct nm_profile_item *item = &bulk->items[slot->item];
-  json_t *fresh = NULL, *changes = NULL;
-  int rc = nm_profile_merge(slot->fresh ? slot->fresh : slot->old, line->patch, &fresh, &changes, err);
-  if (rc) return rc;
-  if (json_object_size(changes) > 0 && !bulk->is_silent) {
-    struct nm_store_arrival *more =
-        nm_arena_alloc(bulk->arena, (item->arrival_count + 1) * sizeof *more);
-    rc = more ? nm_profile_event(bulk->arena, bulk->tenant_id, slot->ext_id, changes, nm_clock_wall_ms(),
-                                 &more[item->arrival_count], err)
-              : NM_ENOMEM;
-    if (rc == NM_OK && item->arrival_count > 0)
-      memcpy(more, item->arrivals, item->arrival_count * sizeof *more);
-    if (rc == NM_OK) {
-      item->arrivals = more;
-      item->arrival_count++;
-    }
-  }
-  json_decref(changes);
-  if (rc) {
-    json_decref(fresh);
-    return rc;
-  }
-  json_decref(slot->fresh);
-  slot->fresh = fresh;
-  return NM_OK;
-}
-
-/* Reads what was loaded into the slots that are still to be saved. */
-static int begin_items(struct nm_api_bulk *bulk)
-{
-  size_t at = 0;
-  bulk->item_count = 0;
-  for (size_t i = 0; i < bulk->slot_count; i++) {
-    struct slot *slot = &bulk->slots[i];
-    if (slot->is_done) continue;
-    const struct nm_store_profile *profile = &bulk->profiles[at++];
-    json_decref(slot->old);
-    json_decref(slot->fresh);
-    slot->old = slot->fresh = NULL;
-    slot->version = profile->version;
-    slot->item = bulk->item_count++;
-    bulk->items[slot->item] = (struct nm_profile_item){ .profile = { .ext_id = slot->ext_id,
-                                                                     .version = profile->version } };
-    if (profile->version != 0 && nm_json_parse(&slot->old, profile->body, NULL)) return NM_EINTERNAL;
-  }
-  return NM_OK;
-}
-
-static void on_saved(struct nm_task *task);
-
-/* Leaves out of `items` who is as before, and writes down what the others become. */
-static int end_items(struct nm_api_bulk *bulk)
-{
-  size_t kept = 0;
-  for (size_t i = 0; i < bulk->slot_count; i++) {
-    struct slot *slot = &bulk->slots[i];
-    if (slot->is_done) continue;
-    struct nm_profile_item item = bulk->items[slot->item];
-    if (!slot->fresh || (slot->old && json_equal(slot->old, slot->fresh) && item.arrival_count == 0)) {
-      slot->is_done = true; /* every line of it failed, or nothing is new */
-      slot->item = SIZE_MAX;
-      continue;
-    }
-    item.profile.body = nm_json_text(bulk->arena, slot->fresh);
-    if (bulk->tells_unsubscribes)
-      item.profile.unsubscribed = nm_profile_unsubscribed(slot->old, slot->fresh);
-    if (!item.profile.body.ptr) return NM_ENOMEM;
-    slot->item = kept;
-    bulk->items[kept++] = item;
-  }
-  bulk->item_count = kept;
-  return NM_OK;
-}
-
-/* Lines count when their person is done; those that failed are taken out of the batch. */
-static void fail_line(struct nm_api_bulk *bulk, size_t at, const char *message)
-{
-  complain(bulk, bulk->lines[at].number, NULL, message);
-  json_decref(bulk->lines[at].patch);
-  bulk->lines[at].patch = NULL;
-}
-
-static void count_lines(struct nm_api_bulk *bulk, size_t slot_at)
-{
-  struct slot *slot = &bulk->slots[slot_at];
-  bool is_same = slot->item == SIZE_MAX, is_first = true;
-  for (size_t i = 0; i < bulk->line_count; i++) {
-    if (bulk->lines[i].slot != slot_at || !bulk->lines[i].patch) continue;
-    if (is_same) bulk->unchanged++;
-    else if (!slot->old && is_first) bulk->created++;
-    else bulk->updated++;
-    is_first = false;
-  }
-}
-
-static void end_batch(struct nm_api_bulk *bulk)
-{
-  for (size_t i = 0; i < bulk->slot_count; i++) count_lines(bulk, i);
-  forget_batch(bulk);
-  work(bulk);
-}
-
-static void merge(struct nm_api_bulk *bulk)
-{
-  int rc = begin_items(bulk);
-  for (size_t i = 0; rc == NM_OK && i < bulk->line_count; i++) {
-    struct nm_error err = { 0, "" };
-    if (!bulk->lines[i].patch || bulk->slots[bulk->lines[i].slot].is_done) continue;
-    int merged = merge_line(bulk, &bulk->lines[i], &err);
-    if (merged == NM_ELIMIT || merged == NM_EINVAL) fail_line(bulk, i, err.text);
-    else rc = merged;
-  }
-  if (rc == NM_OK) rc = end_items(bulk);
-  if (rc) {
-    give_up(bulk);
-  } else if (bulk->item_count == 0) {
-    end_batch(bulk);
-  } else {
-    bulk->u.save = (struct nm_store_profiles_save){ .tenant_id = bulk->tenant_id, .items = bulk->items,
-                                                    .count = bulk->item_count,
-                                                    .restores = bulk->restores };
-    submit(bulk, NM_STORE_PROFILES_SAVE, on_saved);
-  }
-}
-
-static void on_loaded(struct nm_task *task)
-{
-  struct nm_api_bulk *bulk = (struct nm_api_bulk *)(void *)task;
-  if (bulk->u.head.rc) give_up(bulk);
-  else merge(bulk);
-}
-
-static void fail_slot(struct nm_api_bulk *bulk, size_t slot_at, const char *message)
-{
-  for (size_t i = 0; i < bulk->line_count; i++)
-    if (bulk->lines[i].slot == slot_at && bulk->lines[i].patch) fail_line(bulk, i, message);
-  bulk->slots[slot_at].is_done = true;
-}
-
-/* Somebody else was faster with some of them: those are read and merged again. */
-static void on_saved(struct nm_task *task)
-{
-  struct nm_api_bulk *bulk = (struct nm_api_bulk *)(void *)task;
-  bool is_left = false;
-  if (bulk->u.head.rc) {
-    give_up(bulk);
-    return;
-  }
-  bulk->tries++;
-  for (size_t i = 0; i < bulk->slot_count; i++) {
-    struct slot *slot = &bulk->slots[i];
-    if (slot->is_done) continue;
-    const struct nm_profile_item *item = &bulk->items[slot->item];
-    if (item->rc == NM_ECONFLICT && bulk->tries < TRIES_MAX) {
-      is_left = true;
-    } else if (item->rc) {
-      fail_slot(bulk, i, item->rc == NM_EDENIED ? "this person was erased (?restore=on keeps them again)"
-                                                : "others write this profile all the time");
-    } else {
-      slot->is_done = true;
-      bulk->events += (int64_t)item->arrival_count;
-      nm_metric_add(NM_METRIC_EVENTS_ACCEPTED, (int64_t)item->arrival_count);
-    }
-  }
-  if (is_left) load(bulk);
-  else end_batch(bulk);
 }
 
 /* ---- pieces ---------------------------------------------------------------------------------- */
@@ -449,34 +221,38 @@ static void on_piece(struct nm_http_request *request, void *data)
   bulk->bytes += (int64_t)piece.len;
   nm_buffer_consume(&bulk->input, bulk->input_at);
   bulk->input_at = 0;
-  if (nm_buffer_append_text(&bulk->input, piece)) give_up(bulk);
-  else work(bulk);
+  if (nm_buffer_append_text(&bulk->input, piece))
+    nm_bulk_give_up(bulk);
+  else
+    nm_bulk_work(bulk);
 }
 
 /* The next batch of what is here, or the next piece, or the answer. */
-static void work(struct nm_api_bulk *bulk)
+void nm_bulk_work(struct nm_api_bulk *bulk)
 {
   const struct nm_http_pieces pieces = { on_piece, on_lost, bulk };
   gather(bulk);
   if (bulk->line_count > 0) {
-    load(bulk);
+    nm_bulk_batch(bulk);
     return;
   }
   struct nm_text text;
   if (next_line(bulk, &text)) { /* a batch of nothing but mistakes */
     bulk->input_at = (size_t)(text.ptr - bulk->input.ptr);
-    work(bulk);
+    nm_bulk_work(bulk);
     return;
   }
   skip_long_line(bulk);
-  if (bulk->is_last || !nm_http_more(bulk->http, &pieces)) answer(bulk);
+  if (bulk->is_last || !nm_http_more(bulk->http, &pieces))
+    answer(bulk);
 }
 
 void nm_api_profiles_bulk(struct nm_http_request *request, void *data)
 {
   struct nm_api *api = data;
   struct nm_tenant *tenant = nm_api_authenticate(api, request);
-  if (!tenant) return;
+  if (!tenant)
+    return;
   int64_t tenant_id = tenant->id;
   bool tells = nm_api_tells_unsubscribes(request, tenant);
   nm_tenant_unref(tenant);
@@ -512,7 +288,8 @@ void nm_api_bulks(struct nm_http_request *request, void *data)
   struct nm_api *api = data;
   json_t *items = json_array();
   for (const struct nm_api_bulk *bulk = api->bulks; items && bulk; bulk = bulk->next) {
-    if (!nm_api_may_see(request, bulk->tenant_id)) continue;
+    if (!nm_api_may_see(request, bulk->tenant_id))
+      continue;
     json_t *row = count(bulk);
     if (!row || nm_json_set_id(row, "tenant_id", bulk->tenant_id)) {
       json_decref(row);
@@ -522,6 +299,7 @@ void nm_api_bulks(struct nm_http_request *request, void *data)
     json_object_set_new(row, "since", json_integer(bulk->since_ms));
     json_array_append_new(items, row);
   }
-  if (items) nm_api_polish(api, items);
+  if (items)
+    nm_api_polish(api, items);
   nm_api_answer(request, 200, json_pack("{s:o}", "items", items));
 }

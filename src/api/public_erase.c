@@ -29,7 +29,8 @@ void nm_api_profile_erase(struct nm_http_request *request, void *data)
 {
   struct nm_api *api = data;
   struct nm_tenant *tenant = nm_api_authenticate(api, request);
-  if (!tenant) return;
+  if (!tenant)
+    return;
   int64_t tenant_id = tenant->id;
   nm_tenant_unref(tenant);
   struct nm_text ext_id = nm_http_param(request, "extId");
@@ -46,7 +47,8 @@ void nm_api_profile_erase(struct nm_http_request *request, void *data)
   nm_api_prepare(api, request, &erasing->erase.request, NM_STORE_ERASE, on_erased);
   erasing->erase.tenant_id = tenant_id;
   erasing->erase.ext_id = ext_id;
-  if (nm_store_submit(api->env.store, &erasing->erase.request)) nm_api_refuse_busy(request);
+  if (nm_store_submit(api->env.store, &erasing->erase.request))
+    nm_api_refuse_busy(request);
 }
 
 /* ---- how far it is --------------------------------------------------------------------------- */
@@ -76,7 +78,8 @@ void nm_api_erasure(struct nm_http_request *request, void *data)
   struct nm_api *api = data;
   int64_t id = 0;
   struct nm_tenant *tenant = nm_api_authenticate(api, request);
-  if (!tenant) return;
+  if (!tenant)
+    return;
   json_int_t tenant_id = (json_int_t)tenant->id;
   nm_tenant_unref(tenant);
   if (!nm_text_to_i64(nm_http_param(request, "job"), &id) || id <= 0) {
@@ -91,5 +94,6 @@ void nm_api_erasure(struct nm_http_request *request, void *data)
 void nm_api_erasures(struct nm_http_request *request, void *data)
 {
   json_t *args = nm_api_list_args(data, request);
-  if (args) nm_api_query_and_answer(data, request, NM_QUERY_ERASURES, args);
+  if (args)
+    nm_api_query_and_answer(data, request, NM_QUERY_ERASURES, args);
 }

@@ -10,9 +10,9 @@
 
 enum {
   ARENA_MAX_BYTES = 64 * 1024 * 1024,
-  REST_MS = 10,          /* between two steps: half the time is other people's */
+  REST_MS = 10, /* between two steps: half the time is other people's */
   FAILED_WAIT_MS = 5000,
-  PEOPLE_MAX = 256,      /* of the latest passes; leases are shorter-lived than that */
+  PEOPLE_MAX = 256, /* of the latest passes; leases are shorter-lived than that */
 };
 
 struct person {
@@ -53,7 +53,8 @@ static void note_person(struct nm_erasures *erasures, const struct nm_erased_per
   }
   person = &erasures->people[erasures->people_next];
   erasures->people_next = (erasures->people_next + 1) % PEOPLE_MAX;
-  if (erasures->people_count < PEOPLE_MAX) erasures->people_count++;
+  if (erasures->people_count < PEOPLE_MAX)
+    erasures->people_count++;
   free(person->customer);
   *person = (struct person){ from->tenant_id, malloc(from->customer.len + 1), from->customer.len,
                              nm_clock_wall_ms() };
@@ -63,7 +64,8 @@ static void note_person(struct nm_erasures *erasures, const struct nm_erased_per
 
 bool nm_erasures_cover(const struct nm_engine *engine, const struct nm_message *message)
 {
-  if (engine->erasures->people_count == 0) return false;
+  if (engine->erasures->people_count == 0)
+    return false;
   const struct person *person = find(engine->erasures, message->tenant_id, message->customer);
   return person && message->created_at_ms <= person->at_ms;
 }
@@ -96,7 +98,8 @@ static void on_scrubbed(struct nm_call *call)
     if (traces > 0)
       nm_log(NM_LOG_WARN, "engine", NULL,
              "after an erasure %lld pieces of the store's file still hold traces in unused room: "
-             "VACUUM it while netmove is stopped", (long long)traces);
+             "VACUUM it while netmove is stopped",
+             (long long)traces);
     ask_step(erasures, true, traces);
   }
   nm_call_destroy(call);
@@ -112,7 +115,8 @@ static void scrub(struct nm_erasures *erasures, struct nm_text needles)
 
 static void note_step(struct nm_erasures *erasures, const struct nm_store_erase_step *step)
 {
-  for (size_t i = 0; i < step->people_count; i++) note_person(erasures, &step->people[i]);
+  for (size_t i = 0; i < step->people_count; i++)
+    note_person(erasures, &step->people[i]);
   nm_metric_add(NM_METRIC_MESSAGES_STOPPED, (int64_t)step->stopped_count);
   for (size_t i = 0; i < step->stopped_count; i++) {
     struct nm_book *book = nm_book_find(erasures->engine, step->stopped[i].tenant_id);
@@ -130,12 +134,17 @@ static void on_step(struct nm_call *call)
     go_on_within(erasures, FAILED_WAIT_MS);
   } else {
     note_step(erasures, step);
-    if (!nm_engine_is_running(erasures->engine)) erasures->is_busy = false;
-    else if (step->needs_scrub) scrub(erasures, step->needles);
-    else if (step->is_more) go_on_within(erasures, REST_MS);
-    else erasures->is_busy = false;
+    if (!nm_engine_is_running(erasures->engine))
+      erasures->is_busy = false;
+    else if (step->needs_scrub)
+      scrub(erasures, step->needles);
+    else if (step->is_more)
+      go_on_within(erasures, REST_MS);
+    else
+      erasures->is_busy = false;
   }
-  if (!erasures->is_busy && erasures->is_wanted) nm_engine_soon(erasures->engine, &erasures->job);
+  if (!erasures->is_busy && erasures->is_wanted)
+    nm_engine_soon(erasures->engine, &erasures->job);
   nm_call_destroy(call);
 }
 
@@ -153,8 +162,10 @@ static void ask_step(struct nm_erasures *erasures, bool was_scrubbed, int64_t tr
 static void on_turn(void *data)
 {
   struct nm_erasures *erasures = data;
-  if (erasures->is_busy || !erasures->is_wanted || erasures->alarm.is_set) return;
-  if (nm_engine_is_running(erasures->engine)) ask_step(erasures, false, -1);
+  if (erasures->is_busy || !erasures->is_wanted || erasures->alarm.is_set)
+    return;
+  if (nm_engine_is_running(erasures->engine))
+    ask_step(erasures, false, -1);
 }
 
 static void on_alarm(void *data)

@@ -1,11 +1,11 @@
 /* moved.c - accounts that the tenant has left: our listeners there are taken away, with the
  * credentials of then, before those are forgotten.
  *
- * After the present account's listeners are as wanted.  A new key may as well be of the account that
- * the old one is of: since a change of account gives our URLs another `k`, a listener with the present
- * one tells so, and then nothing is to be done.  Where the old key may not list, the journal tells what
- * is there; taking that away by a key of the same host may hit the present listeners, so these are
- * looked at once more.
+ * After the present account's listeners are as wanted.  A new key may as well be of the account
+ * that the old one is of: since a change of account gives our URLs another `k`, a listener with the
+ * present one tells so, and then nothing is to be done.  Where the old key may not list, the
+ * journal tells what is there; taking that away by a key of the same host may hit the present
+ * listeners, so these are looked at once more.
  */
 #include <inttypes.h>
 #include <stddef.h>
@@ -28,7 +28,7 @@ struct moved {
   size_t pair_count, pair_at;
   int round;
   bool is_barred, has_trouble;
-  bool must_look_again;     /* at the present account */
+  bool must_look_again; /* at the present account */
   union {
     struct nm_store_accounts_load accounts;
     struct nm_store_account_forget forget;
@@ -48,7 +48,8 @@ static struct nm_store_request *prepare(struct moved *moved, struct nm_store_req
                                         enum nm_store_verb verb, void (*done)(struct nm_task *task))
 {
   *request = (struct nm_store_request){ .task = { .home = moved->work->what.home, .done = done },
-                                        .verb = verb, .arena = moved->work->arena };
+                                        .verb = verb,
+                                        .arena = moved->work->arena };
   return request;
 }
 
@@ -62,9 +63,12 @@ static struct nm_text where(const struct moved *moved)
 static void end(struct moved *moved)
 {
   struct nm_work *work = moved->work;
-  if (moved->must_look_again && !work->what.only_plan) nm_work_look_again(work);
-  else if (work->what.account) nm_work_sync(work);
-  else nm_work_finish(work, NM_OK);
+  if (moved->must_look_again && !work->what.only_plan)
+    nm_work_look_again(work);
+  else if (work->what.account)
+    nm_work_sync(work);
+  else
+    nm_work_finish(work, NM_OK);
 }
 
 static void leave_account(struct moved *moved)
@@ -80,9 +84,8 @@ static void cannot(struct moved *moved, const char *what, const char *why)
 {
   struct nm_work *work = moved->work;
   nm_work_tell(work->todo, "old account: %s at %.*s: %s", what, NM_TEXT_ARG(where(moved)), why);
-  json_array_append_new(work->findings,
-                        json_pack("{s:s,s:s,s:s}", "kind", "old account", "what", "listeners", "why",
-                                  why));
+  json_array_append_new(work->findings, json_pack("{s:s,s:s,s:s}", "kind", "old account", "what",
+                                                  "listeners", "why", why));
   leave_account(moved);
 }
 
@@ -104,22 +107,23 @@ static void on_forgotten(struct nm_task *task)
 static void forget(struct moved *moved, bool has_unregistered)
 {
   struct nm_work *work = moved->work;
-  bool is_same_host = work->what.account &&
-                      nm_text_equal(moved->tenant->connector.base_url,
-                                    work->what.tenant->connector.base_url);
+  bool is_same_host = work->what.account && nm_text_equal(moved->tenant->connector.base_url,
+                                                          work->what.tenant->connector.base_url);
   if (work->what.only_plan) {
     leave_account(moved);
     return;
   }
   moved->must_look_again = moved->must_look_again || (is_same_host && has_unregistered);
   moved->request.forget = (struct nm_store_account_forget){
-    .tenant_id = work->what.tenant->id, .account_id = moved->accounts[moved->at].id,
+    .tenant_id = work->what.tenant->id,
+    .account_id = moved->accounts[moved->at].id,
     .doubts_present = is_same_host && has_unregistered && moved->is_barred,
   };
-  struct nm_store_request *request = prepare(moved, &moved->request.forget.request,
-                                             NM_STORE_ACCOUNT_FORGET, on_forgotten);
+  struct nm_store_request *request =
+      prepare(moved, &moved->request.forget.request, NM_STORE_ACCOUNT_FORGET, on_forgotten);
   int rc = nm_store_submit(work->what.store, request);
-  if (rc) cannot(moved, "the journal takes no notes now", nm_code_name(rc));
+  if (rc)
+    cannot(moved, "the journal takes no notes now", nm_code_name(rc));
 }
 
 /* ---- one listener after the other ------------------------------------------------------------ */
@@ -151,7 +155,8 @@ static void take_pair(struct moved *moved)
   if (moved->pair_at < moved->pair_count) {
     int rc = nm_optimove_unregister(moved->account, pair->event_type, pair->channel_id,
                                     on_unregistered, moved);
-    if (rc) cannot(moved, "could not call Optimove", nm_code_name(rc));
+    if (rc)
+      cannot(moved, "could not call Optimove", nm_code_name(rc));
   } else if (!moved->is_barred) {
     look(moved); /* the list has the last word */
   } else if (moved->has_trouble) {
@@ -168,11 +173,11 @@ static void tell_plan(struct moved *moved)
     struct nm_text name = nm_work_pair_name(work, &moved->pairs[i]);
     nm_work_tell(work->todo, "old account: listener %.*s at %.*s: ours, and the tenant has left",
                  NM_TEXT_ARG(name), NM_TEXT_ARG(where(moved)));
-    json_array_append_new(work->findings,
-                          json_pack("{s:s,s:s,s:I,s:I,s:s}", "kind", "old account", "what", "listener",
-                                    "event_type", (json_int_t)moved->pairs[i].event_type,
-                                    "channel_id", (json_int_t)moved->pairs[i].channel_id, "why",
-                                    "the tenant has left this account"));
+    json_array_append_new(
+        work->findings, json_pack("{s:s,s:s,s:I,s:I,s:s}", "kind", "old account", "what",
+                                  "listener", "event_type", (json_int_t)moved->pairs[i].event_type,
+                                  "channel_id", (json_int_t)moved->pairs[i].channel_id, "why",
+                                  "the tenant has left this account"));
   }
   leave_account(moved);
 }
@@ -182,11 +187,12 @@ static void tell_plan(struct moved *moved)
 /* A listener with the present `k`: this is no other account than the present one. */
 static bool is_present_account(const struct nm_work *work, struct nm_listener_list there)
 {
-  const struct nm_listener_own present = {
-    .secrets = &work->own.secrets[work->own.secret_count - 1], .secret_count = 1
-  };
+  const struct nm_listener_own present = { .secrets =
+                                               &work->own.secrets[work->own.secret_count - 1],
+                                           .secret_count = 1 };
   for (size_t i = 0; i < there.count; i++)
-    if (work->what.account && nm_listener_is_ours(there.items[i].url, &present)) return true;
+    if (work->what.account && nm_listener_is_ours(there.items[i].url, &present))
+      return true;
   return false;
 }
 
@@ -226,21 +232,26 @@ static void compare(struct moved *moved, struct nm_listener_list there)
   }
   for (size_t i = 0; i < there.count; i++) {
     const struct nm_listener *row = &there.items[i];
-    if (!nm_listener_is_ours(row->url, &moved->own) || has_pair(moved, row)) continue;
+    if (!nm_listener_is_ours(row->url, &moved->own) || has_pair(moved, row))
+      continue;
     if (is_shared(there, row, &moved->own)) {
       struct nm_text name = nm_work_pair_name(work, row);
-      nm_work_tell(work->warnings, "old account: listener %.*s stays at %.*s: taking ours away would take "
-                                   "somebody else's URL away too", NM_TEXT_ARG(name),
-                   NM_TEXT_ARG(where(moved)));
+      nm_work_tell(work->warnings,
+                   "old account: listener %.*s stays at %.*s: taking ours away would take "
+                   "somebody else's URL away too",
+                   NM_TEXT_ARG(name), NM_TEXT_ARG(where(moved)));
       continue;
     }
     moved->pairs[moved->pair_count++] = *row;
   }
-  if (work->what.only_plan) tell_plan(moved);
-  else if (moved->pair_count == 0) forget(moved, moved->round > 1);
+  if (work->what.only_plan)
+    tell_plan(moved);
+  else if (moved->pair_count == 0)
+    forget(moved, moved->round > 1);
   else if (moved->round > ROUNDS_MAX)
     cannot(moved, "listeners are to be taken away", "Optimove says yes, but does not do it");
-  else take_pair(moved);
+  else
+    take_pair(moved);
 }
 
 static void on_journal(struct nm_task *task)
@@ -256,12 +267,13 @@ static void on_journal(struct nm_task *task)
     nm_arena_alloc(work->arena, (load->count + 1) * sizeof *list.items), 0
   };
   for (size_t i = 0; i < load->count && list.items; i++)
-    list.items[list.count++] = (struct nm_listener){ load->listeners[i].event_type,
-                                                     load->listeners[i].channel_id,
-                                                     load->listeners[i].url };
+    list.items[list.count++] =
+        (struct nm_listener){ load->listeners[i].event_type, load->listeners[i].channel_id,
+                              load->listeners[i].url };
   struct nm_text *prefixes = nm_arena_alloc(work->arena, (load->count + 1) * sizeof *prefixes);
   if (prefixes) { /* what the journal calls ours is ours */
-    for (size_t i = 0; i < list.count; i++) prefixes[i] = list.items[i].url;
+    for (size_t i = 0; i < list.count; i++)
+      prefixes[i] = list.items[i].url;
     moved->own.prefixes = prefixes;
     moved->own.prefix_count = list.count;
   }
@@ -272,13 +284,14 @@ static void use_journal(struct moved *moved)
 {
   struct nm_work *work = moved->work;
   moved->is_barred = true;
-  moved->request.listeners = (struct nm_store_listeners_load){
-    .tenant_id = work->what.tenant->id, .account_id = moved->accounts[moved->at].id
-  };
-  struct nm_store_request *request = prepare(moved, &moved->request.listeners.request,
-                                             NM_STORE_LISTENERS_LOAD, on_journal);
+  moved->request.listeners =
+      (struct nm_store_listeners_load){ .tenant_id = work->what.tenant->id,
+                                        .account_id = moved->accounts[moved->at].id };
+  struct nm_store_request *request =
+      prepare(moved, &moved->request.listeners.request, NM_STORE_LISTENERS_LOAD, on_journal);
   int rc = nm_store_submit(work->what.store, request);
-  if (rc) cannot(moved, "the journal cannot be read", nm_code_name(rc));
+  if (rc)
+    cannot(moved, "the journal cannot be read", nm_code_name(rc));
 }
 
 /* A key that is refused will not come back, and a host may be gone for good: a person has to look
@@ -291,30 +304,37 @@ static void put_off(struct moved *moved, bool is_for_later, const char *reason)
     cannot(moved, "listeners are to be looked at", reason);
     return;
   }
-  nm_work_tell(work->warnings, "old account: our listeners may stay behind at %.*s; take them away there%s: %s",
-               NM_TEXT_ARG(where(moved)), is_over ? " (this is said for the last time)" : "", reason);
-  if (is_over) forget(moved, false);
-  else leave_account(moved);
+  nm_work_tell(work->warnings,
+               "old account: our listeners may stay behind at %.*s; take them away there%s: %s",
+               NM_TEXT_ARG(where(moved)), is_over ? " (this is said for the last time)" : "",
+               reason);
+  if (is_over)
+    forget(moved, false);
+  else
+    leave_account(moved);
 }
 
 static void on_listed(void *data, const struct nm_optimove_answer *answer)
 {
   struct moved *moved = data;
-  bool is_barred = answer->end == NM_OPTIMOVE_DENIED || answer->status == 404 ||
-                   answer->status == 405;
+  bool is_barred =
+      answer->end == NM_OPTIMOVE_DENIED || answer->status == 404 || answer->status == 405;
   if (answer->end == NM_OPTIMOVE_OK)
     compare(moved, nm_listeners_there(answer->body, moved->work->arena));
   else if (answer->end == NM_OPTIMOVE_DENIED && answer->status == 401)
     put_off(moved, false, answer->reason);
-  else if (is_barred) use_journal(moved);
-  else put_off(moved, true, answer->reason);
+  else if (is_barred)
+    use_journal(moved);
+  else
+    put_off(moved, true, answer->reason);
 }
 
 static void look(struct moved *moved)
 {
   moved->round++;
   int rc = nm_optimove_listeners(moved->account, on_listed, moved);
-  if (rc) cannot(moved, "could not call Optimove", nm_code_name(rc));
+  if (rc)
+    cannot(moved, "could not call Optimove", nm_code_name(rc));
 }
 
 /* ---- the accounts ---------------------------------------------------------------------------- */
@@ -326,7 +346,8 @@ static int unseal(struct moved *moved, struct nm_error *err)
   struct nm_problems problems = { .arena = moved->work->arena };
   int rc = nm_keyring_unseal((struct nm_keyring *)(uintptr_t)what->keyring, what->tenant->name,
                              moved->accounts[moved->at].sealed, &document, err);
-  if (!rc) rc = nm_tenant_parse(&moved->tenant, document, "store", false, NULL, &problems);
+  if (!rc)
+    rc = nm_tenant_parse(&moved->tenant, document, "store", false, NULL, &problems);
   json_decref(document);
   return rc;
 }
@@ -356,8 +377,10 @@ static void next_account(struct moved *moved)
     forget(moved, false); /* the tenant is back */
   } else {
     moved->account = nm_optimove_account(moved->work->what.optimove, moved->tenant);
-    if (moved->account) look(moved);
-    else cannot(moved, "could not call Optimove", nm_code_name(NM_ENOMEM));
+    if (moved->account)
+      look(moved);
+    else
+      cannot(moved, "could not call Optimove", nm_code_name(NM_ENOMEM));
   }
 }
 
@@ -379,8 +402,10 @@ static void on_loaded(struct nm_task *task)
 void nm_work_moved(struct nm_work *work)
 {
   if (work->has_looked_behind) { /* once is enough */
-    if (work->what.account) nm_work_sync(work);
-    else nm_work_finish(work, NM_OK);
+    if (work->what.account)
+      nm_work_sync(work);
+    else
+      nm_work_finish(work, NM_OK);
     return;
   }
   work->has_looked_behind = true;
@@ -390,12 +415,12 @@ void nm_work_moved(struct nm_work *work)
     return;
   }
   moved->work = work;
-  moved->request.accounts =
-      (struct nm_store_accounts_load){ .tenant_id = work->what.tenant->id };
+  moved->request.accounts = (struct nm_store_accounts_load){ .tenant_id = work->what.tenant->id };
   struct nm_store_request *request =
       prepare(moved, &moved->request.accounts.request, NM_STORE_ACCOUNTS_LOAD, on_loaded);
   int rc = nm_store_submit(work->what.store, request);
-  if (!rc) return;
+  if (!rc)
+    return;
   nm_work_tell(work->todo, "the journal of old accounts cannot be read (%s)", nm_code_name(rc));
   nm_work_finish(work, NM_EIO);
 }

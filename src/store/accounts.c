@@ -1,5 +1,5 @@
-/* Accounts at Optimove that a tenant has left: their credentials stay, sealed as they were, until our
- * listeners there are gone. */
+/* Accounts at Optimove that a tenant has left: their credentials stay, sealed as they were, until
+ * our listeners there are gone. */
 #include "store/internal.h"
 
 #include "base/clock.h"
@@ -44,21 +44,23 @@ int nm_reader_accounts_load(struct nm_db *db, struct nm_store_accounts_load *loa
   load->count = 0;
   int rc = nm_db_number(db, &count, 0, "SELECT count(*) FROM old_accounts WHERE tenant_id = ?1",
                         NM_I(load->tenant_id));
-  if (rc) return rc;
+  if (rc)
+    return rc;
   struct nm_arena *arena = load->request.arena;
   load->accounts = nm_arena_alloc(arena, (size_t)(count + 1) * sizeof *load->accounts);
-  if (!load->accounts) return nm_fail(&load->request.error, NM_ENOMEM, "store: no memory");
+  if (!load->accounts)
+    return nm_fail(&load->request.error, NM_ENOMEM, "store: no memory");
   rc = nm_db_find(db, &stmt,
                   "SELECT id, sealed, saved_at FROM old_accounts WHERE tenant_id = ?1 ORDER BY id",
                   NM_I(load->tenant_id));
   struct nm_row row = { .stmt = stmt, .arena = arena };
   while (rc == 0 && load->count < (size_t)count && (rc = nm_db_step(db, stmt)) == 1) {
-    load->accounts[load->count++] = (struct nm_store_account){ nm_row_i64(&row, 0),
-                                                               nm_row_text(&row, 1),
-                                                               nm_row_i64(&row, 2) };
+    load->accounts[load->count++] =
+        (struct nm_store_account){ nm_row_i64(&row, 0), nm_row_text(&row, 1), nm_row_i64(&row, 2) };
     rc = 0;
   }
   sqlite3_reset(stmt);
-  if (rc >= 0 && row.is_short) return nm_fail(&load->request.error, NM_ENOMEM, "store: no memory");
+  if (rc >= 0 && row.is_short)
+    return nm_fail(&load->request.error, NM_ENOMEM, "store: no memory");
   return rc;
 }

@@ -15,7 +15,8 @@ enum { STEP_MAX_NS = 10 * 1000 * 1000 };
 
 static void add_text(json_t *list, struct nm_text text)
 {
-  if (text.len > 0) json_array_append_new(list, json_stringn(text.ptr, text.len));
+  if (text.len > 0)
+    json_array_append_new(list, json_stringn(text.ptr, text.len));
 }
 
 /* The addresses of a profile; a number also without its plus, as others write it. */
@@ -23,14 +24,15 @@ static json_t *addresses_of(struct nm_text body)
 {
   json_t *profile = NULL, *list = json_array(), *device;
   size_t i;
-  if (body.len == 0 || nm_json_parse(&profile, body, NULL)) return list;
+  if (body.len == 0 || nm_json_parse(&profile, body, NULL))
+    return list;
   struct nm_text msisdn = nm_json_string(profile, "msisdn");
   add_text(list, nm_json_string(profile, "email"));
   add_text(list, msisdn);
   if (msisdn.len > 1 && msisdn.ptr[0] == '+')
     add_text(list, (struct nm_text){ msisdn.ptr + 1, msisdn.len - 1 });
   json_array_foreach(json_object_get(profile, "devices"), i, device)
-    add_text(list, nm_json_string(device, "token"));
+      add_text(list, nm_json_string(device, "token"));
   json_decref(profile);
   return list;
 }
@@ -42,8 +44,10 @@ static int take_profile(struct nm_writer *writer, struct nm_store_erase *erase,
   int rc = nm_db_find(&writer->db, &stmt,
                       "SELECT body FROM profiles WHERE tenant_id = ?1 AND ext_id = ?2",
                       NM_I(erase->tenant_id), NM_T(erase->ext_id));
-  if (!rc) rc = nm_db_step(&writer->db, stmt);
-  if (rc < 0) return rc;
+  if (!rc)
+    rc = nm_db_step(&writer->db, stmt);
+  if (rc < 0)
+    return rc;
   erase->had_profile = rc == 1;
   struct nm_text body = { NULL, 0 };
   if (rc == 1)
@@ -53,10 +57,12 @@ static int take_profile(struct nm_writer *writer, struct nm_store_erase *erase,
   *needles = nm_json_text(erase->request.arena, list);
   json_decref(list);
   sqlite3_reset(stmt);
-  if (!needles->ptr) return nm_fail(&erase->request.error, NM_ENOMEM, "store: no memory");
+  if (!needles->ptr)
+    return nm_fail(&erase->request.error, NM_ENOMEM, "store: no memory");
   rc = nm_db_run(&writer->db, "DELETE FROM preferences WHERE tenant_id = ?1 AND customer = ?2",
                  NM_I(erase->tenant_id), NM_T(erase->ext_id));
-  if (rc) return rc;
+  if (rc)
+    return rc;
   return nm_db_run(&writer->db, "DELETE FROM profiles WHERE tenant_id = ?1 AND ext_id = ?2",
                    NM_I(erase->tenant_id), NM_T(erase->ext_id));
 }
@@ -83,7 +89,8 @@ int nm_writer_erase(struct nm_writer *writer, struct nm_store_erase *erase)
                       "SELECT id FROM erasures INDEXED BY erasures_by_state WHERE state = 0"
                       " AND tenant_id = ?1 AND hash = ?2",
                       NM_I(erase->tenant_id), NM_B(key));
-  if (rc) return rc;
+  if (rc)
+    return rc;
   if (erase->id != 0 && !erase->had_profile) {
     erase->was_open = true;
     return NM_OK;
@@ -99,9 +106,11 @@ int nm_writer_erase(struct nm_writer *writer, struct nm_store_erase *erase)
 
 /* ---- a pass ---------------------------------------------------------------------------------- */
 
-static void add_needle(struct nm_erase_pass *pass, int64_t tenant_id, struct nm_text text, bool is_id)
+static void add_needle(struct nm_erase_pass *pass, int64_t tenant_id, struct nm_text text,
+                       bool is_id)
 {
-  if (pass->needles.count == NM_NEEDLES_MAX || text.len == 0) return;
+  if (pass->needles.count == NM_NEEDLES_MAX || text.len == 0)
+    return;
   pass->needles.items[pass->needles.count++] = (struct nm_needle){ tenant_id, text, is_id };
 }
 
@@ -111,19 +120,24 @@ static int add_person(struct nm_erase_pass *pass, sqlite3_stmt *stmt)
   struct nm_erase_person *person = &pass->people[pass->count];
   json_t *list = NULL, *address;
   size_t i;
-  *person = (struct nm_erase_person){ .id = nm_row_i64(&row, 0), .tenant_id = nm_row_i64(&row, 1),
+  *person = (struct nm_erase_person){ .id = nm_row_i64(&row, 0),
+                                      .tenant_id = nm_row_i64(&row, 1),
                                       .customer = nm_row_text(&row, 2) };
   struct nm_text needles = nm_row_text(&row, 3);
   pass->stage = nm_row_i64(&row, 4);
   pass->after_id = nm_row_i64(&row, 5);
-  if (row.is_short) return NM_ENOMEM;
+  if (row.is_short)
+    return NM_ENOMEM;
   pass->count++;
   add_needle(pass, person->tenant_id, person->customer, true);
-  if (nm_json_parse_any(&list, needles, NULL)) return NM_OK;
-  json_array_foreach(list, i, address) {
+  if (nm_json_parse_any(&list, needles, NULL))
+    return NM_OK;
+  json_array_foreach(list, i, address)
+  {
     struct nm_text text = { json_string_value(address), json_string_length(address) };
     text = nm_arena_copy(pass->arena, text);
-    if (text.ptr) add_needle(pass, person->tenant_id, text, false);
+    if (text.ptr)
+      add_needle(pass, person->tenant_id, text, false);
   }
   json_decref(list);
   return NM_OK;
@@ -169,7 +183,8 @@ static int note_progress(struct nm_erase_pass *pass)
                        " erased = erased + ?5 WHERE id = ?1",
                        NM_I(pass->people[i].id), NM_I(pass->stage), NM_I(pass->after_id),
                        NM_I(pass->looked), NM_I(pass->people[i].erased));
-    if (rc) return rc;
+    if (rc)
+      return rc;
   }
   return NM_OK;
 }
@@ -207,7 +222,8 @@ static int tell_people(struct nm_erase_pass *pass, struct nm_store_erase_step *s
 {
   step->people = nm_arena_alloc(pass->arena, (pass->count + 1) * sizeof *step->people);
   step->stopped = nm_arena_alloc(pass->arena, NM_ERASE_STOPPED_MAX * sizeof *step->stopped);
-  if (!step->people || !step->stopped) return NM_ENOMEM;
+  if (!step->people || !step->stopped)
+    return NM_ENOMEM;
   for (size_t i = 0; i < pass->count; i++)
     step->people[step->people_count++] =
         (struct nm_erased_person){ pass->people[i].tenant_id, pass->people[i].customer };
@@ -220,13 +236,16 @@ static int sweep_on(struct nm_erase_pass *pass, struct nm_store_erase_step *step
   int rc = tell_people(pass, step);
   while (rc == 0 && pass->stage < nm_erase_stages()) {
     rc = nm_erase_sweep(pass, until_ns);
-    if (rc == 1) break; /* more of it next time */
+    if (rc == 1)
+      break; /* more of it next time */
     pass->stage++;
     pass->after_id = 0;
   }
-  if (rc < 0) return rc;
+  if (rc < 0)
+    return rc;
   rc = note_progress(pass);
-  if (!rc && pass->stage >= nm_erase_stages()) rc = end_pass(pass, step);
+  if (!rc && pass->stage >= nm_erase_stages())
+    rc = end_pass(pass, step);
   return rc;
 }
 
@@ -245,20 +264,25 @@ int nm_writer_erase_step(struct nm_writer *writer, struct nm_store_erase_step *s
                              "SELECT 1 FROM erasures INDEXED BY erasures_by_state WHERE state = 2"
                              " LIMIT 1",
                              NULL, 0);
-  if (rc) return rc;
+  if (rc)
+    return rc;
   if (to_scrub) { /* of a process before us: who it was is not known any more */
     step->needs_scrub = step->is_more = true;
     return NM_OK;
   }
   struct nm_erase_pass *pass = nm_arena_alloc(step->request.arena, sizeof *pass);
-  if (!pass) return nm_fail(&step->request.error, NM_ENOMEM, "store: no memory to erase");
+  if (!pass)
+    return nm_fail(&step->request.error, NM_ENOMEM, "store: no memory to erase");
   pass->writer = writer;
   pass->arena = step->request.arena;
   pass->step = step;
   rc = load_pass(pass);
-  if (!rc && pass->count == 0) rc = begin_pass(pass);
-  if (!rc && pass->count > 0) rc = sweep_on(pass, step);
-  if (!rc) rc = count_open(writer, &open);
+  if (!rc && pass->count == 0)
+    rc = begin_pass(pass);
+  if (!rc && pass->count > 0)
+    rc = sweep_on(pass, step);
+  if (!rc)
+    rc = count_open(writer, &open);
   step->is_more = open > 0;
   return rc;
 }

@@ -40,5 +40,6 @@ struct nm_erase_person *nm_erase_find(struct nm_erase_pass *pass, int64_t tenant
 
 /* Takes the people's rows out of a compressed page (erase_pages.c).  Gives *out (malloc'd) and its
  * lengths where something was changed, else NULL. */
-NM_MUST_CHECK int nm_erase_page(struct nm_erase_pass *pass, int64_t tenant_id, struct nm_text packed,
-                                int64_t *raw_bytes, void **out, size_t *out_len);
+NM_MUST_CHECK int nm_erase_page(struct nm_erase_pass *pass, int64_t tenant_id,
+                                struct nm_text packed, int64_t *raw_bytes, void **out,
+                                size_t *out_len);

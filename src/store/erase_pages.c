@@ -24,16 +24,18 @@ static struct nm_erase_person *person_of(struct nm_erase_pass *pass, int64_t ten
 {
   const char *key;
   json_t *value;
-  json_object_foreach(row, key, value) {
-    if (!nm_text_equal_nocase(nm_text_from(key), NM_TEXT("CustomerID"))) continue;
+  json_object_foreach(row, key, value)
+  {
+    if (!nm_text_equal_nocase(nm_text_from(key), NM_TEXT("CustomerID")))
+      continue;
     if (json_is_string(value))
-      return nm_erase_find(pass, tenant_id,
-                           nm_text_trim((struct nm_text){ json_string_value(value),
-                                                          json_string_length(value) }));
+      return nm_erase_find(
+          pass, tenant_id,
+          nm_text_trim((struct nm_text){ json_string_value(value), json_string_length(value) }));
     if (json_is_integer(value))
-      return nm_erase_find(pass, tenant_id,
-                           nm_arena_printf(pass->arena, "%lld",
-                                           (long long)json_integer_value(value)));
+      return nm_erase_find(
+          pass, tenant_id,
+          nm_arena_printf(pass->arena, "%lld", (long long)json_integer_value(value)));
   }
   return NULL;
 }
@@ -43,11 +45,13 @@ static bool take_out(struct nm_erase_pass *pass, int64_t tenant_id, json_t *rows
   bool is_changed = false;
   json_t *row;
   size_t i;
-  json_array_foreach(rows, i, row) {
+  json_array_foreach(rows, i, row)
+  {
     struct nm_erase_person *person = person_of(pass, tenant_id, row);
-    if (!person) continue;
-    json_array_set_new(rows, i, json_pack("{s:s,s:i,s:b}", "CustomerID", "erased", "ActionID", 1,
-                                          "erased", true));
+    if (!person)
+      continue;
+    json_array_set_new(
+        rows, i, json_pack("{s:s,s:i,s:b}", "CustomerID", "erased", "ActionID", 1, "erased", true));
     person->erased++;
     is_changed = true;
   }
@@ -60,8 +64,9 @@ static int pack(json_t *rows, int64_t *raw_bytes, void **out, size_t *out_len)
   uLong len = text ? (uLong)strlen(text) : 0;
   uLongf packed_len = compressBound(len);
   void *packed = text ? malloc(packed_len) : NULL;
-  int rc = packed && compress2(packed, &packed_len, (const Bytef *)text, len, 1) == Z_OK ? NM_OK
-                                                                                         : NM_ENOMEM;
+  int rc = packed && compress2(packed, &packed_len, (const Bytef *)text, len, 1) == Z_OK
+               ? NM_OK
+               : NM_ENOMEM;
   free(text);
   if (rc) {
     free(packed);
@@ -80,14 +85,16 @@ int nm_erase_page(struct nm_erase_pass *pass, int64_t tenant_id, struct nm_text 
   json_t *rows = NULL;
   int rc = NM_OK;
   *out = NULL;
-  if (*raw_bytes <= 0 || *raw_bytes > NM_STORE_PAGE_MAX_BYTES) return NM_OK;
+  if (*raw_bytes <= 0 || *raw_bytes > NM_STORE_PAGE_MAX_BYTES)
+    return NM_OK;
   char *bytes = malloc((size_t)*raw_bytes);
-  if (!bytes) return NM_ENOMEM;
-  bool is_whole = uncompress((Bytef *)bytes, &len, (const Bytef *)packed.ptr, (uLong)packed.len) ==
-                  Z_OK;
+  if (!bytes)
+    return NM_ENOMEM;
+  bool is_whole =
+      uncompress((Bytef *)bytes, &len, (const Bytef *)packed.ptr, (uLong)packed.len) == Z_OK;
   struct nm_text page = { bytes, len };
-  if (is_whole && may_name(pass, tenant_id, page) && nm_json_parse_any(&rows, page, NULL) == NM_OK &&
-      take_out(pass, tenant_id, rows))
+  if (is_whole && may_name(pass, tenant_id, page) &&
+      nm_json_parse_any(&rows, page, NULL) == NM_OK && take_out(pass, tenant_id, rows))
     rc = pack(rows, raw_bytes, out, out_len);
   json_decref(rows);
   free(bytes);

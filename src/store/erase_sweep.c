@@ -21,7 +21,8 @@ static int scrub_event(struct nm_erase_pass *pass, int64_t id, int64_t tenant_id
 {
   json_t *document = NULL;
   int rc = NM_OK;
-  if (nm_json_parse_any(&document, body, NULL)) return NM_OK;
+  if (nm_json_parse_any(&document, body, NULL))
+    return NM_OK;
   if (nm_needles_scrub(&pass->needles, tenant_id, document)) {
     struct nm_text fresh = nm_json_text(pass->arena, document);
     rc = fresh.ptr ? nm_db_run(&pass->writer->db, "UPDATE events SET body = ?2 WHERE id = ?1",
@@ -39,7 +40,8 @@ static int look_at_event(struct nm_erase_pass *pass, sqlite3_stmt *stmt)
   struct nm_text body = text_at(stmt, 3);
   if (person) {
     /* One that is being planned is taken away by its plan. */
-    if (nm_claims_find(&pass->writer->events, id)) return NM_OK;
+    if (nm_claims_find(&pass->writer->events, id))
+      return NM_OK;
     person->erased++;
     /* The request of another program's that it was made of says as much. */
     int64_t origin_id = sqlite3_column_int64(stmt, 5);
@@ -52,7 +54,8 @@ static int look_at_event(struct nm_erase_pass *pass, sqlite3_stmt *stmt)
     return nm_writer_blank_event(pass->writer, id);
   for (size_t i = 0; i < pass->needles.count; i++) {
     const struct nm_needle *needle = &pass->needles.items[i];
-    if (needle->tenant_id != tenant_id || needle->text.len > body.len) continue;
+    if (needle->tenant_id != tenant_id || needle->text.len > body.len)
+      continue;
     if (sqlite3_column_int(stmt, 4) == NM_EVENT_CALLBACK || needle->text.len >= NM_NEEDLE_MIN_BYTES)
       return scrub_event(pass, id, tenant_id, body);
   }
@@ -72,7 +75,8 @@ static int stop_message(struct nm_erase_pass *pass, int64_t id, int64_t tenant_i
         (struct nm_stopped_message){ tenant_id, run_id };
   int rc = nm_db_run(db, "UPDATE messages SET state = 3, ended_at = ?2 WHERE id = ?1", NM_I(id),
                      NM_I(now_ms));
-  if (rc || run_id == 0 || !is_open) return rc;
+  if (rc || run_id == 0 || !is_open)
+    return rc;
   return nm_db_run(db,
                    "UPDATE runs SET open = open - 1, stopped = stopped + 1,"
                    " ended_at = CASE WHEN state = 4 AND open = 1 THEN ?2 ELSE ended_at END,"
@@ -85,12 +89,15 @@ static int look_at_message(struct nm_erase_pass *pass, sqlite3_stmt *stmt)
   int64_t id = sqlite3_column_int64(stmt, 0), state = sqlite3_column_int64(stmt, 3);
   int64_t tenant_id = sqlite3_column_int64(stmt, 1), run_id = sqlite3_column_int64(stmt, 2);
   struct nm_erase_person *person = nm_erase_find(pass, tenant_id, text_at(stmt, 4));
-  if (!person && !nm_needles_are_in(&pass->needles, tenant_id, text_at(stmt, 5))) return NM_OK;
+  if (!person && !nm_needles_are_in(&pass->needles, tenant_id, text_at(stmt, 5)))
+    return NM_OK;
   /* One that is out is taken away when it comes back. */
-  if (state == NM_MESSAGE_WAITING && nm_claims_find(&pass->writer->messages, id)) return NM_OK;
-  if (person) person->erased++;
-  bool has_ended = state == NM_MESSAGE_SENT || state == NM_MESSAGE_STOPPED ||
-                   state == NM_MESSAGE_EXPIRED;
+  if (state == NM_MESSAGE_WAITING && nm_claims_find(&pass->writer->messages, id))
+    return NM_OK;
+  if (person)
+    person->erased++;
+  bool has_ended =
+      state == NM_MESSAGE_SENT || state == NM_MESSAGE_STOPPED || state == NM_MESSAGE_EXPIRED;
   int rc = has_ended ? NM_OK : stop_message(pass, id, tenant_id, run_id, state);
   return rc ? rc : nm_writer_blank_message(pass->writer, id);
 }
@@ -104,7 +111,8 @@ static int look_at_page(struct nm_erase_pass *pass, sqlite3_stmt *stmt)
   size_t len = 0;
   int rc = nm_erase_page(pass, sqlite3_column_int64(stmt, 1), text_at(stmt, 3), &raw_bytes, &fresh,
                          &len);
-  if (rc || !fresh) return rc;
+  if (rc || !fresh)
+    return rc;
   struct nm_text packed = { fresh, len };
   rc = nm_db_run(&pass->writer->db, "UPDATE pages SET raw_bytes = ?2, body = ?3 WHERE id = ?1",
                  NM_I(id), NM_I(raw_bytes), NM_B(packed));
@@ -118,7 +126,8 @@ static int look_at_update(struct nm_erase_pass *pass, sqlite3_stmt *stmt)
 {
   int64_t tenant_id = sqlite3_column_int64(stmt, 1);
   struct nm_erase_person *person = nm_erase_find(pass, tenant_id, text_at(stmt, 2));
-  if (!person) return NM_OK;
+  if (!person)
+    return NM_OK;
   person->erased++;
   return nm_db_run(&pass->writer->db,
                    "UPDATE updates SET customer = '', value = '', reason = ?2, state = 4,"
@@ -165,7 +174,8 @@ int64_t nm_erase_stages(void)
 
 static int look(struct nm_erase_pass *pass, const struct sweep *sweep, sqlite3_stmt *stmt)
 {
-  if (sweep->look) return sweep->look(pass, stmt);
+  if (sweep->look)
+    return sweep->look(pass, stmt);
   if (!nm_needles_are_in(&pass->needles, sqlite3_column_int64(stmt, 1), text_at(stmt, 2)))
     return NM_OK;
   return nm_db_run(&pass->writer->db, sweep->blank, NM_I(sqlite3_column_int64(stmt, 0)));
@@ -181,10 +191,10 @@ int nm_erase_sweep(struct nm_erase_pass *pass, int64_t until_ns)
     pass->after_id = sqlite3_column_int64(stmt, 0);
     pass->looked++;
     rc = look(pass, sweep, stmt);
-    is_late = nm_clock_mono_ns() >= until_ns ||
-              pass->step->stopped_count == NM_ERASE_STOPPED_MAX;
+    is_late = nm_clock_mono_ns() >= until_ns || pass->step->stopped_count == NM_ERASE_STOPPED_MAX;
   }
   sqlite3_reset(stmt);
-  if (rc) return rc;
+  if (rc)
+    return rc;
   return is_late ? 1 : 0;
 }

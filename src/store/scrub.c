@@ -11,16 +11,19 @@ static bool is_word_char(char c)
 
 static bool holds(struct nm_text text, struct nm_text needle)
 {
-  if (!text.ptr) return false;
+  if (!text.ptr)
+    return false;
   const char *from = text.ptr, *end = text.ptr + text.len;
   while ((size_t)(end - from) >= needle.len) {
     const char *at = memmem(from, (size_t)(end - from), needle.ptr, needle.len);
-    if (!at) return false;
+    if (!at)
+      return false;
     const char *behind = at + needle.len;
     bool is_begun = at == text.ptr || !is_word_char(at[-1]) || !is_word_char(needle.ptr[0]);
-    bool is_ended = behind == end || !is_word_char(*behind) ||
-                    !is_word_char(needle.ptr[needle.len - 1]);
-    if (is_begun && is_ended) return true;
+    bool is_ended =
+        behind == end || !is_word_char(*behind) || !is_word_char(needle.ptr[needle.len - 1]);
+    if (is_begun && is_ended)
+      return true;
     from = at + 1;
   }
   return false;
@@ -37,10 +40,12 @@ bool nm_needles_are_in(const struct nm_needles *needles, int64_t tenant_id, stru
 
 static bool is_id_key(const char *key)
 {
-  static const char *const keys[] = { "customerid", "customer", "customer_id", "extid", "ext_id",
-                                      "userid", "user_id", "externalid", "external_id" };
+  static const char *const keys[] = { "customerid", "customer",   "customer_id",
+                                      "extid",      "ext_id",     "userid",
+                                      "user_id",    "externalid", "external_id" };
   for (size_t i = 0; key && i < sizeof keys / sizeof *keys; i++)
-    if (nm_text_equal_nocase(nm_text_from(key), nm_text_from(keys[i]))) return true;
+    if (nm_text_equal_nocase(nm_text_from(key), nm_text_from(keys[i])))
+      return true;
   return false;
 }
 
@@ -56,8 +61,10 @@ static bool names_person(const struct nm_needles *needles, int64_t tenant_id, co
                                                       (long long)json_integer_value(value)) };
   for (size_t i = 0; text.ptr && i < needles->count; i++) {
     const struct nm_needle *needle = &needles->items[i];
-    if (needle->tenant_id != tenant_id) continue;
-    if (is_id_key(key) && nm_text_equal(text, needle->text)) return true;
+    if (needle->tenant_id != tenant_id)
+      continue;
+    if (is_id_key(key) && nm_text_equal(text, needle->text))
+      return true;
     if (!needle->is_id && needle->text.len >= NM_NEEDLE_MIN_BYTES && holds(text, needle->text))
       return true;
   }
@@ -71,7 +78,8 @@ bool nm_needles_scrub(const struct nm_needles *needles, int64_t tenant_id, json_
   json_t *value;
   size_t i;
   void *next;
-  json_object_foreach_safe(document, next, key, value) {
+  json_object_foreach_safe(document, next, key, value)
+  {
     if (names_person(needles, tenant_id, key, value)) {
       json_object_set_new(document, key, json_string("erased"));
       is_changed = true;
@@ -79,7 +87,8 @@ bool nm_needles_scrub(const struct nm_needles *needles, int64_t tenant_id, json_
       is_changed = true;
     }
   }
-  json_array_foreach(document, i, value) {
+  json_array_foreach(document, i, value)
+  {
     if (names_person(needles, tenant_id, NULL, value)) {
       json_array_set_new(document, i, json_string("erased"));
       is_changed = true;
@@ -95,7 +104,7 @@ json_t *nm_needles_for_file(const struct nm_needles *needles)
   json_t *list = json_array();
   for (size_t i = 0; list && i < needles->count; i++)
     if (needles->items[i].text.len >= NM_NEEDLE_MIN_BYTES)
-      json_array_append_new(list, json_stringn(needles->items[i].text.ptr,
-                                               needles->items[i].text.len));
+      json_array_append_new(list,
+                            json_stringn(needles->items[i].text.ptr, needles->items[i].text.len));
   return list;
 }

@@ -22,7 +22,8 @@ int nm_writer_is_suppressed(struct nm_writer *writer, int64_t tenant_id, struct 
 {
   unsigned char hash[NM_PERSON_HASH_BYTES];
   int64_t found = 0;
-  if (!writer->has_suppressed || nm_text_is_empty(customer)) return 0;
+  if (!writer->has_suppressed || nm_text_is_empty(customer))
+    return 0;
   nm_person_hash(writer, tenant_id, customer, hash);
   struct nm_text key = { (const char *)hash, sizeof hash };
   int rc = nm_db_number(&writer->db, &found, 0,
@@ -34,7 +35,8 @@ int nm_writer_is_suppressed(struct nm_writer *writer, int64_t tenant_id, struct 
 int nm_writer_lift_suppression(struct nm_writer *writer, int64_t tenant_id, struct nm_text customer)
 {
   unsigned char hash[NM_PERSON_HASH_BYTES];
-  if (!writer->has_suppressed) return NM_OK;
+  if (!writer->has_suppressed)
+    return NM_OK;
   nm_person_hash(writer, tenant_id, customer, hash);
   struct nm_text key = { (const char *)hash, sizeof hash };
   return nm_db_run(&writer->db, "DELETE FROM suppressed WHERE tenant_id = ?1 AND hash = ?2",
@@ -58,7 +60,8 @@ int nm_writer_blank_message(struct nm_writer *writer, int64_t message_id)
                      "UPDATE messages SET customer = '', address = '', content = '', reason = ?2"
                      " WHERE id = ?1",
                      NM_I(message_id), NM_T(NM_TEXT(NM_ERASED_REASON)));
-  if (rc) return rc;
+  if (rc)
+    return rc;
   return nm_db_run(&writer->db, "UPDATE attempts SET reason = '' WHERE message_id = ?1",
                    NM_I(message_id));
 }
@@ -70,13 +73,16 @@ static int find_customer(struct nm_writer *writer, const struct nm_plan *plan, b
   sqlite3_stmt *stmt;
   int rc = nm_db_find(&writer->db, &stmt, "SELECT customer FROM events WHERE id = ?1",
                       NM_I(plan->event_id));
-  if (!rc) rc = nm_db_step(&writer->db, stmt);
-  if (rc != 1) return rc;
+  if (!rc)
+    rc = nm_db_step(&writer->db, stmt);
+  if (rc != 1)
+    return rc;
   struct nm_text customer = { (const char *)sqlite3_column_text(stmt, 0),
                               (size_t)sqlite3_column_bytes(stmt, 0) };
   rc = nm_writer_is_suppressed(writer, plan->tenant_id, customer);
   sqlite3_reset(stmt);
-  if (rc < 0) return rc;
+  if (rc < 0)
+    return rc;
   *is_suppressed = rc == 1;
   return NM_OK;
 }
@@ -84,9 +90,11 @@ static int find_customer(struct nm_writer *writer, const struct nm_plan *plan, b
 int nm_writer_suppress_plan(struct nm_writer *writer, struct nm_plan *plan, bool *is_suppressed)
 {
   *is_suppressed = false;
-  if (!writer->has_suppressed || plan->state == NM_EVENT_NEW) return NM_OK;
+  if (!writer->has_suppressed || plan->state == NM_EVENT_NEW)
+    return NM_OK;
   int rc = find_customer(writer, plan, is_suppressed);
-  if (rc || !*is_suppressed) return rc;
+  if (rc || !*is_suppressed)
+    return rc;
   plan->state = NM_EVENT_DROPPED;
   plan->reason = NM_TEXT(NM_ERASED_REASON);
   plan->message_count = 0;
