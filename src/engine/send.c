@@ -351,9 +351,9 @@ static bool start_one(struct nm_lane *lane)
   }
   size_t max = ask_host(lane, &is_probe);
   if (max == 0) return false;
-  if (max > NM_RUN_GENTLE_BATCH_MAX && lane->rest.count > NM_RUN_GENTLE_BATCH_MAX &&
+  if (max > NM_RUN_GENTLE_MESSAGES_MAX && lane->rest.count > NM_RUN_GENTLE_MESSAGES_MAX &&
       nm_engine_is_gentle(lane->book->engine))
-    max = NM_RUN_GENTLE_BATCH_MAX;
+    max = NM_RUN_GENTLE_MESSAGES_MAX;
   bool is_half = lane->halves != NULL; /* nothing of it was sent: the rate has counted it */
   if (!is_half) max = ask_rate(lane, max);
   struct nm_dispatch *dispatch = choose(lane, max);
