@@ -38,11 +38,18 @@ static struct nm_text digest_of(struct nm_arena *arena, const struct nm_inbound 
   return nm_arena_printf(arena, "inbound|%s", hex);
 }
 
+static bool has_zero(struct nm_text text)
+{
+  return text.len > 0 && memchr(text.ptr, '\0', text.len) != NULL;
+}
+
 static int check_body(const struct nm_inbound *inbound, struct nm_error *err)
 {
   json_t *value;
   if (!nm_text_is_utf8(inbound->body))
     return nm_fail(err, NM_EINVAL, "the body is no UTF-8 text");
+  if (has_zero(inbound->body) || has_zero(inbound->query))
+    return nm_fail(err, NM_EINVAL, "the request holds a zero byte");
   if (!is_json_type(inbound->content_type) || inbound->body.len == 0) return NM_OK;
   int rc = nm_json_parse_any(&value, inbound->body, err);
   if (rc == NM_ENOMEM) return rc;
