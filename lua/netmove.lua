@@ -3,7 +3,6 @@
 -- Pure: opens nothing, waits for nothing, reads no clock.  Runs without the daemon, which
 -- embeds it.
 
-local examples = require "netmove.examples"
 local effects = require "netmove.effects"
 local inbound = require "netmove.inbound"
 local origins = require "netmove.origins"
@@ -163,9 +162,12 @@ function netmove.load(source, chunkname, host)
   if not whole then return nil, problems.all(book) end
   local rules, list = tenant.build(state, returned, host)
   if #book.list > 0 or not rules then return nil, problems.all(book) end
-  book.open, state.reader = false, nil
+  book.open, state.reader, state.read_library = false, nil, nil
   rules.evaluate = evaluator(state, room)
-  rules.warnings = host.is_known and {} or examples.run(book, rules.evaluate, list, host)
+  rules.warnings = {}
+  if not host.is_known then -- what has proven itself before needs no examples again
+    rules.warnings = require("netmove.examples").run(book, rules.evaluate, list, host)
+  end
   if #book.list > 0 then return nil, problems.all(book) end
   if host.stays then -- nobody else is in this state
     state.stays = true

@@ -83,6 +83,7 @@ end
 function sharing.words(state)
   local book = state.book
   state.way, state.file_read = {}, 0
+  state.read_library = read -- until the load ends: all that reads files may go then
 
   local function use(name)
     if not book.open then
@@ -102,7 +103,7 @@ function sharing.words(state)
         return unknown.new()
       end
       used[name] = reading_now
-      used[name] = read(state, name)
+      used[name] = state.read_library(state, name)
     elseif used[name] == reading_now then
       misuse(state, "use: " .. circle(state, name))
       return unknown.new()

@@ -1,7 +1,6 @@
 --- `tenant { }`: the whole of a file, checked key by key and made ready to run.
 
 local caps = require "netmove.caps"
-local examples = require "netmove.examples"
 local inbound = require "netmove.inbound"
 local messages = require "netmove.messages"
 local problems = require "netmove.problems"
@@ -278,7 +277,12 @@ function tenant.build(state, returned, host)
   add_events(state, part(book, given, "events", "steps by event type"))
   add_hooks(state, part(book, given, "hooks", "steps by event name"))
   state.inbound = inbound.read(state, part(book, given, "inbound", "functions by name"))
-  local list = examples.read(book, part(book, given, "examples", "a list of examples"))
+  local list = {}
+  -- What has proven itself before goes without them.
+  if not host.is_known then
+    local examples = require "netmove.examples"
+    list = examples.read(book, part(book, given, "examples", "a list of examples"))
+  end
   state.named, state.listed, state.sends = nil, nil, nil -- of use while the file is read
   rules.channels = state.channels
   rules.templates = templates.names(state.templates)
