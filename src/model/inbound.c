@@ -48,8 +48,8 @@ static int check_body(const struct nm_inbound *inbound, struct nm_error *err)
   json_t *value;
   if (!nm_text_is_utf8(inbound->body))
     return nm_fail(err, NM_EINVAL, "the body is no UTF-8 text");
-  if (has_zero(inbound->body) || has_zero(inbound->query))
-    return nm_fail(err, NM_EINVAL, "the request holds a zero byte");
+  if (!nm_text_is_utf8(inbound->query))
+    return nm_fail(err, NM_EINVAL, "the query is no UTF-8 text");
   if (!is_json_type(inbound->content_type) || inbound->body.len == 0) return NM_OK;
   int rc = nm_json_parse_any(&value, inbound->body, err);
   if (rc == NM_ENOMEM) return rc;
