@@ -38,11 +38,6 @@ static struct nm_text digest_of(struct nm_arena *arena, const struct nm_inbound 
   return nm_arena_printf(arena, "inbound|%s", hex);
 }
 
-static bool has_zero(struct nm_text text)
-{
-  return text.len > 0 && memchr(text.ptr, '\0', text.len) != NULL;
-}
-
 static int check_body(const struct nm_inbound *inbound, struct nm_error *err)
 {
   json_t *value;
