@@ -78,7 +78,7 @@ static void print_cost(const json_t *cost)
   json_t *all = json_copy((json_t *)(uintptr_t)cost);
   if (all && json_array_size(rows) > 0) {
     json_object_del(all, "rules");
-    json_object_set_new(all, "rule", json_string("all, and explain"));
+    json_object_set_new(all, "rule", json_string("all, with webhooks and explain"));
     json_array_append(rows, all);
   }
   json_decref(all);
