@@ -14,7 +14,7 @@
 #include "base/log_internal.h"
 #include "base/metrics.h"
 
-enum { TICK_MS = 1000, CRASH_WAIT_MS = 500, CRASH_STEP_MS = 10 };
+enum { COMPANY_MS = 5, TICK_MS = 1000, CRASH_WAIT_MS = 500, CRASH_STEP_MS = 10 };
 
 enum state {
   DIRECT = 0, /* no thread: who logs writes */
@@ -29,6 +29,7 @@ static struct {
   enum state state;
   bool has_clock; /* the conditions were told of the monotonic clock */
   bool is_stopping, has_ended, is_ticking;
+  bool is_urgent; /* a warning, or somebody waits: not a moment more */
   int front; /* the buffer that is being filled */
   size_t len;
   uint64_t lost;
@@ -86,13 +87,26 @@ static void wait_for_lines(void)
   }
 }
 
+/* While lines come one after the other they are written every few milliseconds, not one by one; the
+ * first after a silence goes at once.  The lock is held. */
+static void wait_for_company(int64_t written_ms)
+{
+  int64_t left_ms = written_ms + COMPANY_MS - nm_clock_mono_ms();
+  if (w.len == 0 || left_ms <= 0) return;
+  struct timespec until = after_ms(left_ms < COMPANY_MS ? left_ms : COMPANY_MS);
+  while (!w.is_urgent && !w.is_stopping && w.len < NM_LOG_BUFFER_MAX_BYTES / 2)
+    if (pthread_cond_timedwait(&w.filled, &w.lock, &until) == ETIMEDOUT) return;
+}
+
 static void *run(void *data)
 {
   (void)data;
   bool is_over = false;
+  int64_t written_ms = 0;
   pthread_mutex_lock(&w.lock);
   while (!is_over) {
     wait_for_lines();
+    wait_for_company(written_ms);
     const char *bytes = w.buffers[w.front];
     size_t len = w.len;
     uint64_t lost = w.lost;
@@ -102,9 +116,11 @@ static void *run(void *data)
     w.len = 0;
     w.lost = 0;
     w.is_ticking = false;
+    w.is_urgent = false;
     pthread_mutex_unlock(&w.lock);
 
     write_out(bytes, len);
+    written_ms = nm_clock_mono_ms();
     if (lost > 0) write_lost(lost);
     bool has_more = is_ticking && nm_log_tell_repeated(false);
 
@@ -130,8 +146,12 @@ void nm_log_writer_put(enum nm_log_level level, const struct nm_log_line *line)
   bool is_direct = w.state == DIRECT;
   if (w.state == RUNNING && w.len + line->len <= max) {
     memcpy(w.buffers[w.front] + w.len, line->bytes, line->len);
-    if (w.len == 0) pthread_cond_signal(&w.filled);
+    size_t before = w.len;
     w.len += line->len;
+    bool is_half = w.len >= NM_LOG_BUFFER_MAX_BYTES / 2 && before < NM_LOG_BUFFER_MAX_BYTES / 2;
+    bool is_news = level >= NM_LOG_WARN && !w.is_urgent;
+    w.is_urgent |= level >= NM_LOG_WARN;
+    if (before == 0 || is_half || is_news) pthread_cond_signal(&w.filled);
     atomic_fetch_add(&w.bytes_put, line->len);
   } else if (!is_direct) {
     w.lost++;
