@@ -1,9 +1,10 @@
-/* faulty_vfs.h - a disk for tests: what SQLite writes goes through, is written down, and fails on demand.
+/* faulty_vfs.h - a disk for tests: what SQLite writes goes through, is written down, and fails on
+ * demand.
  *
- * Every write, truncation and sync has a serial number.  faulty_image() makes the files of a machine
- * whose power was cut at one of them: what was synced is there; of what was not, any sectors are, as a
- * disk is free to write them in any order, some, half or none.  faulty_fail() makes the i-th call of a
- * kind fail, once or from then on.
+ * Every write, truncation and sync has a serial number.  faulty_image() makes the files of a
+ * machine whose power was cut at one of them: what was synced is there; of what was not, any
+ * sectors are, as a disk is free to write them in any order, some, half or none.  faulty_fail()
+ * makes the i-th call of a kind fail, once or from then on.
  */
 #pragma once
 
@@ -65,9 +66,11 @@ struct faulty_file {
 static inline bool faulty_is_hit(enum faulty_kind kind)
 {
   atomic_fetch_add(&faulty.calls[kind], 1);
-  if (kind != faulty.fail_kind) return false;
+  if (kind != faulty.fail_kind)
+    return false;
   long left = atomic_fetch_sub(&faulty.fail_after, 1);
-  if (left != 0 && !(left < 0 && faulty.fails_for_ever)) return false;
+  if (left != 0 && !(left < 0 && faulty.fails_for_ever))
+    return false;
   atomic_fetch_add(&faulty.failed, 1);
   return true;
 }
@@ -126,22 +129,26 @@ static int faulty_close(sqlite3_file *file)
 
 static int faulty_read(sqlite3_file *file, void *out, int len, sqlite3_int64 at)
 {
-  if (faulty_is_hit(FAULTY_READ)) return faulty.fail_code;
+  if (faulty_is_hit(FAULTY_READ))
+    return faulty.fail_code;
   return FAULTY_REAL(file)->pMethods->xRead(FAULTY_REAL(file), out, len, at);
 }
 
 static int faulty_write(sqlite3_file *file, const void *bytes, int len, sqlite3_int64 at)
 {
-  if (faulty_is_hit(FAULTY_WRITE)) return faulty.fail_code;
+  if (faulty_is_hit(FAULTY_WRITE))
+    return faulty.fail_code;
   int rc = FAULTY_REAL(file)->pMethods->xWrite(FAULTY_REAL(file), bytes, len, at);
   if (rc == SQLITE_OK)
-    faulty_note((struct faulty_op){ FAULTY_WRITE, FAULTY(file)->index, at, (size_t)len, NULL }, bytes);
+    faulty_note((struct faulty_op){ FAULTY_WRITE, FAULTY(file)->index, at, (size_t)len, NULL },
+                bytes);
   return rc;
 }
 
 static int faulty_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
-  if (faulty_is_hit(FAULTY_TRUNCATE)) return faulty.fail_code;
+  if (faulty_is_hit(FAULTY_TRUNCATE))
+    return faulty.fail_code;
   int rc = FAULTY_REAL(file)->pMethods->xTruncate(FAULTY_REAL(file), size);
   if (rc == SQLITE_OK)
     faulty_note((struct faulty_op){ FAULTY_TRUNCATE, FAULTY(file)->index, size, 0, NULL }, NULL);
@@ -151,7 +158,8 @@ static int faulty_truncate(sqlite3_file *file, sqlite3_int64 size)
 static int faulty_sync(sqlite3_file *file, int flags)
 {
   int64_t before = (int64_t)faulty_serial();
-  if (faulty_is_hit(FAULTY_SYNC)) return faulty.fail_code;
+  if (faulty_is_hit(FAULTY_SYNC))
+    return faulty.fail_code;
   int rc = FAULTY_REAL(file)->pMethods->xSync(FAULTY_REAL(file), flags);
   if (rc == SQLITE_OK)
     faulty_note((struct faulty_op){ FAULTY_SYNC, FAULTY(file)->index, before, 0, NULL }, NULL);
@@ -160,7 +168,8 @@ static int faulty_sync(sqlite3_file *file, int flags)
 
 static int faulty_size(sqlite3_file *file, sqlite3_int64 *out)
 {
-  if (faulty_is_hit(FAULTY_SIZE)) return faulty.fail_code;
+  if (faulty_is_hit(FAULTY_SIZE))
+    return faulty.fail_code;
   return FAULTY_REAL(file)->pMethods->xFileSize(FAULTY_REAL(file), out);
 }
 
@@ -196,7 +205,8 @@ static int faulty_device(sqlite3_file *file)
 
 static int faulty_shm_map(sqlite3_file *file, int page, int size, int extend, void volatile **out)
 {
-  if (faulty_is_hit(FAULTY_SHARED)) return faulty.fail_code;
+  if (faulty_is_hit(FAULTY_SHARED))
+    return faulty.fail_code;
   return FAULTY_REAL(file)->pMethods->xShmMap(FAULTY_REAL(file), page, size, extend, out);
 }
 
@@ -242,10 +252,12 @@ static const sqlite3_io_methods faulty_methods = {
 static int faulty_index(const char *path)
 {
   int index = -1;
-  if (!path) return -1;
+  if (!path)
+    return -1;
   pthread_mutex_lock(&faulty.lock);
   for (int i = 0; i < faulty.files; i++)
-    if (strcmp(faulty.paths[i], path) == 0) index = i;
+    if (strcmp(faulty.paths[i], path) == 0)
+      index = i;
   if (index < 0 && faulty.files < FAULTY_FILES_MAX) {
     index = faulty.files++;
     faulty.paths[index] = strdup(path);
@@ -259,18 +271,21 @@ static int faulty_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, i
   (void)vfs;
   struct faulty_file *self = FAULTY(file);
   self->base.pMethods = NULL;
-  if (faulty_is_hit(FAULTY_OPEN)) return faulty.fail_code;
+  if (faulty_is_hit(FAULTY_OPEN))
+    return faulty.fail_code;
   self->real = (sqlite3_file *)(self + 1);
   self->index = faulty.is_recording ? faulty_index(path) : -1;
   int rc = faulty.real->xOpen(faulty.real, path, self->real, flags, out);
-  if (self->real->pMethods) self->base.pMethods = &faulty_methods;
+  if (self->real->pMethods)
+    self->base.pMethods = &faulty_methods;
   return rc;
 }
 
 static int faulty_delete(sqlite3_vfs *vfs, const char *path, int sync)
 {
   (void)vfs;
-  if (faulty_is_hit(FAULTY_DELETE)) return faulty.fail_code;
+  if (faulty_is_hit(FAULTY_DELETE))
+    return faulty.fail_code;
   int rc = faulty.real->xDelete(faulty.real, path, sync);
   if (rc == SQLITE_OK && faulty.is_recording)
     faulty_note((struct faulty_op){ FAULTY_DELETE, faulty_index(path), 0, 0, NULL }, NULL);
@@ -280,7 +295,8 @@ static int faulty_delete(sqlite3_vfs *vfs, const char *path, int sync)
 /* Becomes the process's disk for SQLite; before the first store is opened. */
 static inline void faulty_install(void)
 {
-  if (faulty.real) return;
+  if (faulty.real)
+    return;
   faulty.real = sqlite3_vfs_find(NULL);
   faulty.vfs = *faulty.real;
   faulty.vfs.zName = "faulty";
@@ -294,8 +310,10 @@ static inline void faulty_install(void)
 static inline void faulty_forget(void)
 {
   faulty.is_recording = false;
-  for (size_t i = 0; i < faulty.count; i++) free(faulty.ops[i].bytes);
-  for (int i = 0; i < faulty.files; i++) free(faulty.paths[i]);
+  for (size_t i = 0; i < faulty.count; i++)
+    free(faulty.ops[i].bytes);
+  for (int i = 0; i < faulty.files; i++)
+    free(faulty.paths[i]);
   free(faulty.ops);
   faulty.ops = NULL;
   faulty.count = faulty.capacity = 0;
@@ -318,7 +336,8 @@ struct faulty_bytes {
   bool exists;
 };
 
-static inline void faulty_put(struct faulty_bytes *to, size_t at, const unsigned char *bytes, size_t len)
+static inline void faulty_put(struct faulty_bytes *to, size_t at, const unsigned char *bytes,
+                              size_t len)
 {
   if (at + len > to->capacity) {
     size_t capacity = (at + len) * 2;
@@ -327,13 +346,16 @@ static inline void faulty_put(struct faulty_bytes *to, size_t at, const unsigned
     to->capacity = capacity;
   }
   memcpy(to->at + at, bytes, len);
-  if (at + len > to->len) to->len = at + len;
+  if (at + len > to->len)
+    to->len = at + len;
 }
 
 static inline void faulty_cut_to(struct faulty_bytes *to, size_t len)
 {
-  if (len < to->len) memset(to->at + len, 0, to->len - len);
-  if (len <= to->len || len <= to->capacity) to->len = len;
+  if (len < to->len)
+    memset(to->at + len, 0, to->len - len);
+  if (len <= to->len || len <= to->capacity)
+    to->len = len;
 }
 
 /* Of a write that was not synced: each sector is there or is not. */
@@ -343,7 +365,8 @@ static inline void faulty_tear(struct faulty_bytes *to, const struct faulty_op *
   size_t at = (size_t)op->offset, end = at + op->len;
   while (at < end) {
     size_t next = (at / sector + 1) * sector;
-    if (next > end) next = end;
+    if (next > end)
+      next = end;
     if (faulty_random(state) % 100 < percent)
       faulty_put(to, at, op->bytes + (at - (size_t)op->offset), next - at);
     at = next;
@@ -357,8 +380,10 @@ static inline size_t faulty_folder_synced(size_t cut)
   size_t synced = 0;
   for (size_t i = 0; i < cut; i++) {
     const struct faulty_op *op = &faulty.ops[i];
-    if (op->kind == FAULTY_DELETE) was_synced[op->file] = false;
-    if (op->kind != FAULTY_SYNC || was_synced[op->file] || op->file == 0) continue;
+    if (op->kind == FAULTY_DELETE)
+      was_synced[op->file] = false;
+    if (op->kind != FAULTY_SYNC || was_synced[op->file] || op->file == 0)
+      continue;
     was_synced[op->file] = true;
     synced = (size_t)op->offset;
   }
@@ -378,26 +403,33 @@ static inline struct faulty_bytes faulty_content(int index, size_t cut, uint64_t
     const struct faulty_op *op = &faulty.ops[i];
     /* Two threads may sync one file; the one that began later may be noted first. */
     bool is_sync = op->file == index && op->kind == FAULTY_SYNC;
-    if (is_sync && (size_t)op->offset > synced) synced = (size_t)op->offset;
+    if (is_sync && (size_t)op->offset > synced)
+      synced = (size_t)op->offset;
   }
   for (size_t i = 0; i < cut; i++) {
     const struct faulty_op *op = &faulty.ops[i];
-    if (op->file != index) continue;
+    if (op->file != index)
+      continue;
     bool is_there = i < synced;
     switch (op->kind) {
     case FAULTY_WRITE:
       bytes.exists = true;
-      if (is_there) faulty_put(&bytes, (size_t)op->offset, op->bytes, op->len);
-      else faulty_tear(&bytes, op, sector, percent, state);
+      if (is_there)
+        faulty_put(&bytes, (size_t)op->offset, op->bytes, op->len);
+      else
+        faulty_tear(&bytes, op, sector, percent, state);
       break;
     case FAULTY_TRUNCATE:
-      if (is_there || faulty_random(state) % 100 < percent) faulty_cut_to(&bytes, (size_t)op->offset);
+      if (is_there || faulty_random(state) % 100 < percent)
+        faulty_cut_to(&bytes, (size_t)op->offset);
       break;
     case FAULTY_DELETE:
-      if (is_deletion_lost && i >= folder_synced) break;
+      if (is_deletion_lost && i >= folder_synced)
+        break;
       bytes.len = 0;
       bytes.exists = false;
-      if (bytes.at) memset(bytes.at, 0, bytes.capacity);
+      if (bytes.at)
+        memset(bytes.at, 0, bytes.capacity);
       break;
     default:
       break;
@@ -412,15 +444,18 @@ static inline int faulty_image(size_t cut, uint64_t seed, const char *from, cons
   uint64_t state = seed * 0x9E3779B97F4A7C15u + cut + 1;
   for (int i = 0; i < faulty.files; i++) {
     char path[512];
-    if (strncmp(faulty.paths[i], from, strlen(from)) != 0) continue;
+    if (strncmp(faulty.paths[i], from, strlen(from)) != 0)
+      continue;
     snprintf(path, sizeof path, "%s%s", to, faulty.paths[i] + strlen(from));
     struct faulty_bytes bytes = faulty_content(i, cut, &state);
     remove(path);
     FILE *file = bytes.exists || i == 0 ? fopen(path, "wb") : NULL;
     size_t written = file && bytes.len > 0 ? fwrite(bytes.at, 1, bytes.len, file) : bytes.len;
-    if (file && fclose(file)) return -1;
+    if (file && fclose(file))
+      return -1;
     free(bytes.at);
-    if (file && written != bytes.len) return -1;
+    if (file && written != bytes.len)
+      return -1;
   }
   return 0;
 }

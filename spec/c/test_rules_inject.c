@@ -1,6 +1,6 @@
 /* links: rules, wraps: malloc calloc realloc */
-/* The i-th allocation fails, ours, Lua's or jansson's, once or from then on: loading and running rules
- * say so, nothing crashes or leaks, and with memory everything is as before. */
+/* The i-th allocation fails, ours, Lua's or jansson's, once or from then on: loading and running
+ * rules say so, nothing crashes or leaks, and with memory everything is as before. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -22,9 +22,11 @@ static struct {
 static bool is_out(void)
 {
   memory.calls++;
-  if (!memory.is_armed) return false;
+  if (!memory.is_armed)
+    return false;
   long left = memory.after--;
-  if (left != 0 && !(left < 0 && memory.for_ever)) return false;
+  if (left != 0 && !(left < 0 && memory.for_ever))
+    return false;
   memory.failed++;
   return true;
 }
@@ -82,9 +84,9 @@ static int life(void)
 {
   struct nm_problems problems = { .arena = nm_arena_create(ARENA_MAX_BYTES) };
   struct nm_rules *rules = NULL;
-  if (!problems.arena) return NM_ENOMEM;
-  int first =
-      nm_rules_load(&rules, NM_TEXT("rules/acme.lua"), nm_text_from(tenant), &problems);
+  if (!problems.arena)
+    return NM_ENOMEM;
+  int first = nm_rules_load(&rules, NM_TEXT("rules/acme.lua"), nm_text_from(tenant), &problems);
   for (size_t i = 0; i < EVENTS && !first; i++) {
     struct nm_rules_moment moment = { .now_ms = INT64_C(1795424400000) };
     struct nm_effects effects = { .count = 0 };
@@ -94,10 +96,13 @@ static int life(void)
     int rc = arena ? nm_json_parse(&event, nm_text_from(events[i]), &err) : NM_ENOMEM;
     if (!rc) {
       rc = nm_rules_run(rules, event, &moment, arena, &effects, &err);
-      if (rc && err.text[0] == '\0') fail_msg("event %zu: %d without a word", i, rc);
-      if (!rc && effects.count != 1) fail_msg("event %zu: %zu effects", i, effects.count);
+      if (rc && err.text[0] == '\0')
+        fail_msg("event %zu: %d without a word", i, rc);
+      if (!rc && effects.count != 1)
+        fail_msg("event %zu: %zu effects", i, effects.count);
     }
-    if (rc) first = rc;
+    if (rc)
+      first = rc;
     json_decref(event);
     nm_arena_destroy(arena);
   }
@@ -124,7 +129,8 @@ static void want_of_memory_is_said_and_survived(void **state)
     refused += life() != NM_OK;
     memory.is_armed = false;
     met += memory.failed > 0;
-    if (i % 8 == 0) assert_int_equal(life(), NM_OK);
+    if (i % 8 == 0)
+      assert_int_equal(life(), NM_OK);
   }
   print_message("%ld of %ld injections met one of %ld allocations, %ld lives were refused\n", met,
                 count, calls, refused);

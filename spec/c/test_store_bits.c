@@ -1,7 +1,7 @@
 /* links: store */
 /* A flipped bit, a zeroed sector, a file cut short: whatever of the store's files is damaged, it is
- * refused with a word, or recovered exactly, or said when it is read; never served as if it were right.
- * NETMOVE_LONG=1 or NETMOVE_FLIPS=n takes more of them. */
+ * refused with a word, or recovered exactly, or said when it is read; never served as if it were
+ * right. NETMOVE_LONG=1 or NETMOVE_FLIPS=n takes more of them. */
 #include "store_kit.h"
 
 #include <fcntl.h>
@@ -43,7 +43,8 @@ static void remember(struct kit *kit)
     FILE *file = fopen(path, "rb");
     free(files[i].at);
     files[i] = (struct bytes){ .exists = file != NULL };
-    if (!file) continue;
+    if (!file)
+      continue;
     files[i].at = malloc(COPY_MAX_BYTES);
     files[i].len = fread(files[i].at, 1, COPY_MAX_BYTES, file);
     fclose(file);
@@ -56,7 +57,8 @@ static void put_back(struct kit *kit)
     char path[160];
     snprintf(path, sizeof path, "%s%s", kit->path, ends[i]);
     unlink(path);
-    if (!files[i].exists) continue;
+    if (!files[i].exists)
+      continue;
     int fd = open(path, O_WRONLY | O_CREAT, 0600);
     assert_int_equal(write(fd, files[i].at, files[i].len), files[i].len);
     close(fd);
@@ -78,10 +80,12 @@ static void do_damage(struct kit *kit, const struct damage *damage)
   int fd = open(path, O_RDWR);
   assert_true(fd >= 0);
   unsigned char flipped = files[damage->file].at[damage->at] ^ (unsigned char)(1u << damage->bit);
-  if (damage->kind == 0) assert_int_equal(pwrite(fd, &flipped, 1, (off_t)damage->at), 1);
+  if (damage->kind == 0)
+    assert_int_equal(pwrite(fd, &flipped, 1, (off_t)damage->at), 1);
   else if (damage->kind == 1)
     assert_int_equal(pwrite(fd, zeros, sizeof zeros, (off_t)(damage->at / 512 * 512)), 512);
-  else assert_int_equal(ftruncate(fd, (off_t)damage->at), 0);
+  else
+    assert_int_equal(ftruncate(fd, (off_t)damage->at), 0);
   close(fd);
 }
 
@@ -89,12 +93,16 @@ static struct damage choose_damage(uint64_t *seed)
 {
   static const int weights[10] = { 0, 0, 0, 0, 1, 1, 1, 1, 2, 3 };
   struct damage damage = { .file = weights[next_random(seed) % 10] };
-  if (!files[damage.file].exists || files[damage.file].len == 0) damage.file = 0;
+  if (!files[damage.file].exists || files[damage.file].len == 0)
+    damage.file = 0;
   damage.kind = (int)(next_random(seed) % 4) - 1;
-  if (damage.kind < 0) damage.kind = 0;
+  if (damage.kind < 0)
+    damage.kind = 0;
   damage.at = next_random(seed) % files[damage.file].len;
-  if (damage.file == 0 && next_random(seed) % 4 == 0) damage.at %= 200; /* where it hurts most */
-  if (damage.file == 1 && next_random(seed) % 4 == 0) damage.at %= 80;
+  if (damage.file == 0 && next_random(seed) % 4 == 0)
+    damage.at %= 200; /* where it hurts most */
+  if (damage.file == 1 && next_random(seed) % 4 == 0)
+    damage.at %= 80;
   damage.bit = (int)(next_random(seed) % 8);
   return damage;
 }
@@ -112,7 +120,8 @@ static int hash_rows(sqlite3 *db, const char *table, crypto_generichash_state *s
       int len = sqlite3_column_bytes(stmt, i);
       const void *value = sqlite3_column_blob(stmt, i);
       crypto_generichash_update(state, (const unsigned char *)&len, sizeof len);
-      if (len > 0 && value) crypto_generichash_update(state, value, (unsigned long long)len);
+      if (len > 0 && value)
+        crypto_generichash_update(state, value, (unsigned long long)len);
     }
     rc = SQLITE_OK;
   }
@@ -133,14 +142,16 @@ static int hash_all(struct kit *kit, unsigned char hash[32])
                             -1, &stmt, NULL);
   while (rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
     rc = hash_rows(db, (const char *)sqlite3_column_text(stmt, 0), &state);
-  if (rc == SQLITE_DONE) rc = SQLITE_OK;
+  if (rc == SQLITE_DONE)
+    rc = SQLITE_OK;
   sqlite3_finalize(stmt);
-  if (rc == SQLITE_OK) rc = sqlite3_prepare_v2(db, "PRAGMA integrity_check", -1, &stmt, NULL);
+  if (rc == SQLITE_OK)
+    rc = sqlite3_prepare_v2(db, "PRAGMA integrity_check", -1, &stmt, NULL);
   if (rc == SQLITE_OK) {
     rc = sqlite3_step(stmt) == SQLITE_ROW &&
-             strcmp((const char *)sqlite3_column_text(stmt, 0), "ok") == 0
-           ? SQLITE_OK
-           : SQLITE_CORRUPT;
+                 strcmp((const char *)sqlite3_column_text(stmt, 0), "ok") == 0
+             ? SQLITE_OK
+             : SQLITE_CORRUPT;
     sqlite3_finalize(stmt);
   }
   sqlite3_close(db);
@@ -157,7 +168,8 @@ static void fill(struct kit *kit, int from)
   }
   snprintf(campaign, sizeof campaign, "run %d", from);
   struct nm_run run = kit_run(kit, campaign, "", 0);
-  struct nm_store_page_save save = { .run_id = run.id, .rows = 1,
+  struct nm_store_page_save save = { .run_id = run.id,
+                                     .rows = 1,
                                      .body = NM_TEXT("[{\"CustomerID\":\"u0\"}]") };
   KIT_MUST(kit, NM_STORE_PAGE_SAVE, &save);
 }
@@ -175,7 +187,8 @@ static void check_one(struct kit *kit, const struct damage *damage, const unsign
   if (rc) {
     bool is_clear = strstr(err.text, "damaged") || strstr(err.text, "some other program") ||
                     strstr(err.text, "start the newer netmove");
-    if (!is_clear || !strstr(err.text, kit->path)) fail_msg("not clear: %s", err.text);
+    if (!is_clear || !strstr(err.text, kit->path))
+      fail_msg("not clear: %s", err.text);
     counts[0]++;
     return;
   }
@@ -274,7 +287,8 @@ static void a_lost_database_is_missed(void **state)
   kit->store = NULL;
   assert_int_equal(truncate(kit->path, 0), 0);
   assert_int_equal(kit_try_open(kit, &err), NM_EIO);
-  if (!strstr(err.text, "is damaged (it is empty")) fail_msg("%s", err.text);
+  if (!strstr(err.text, "is damaged (it is empty"))
+    fail_msg("%s", err.text);
   unlink(kit->path);
   assert_int_equal(kit_try_open(kit, &err), NM_EIO);
   snprintf(path, sizeof path, "%s.lock", kit->path);
@@ -297,7 +311,8 @@ static void a_lost_log_is_missed(void **state)
   put_back(kit);
   for (int i = 0; i < 2; i++) { /* and not only the first time */
     assert_int_equal(kit_try_open(kit, &err), NM_EIO);
-    if (!strstr(err.text, "it is gone")) fail_msg("%s", err.text);
+    if (!strstr(err.text, "it is gone"))
+      fail_msg("%s", err.text);
   }
   /* The word says what an operator may do. */
   snprintf(path, sizeof path, "%s.lock", kit->path);

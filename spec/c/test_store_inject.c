@@ -1,7 +1,8 @@
 /* links: store, wraps: malloc calloc realloc */
-/* The i-th write, sync, read or allocation fails, once or from then on: nothing crashes, every refusal
- * says why, what was acknowledged is there after a restart, and after a failed write or sync nothing is
- * acknowledged any more.  NETMOVE_LONG=1 or NETMOVE_INJECTIONS=n takes more of them. */
+/* The i-th write, sync, read or allocation fails, once or from then on: nothing crashes, every
+ * refusal says why, what was acknowledged is there after a restart, and after a failed write or
+ * sync nothing is acknowledged any more.  NETMOVE_LONG=1 or NETMOVE_INJECTIONS=n takes more of
+ * them. */
 #include "faulty_vfs.h"
 #include "store_kit.h"
 
@@ -22,11 +23,14 @@ static struct {
 static bool is_out_of_memory(enum source source)
 {
   bool is_tests = pthread_equal(pthread_self(), memory.test) && !memory.is_opening;
-  if (is_tests) return false;
+  if (is_tests)
+    return false;
   memory.calls[source]++;
-  if (!memory.is_armed || source != memory.source) return false;
+  if (!memory.is_armed || source != memory.source)
+    return false;
   long left = atomic_fetch_sub(&memory.after, 1);
-  if (left != 0 && !(left < 0 && memory.for_ever)) return false;
+  if (left != 0 && !(left < 0 && memory.for_ever))
+    return false;
   memory.failed++;
   return true;
 }
@@ -97,8 +101,10 @@ static long refusals;
 
 static void note(struct kit *kit, int rc, int64_t id, const char *state, bool was_sound)
 {
-  if (rc) refusals++;
-  else if (!was_sound) fail_msg("%lld is acknowledged after a failed write", (long long)id);
+  if (rc)
+    refusals++;
+  else if (!was_sound)
+    fail_msg("%lld is acknowledged after a failed write", (long long)id);
   else if (state) {
     assert_true(ack_count < ACKS_MAX);
     acks[ack_count++] = (struct ack){ id, state };
@@ -122,10 +128,14 @@ static int64_t live_event(struct kit *kit, int serial, int number)
 static void live_single(struct kit *kit, int serial, int number)
 {
   int64_t id = live_event(kit, serial, number);
-  if (id == 0) return;
+  if (id == 0)
+    return;
   struct nm_message message = kit_message("c", "u");
-  struct nm_plan plan = { .event_id = id, .tenant_id = TENANT, .state = NM_EVENT_PLANNED,
-                          .messages = &message, .message_count = 1 };
+  struct nm_plan plan = { .event_id = id,
+                          .tenant_id = TENANT,
+                          .state = NM_EVENT_PLANNED,
+                          .messages = &message,
+                          .message_count = 1 };
   bool was_sound = nm_store_is_sound(kit->store);
   struct nm_error err;
   int rc = kit_try_plan(kit, &plan, &err);
@@ -134,13 +144,18 @@ static void live_single(struct kit *kit, int serial, int number)
     acks[ack_count++] = (struct ack){ id, "new" };
     return;
   }
-  struct nm_finish item = { .message_id = message.id, .state = NM_MESSAGE_SENT, .attempts = 1,
-                            .has_attempt = true, .outcome = NM_OUTCOME_ACCEPTED, .code = 200 };
+  struct nm_finish item = { .message_id = message.id,
+                            .state = NM_MESSAGE_SENT,
+                            .attempts = 1,
+                            .has_attempt = true,
+                            .outcome = NM_OUTCOME_ACCEPTED,
+                            .code = 200 };
   struct nm_store_finish finish = { .items = &item, .count = 1 };
   was_sound = nm_store_is_sound(kit->store);
   rc = kit_ask(kit, NM_STORE_FINISH, &finish.request);
   note(kit, rc, message.id, "sent", was_sound);
-  if (rc) acks[ack_count++] = (struct ack){ message.id, "waiting" };
+  if (rc)
+    acks[ack_count++] = (struct ack){ message.id, "waiting" };
 }
 
 static void live_looks(struct kit *kit, int64_t id)
@@ -153,8 +168,9 @@ static void live_looks(struct kit *kit, int64_t id)
   (void)kit_ask(kit, NM_STORE_QUERY, &status.request);
   json_decref(status.answer);
   json_decref(args);
-  struct nm_store_lease lease = { .tenant_id = TENANT, .provider = NM_TEXT("netmera"),
-                                  .now_ms = nm_clock_wall_ms(), .max = 5 };
+  struct nm_store_lease lease = {
+    .tenant_id = TENANT, .provider = NM_TEXT("netmera"), .now_ms = nm_clock_wall_ms(), .max = 5
+  };
   (void)kit_ask(kit, NM_STORE_LEASE, &lease.request);
   struct nm_store_take take = { .now_ms = nm_clock_wall_ms(), .max = 5 };
   (void)kit_ask(kit, NM_STORE_TAKE, &take.request);
@@ -166,22 +182,30 @@ static void live_run(struct kit *kit, int serial)
   snprintf(campaign, sizeof campaign, "r%d", serial);
   struct nm_store_arrival arrival = kit_event(13, campaign, "", "");
   struct nm_store_accept accept = { .arrivals = &arrival, .count = 1 };
-  if (kit_ask(kit, NM_STORE_ACCEPT, &accept.request)) return;
-  struct nm_run run = { .channel_id = CHANNEL, .campaign = nm_text_from(campaign),
+  if (kit_ask(kit, NM_STORE_ACCEPT, &accept.request))
+    return;
+  struct nm_run run = { .channel_id = CHANNEL,
+                        .campaign = nm_text_from(campaign),
                         .triggered_at_ms = nm_clock_wall_ms() };
-  struct nm_plan plan = { .event_id = arrival.id, .tenant_id = TENANT, .state = NM_EVENT_PLANNED,
-                          .run = &run };
+  struct nm_plan plan = {
+    .event_id = arrival.id, .tenant_id = TENANT, .state = NM_EVENT_PLANNED, .run = &run
+  };
   struct nm_error err;
-  if (kit_try_plan(kit, &plan, &err)) return;
-  struct nm_store_page_save save = { .run_id = run.id, .rows = 1,
+  if (kit_try_plan(kit, &plan, &err))
+    return;
+  struct nm_store_page_save save = { .run_id = run.id,
+                                     .rows = 1,
                                      .body = NM_TEXT("[{\"CustomerID\":\"u0\"}]") };
-  if (kit_ask(kit, NM_STORE_PAGE_SAVE, &save.request)) return;
+  if (kit_ask(kit, NM_STORE_PAGE_SAVE, &save.request))
+    return;
   struct nm_store_page_load load = { .run_id = run.id };
   (void)kit_ask(kit, NM_STORE_PAGE_LOAD, &load.request);
   struct nm_message message = kit_message(campaign, "u0");
-  struct nm_store_expand expand = { .run_id = run.id, .to_page = 1, .messages = &message,
-                                    .message_count = 1 };
-  if (kit_ask(kit, NM_STORE_EXPAND, &expand.request)) return;
+  struct nm_store_expand expand = {
+    .run_id = run.id, .to_page = 1, .messages = &message, .message_count = 1
+  };
+  if (kit_ask(kit, NM_STORE_EXPAND, &expand.request))
+    return;
   acks[ack_count++] = (struct ack){ message.id, "waiting" };
 }
 
@@ -194,10 +218,12 @@ static int try_life(struct kit *kit, int serial)
   memory.is_opening = false;
   if (rc) {
     kit->store = NULL;
-    if (err.text[0] == '\0') fail_msg("a refused start says nothing");
+    if (err.text[0] == '\0')
+      fail_msg("a refused start says nothing");
     return rc;
   }
-  for (int i = 0; i < ROUNDS; i++) live_single(kit, serial, i);
+  for (int i = 0; i < ROUNDS; i++)
+    live_single(kit, serial, i);
   live_run(kit, serial);
   live_looks(kit, ack_count ? acks[0].id : 1);
   nm_store_close(kit->store);
@@ -210,7 +236,8 @@ static int try_life(struct kit *kit, int serial)
 static void check_life(struct kit *kit, const char *what, long i)
 {
   struct nm_error err = { 0 };
-  if (kit_try_open(kit, &err)) fail_msg("%s %ld: after it: %s", what, i, err.text);
+  if (kit_try_open(kit, &err))
+    fail_msg("%s %ld: after it: %s", what, i, err.text);
   for (size_t k = 0; k < ack_count; k++) {
     json_t *shown = kit_show(kit, acks[k].id);
     const char *state = json_string_value(json_object_get(shown, "state"));
@@ -234,13 +261,15 @@ static unsigned long env_number(const char *name, unsigned long otherwise)
 
 static long injections(long of_suite)
 {
-  unsigned long all = env_number("NETMOVE_INJECTIONS", env_number("NETMOVE_LONG", 0) == 1 ? 5000 : 200);
+  unsigned long all =
+      env_number("NETMOVE_INJECTIONS", env_number("NETMOVE_LONG", 0) == 1 ? 5000 : 200);
   return (long)all * of_suite / 200;
 }
 
 /* ---- the disk -------------------------------------------------------------------------------- */
 
-static void fail_disk(struct kit *kit, const char *what, enum faulty_kind kind, int code, long count)
+static void fail_disk(struct kit *kit, const char *what, enum faulty_kind kind, int code,
+                      long count)
 {
   static int serial;
   nm_store_close(kit->store);
@@ -299,7 +328,8 @@ static void after_a_failed_sync_nothing_is_acknowledged(void **state)
   faulty_fail(FAULTY_SYNC, 0, SQLITE_IOERR_FSYNC, false);
   assert_int_equal(live_event(kit, -1, 1), 0);
   assert_false(nm_store_is_sound(kit->store));
-  for (int i = 2; i < 6; i++) assert_int_equal(live_event(kit, -1, i), 0);
+  for (int i = 2; i < 6; i++)
+    assert_int_equal(live_event(kit, -1, i), 0);
   faulty_mend();
   assert_int_equal(live_event(kit, -1, 6), 0);
   kit_reopen(kit);

@@ -1,7 +1,8 @@
 /* links: store */
 /* A power cut: what was acknowledged is there and the store is whole, wherever the cut falls and
- * whichever of the unsynced sectors the disk had written by then.  One recorded life gives any number
- * of cuts; NETMOVE_LONG=1 or NETMOVE_CUTS=n takes more of them, NETMOVE_SEED another choice. */
+ * whichever of the unsynced sectors the disk had written by then.  One recorded life gives any
+ * number of cuts; NETMOVE_LONG=1 or NETMOVE_CUTS=n takes more of them, NETMOVE_SEED another choice.
+ */
 #include "faulty_vfs.h"
 #include "store_kit.h"
 
@@ -28,7 +29,8 @@ static void note_ack(enum ack_kind kind, int64_t id, int64_t number)
 {
   size_t serial = faulty_serial();
   pthread_mutex_lock(&acks_lock);
-  if (ack_count < ACKS_MAX) acks[ack_count++] = (struct ack){ kind, id, number, serial };
+  if (ack_count < ACKS_MAX)
+    acks[ack_count++] = (struct ack){ kind, id, number, serial };
   pthread_mutex_unlock(&acks_lock);
 }
 
@@ -50,7 +52,8 @@ static void arrive(struct arriving *arriving);
 static void on_arrived(struct nm_task *task)
 {
   struct arriving *arriving = (struct arriving *)(void *)task;
-  if (arriving->accept.request.rc == NM_OK) note_ack(ACK_EVENT, arriving->arrival.id, 0);
+  if (arriving->accept.request.rc == NM_OK)
+    note_ack(ACK_EVENT, arriving->arrival.id, 0);
   arrive(arriving);
 }
 
@@ -63,7 +66,9 @@ static void arrive(struct arriving *arriving)
   }
   snprintf(arriving->identity, sizeof arriving->identity, "large %d", number);
   arriving->arrival = (struct nm_store_arrival){
-    .event = { .tenant_id = TENANT, .received_at_ms = nm_clock_wall_ms(), .type = 11,
+    .event = { .tenant_id = TENANT,
+               .received_at_ms = nm_clock_wall_ms(),
+               .type = 11,
                .body = { large, (size_t)(number * 7919) % LARGE } },
     .identity = nm_text_from(arriving->identity),
     .window_ms = NM_EVENT_DEDUP_WINDOW_MS,
@@ -71,7 +76,8 @@ static void arrive(struct arriving *arriving)
   arriving->accept = (struct nm_store_accept){ .arrivals = &arriving->arrival, .count = 1 };
   arriving->accept.request.verb = NM_STORE_ACCEPT;
   arriving->accept.request.task.done = on_arrived;
-  if (nm_store_submit(arriving->store, &arriving->accept.request)) large_open--;
+  if (nm_store_submit(arriving->store, &arriving->accept.request))
+    large_open--;
 }
 
 static void flow_single(struct kit *kit, int number)
@@ -99,11 +105,13 @@ static void flow_run(struct kit *kit, int number)
     note_ack(ACK_PAGE, run.id, page);
   }
   struct nm_message messages[2] = { kit_message(campaign, "u0"), kit_message(campaign, "u1") };
-  struct nm_store_expand expand = { .run_id = run.id, .to_page = 1, .messages = messages,
-                                    .message_count = 2 };
+  struct nm_store_expand expand = {
+    .run_id = run.id, .to_page = 1, .messages = messages, .message_count = 2
+  };
   KIT_MUST(kit, NM_STORE_EXPAND, &expand);
   note_ack(ACK_CURSOR, run.id, 1);
-  if (number % 2 == 0) return;
+  if (number % 2 == 0)
+    return;
   struct nm_store_fence fence = { .run_id = run.id };
   KIT_MUST(kit, NM_STORE_FENCE, &fence);
   note_ack(ACK_FENCED, run.id, 0);
@@ -120,7 +128,8 @@ static void live(struct kit *kit)
   }
   for (int i = 0; i < FLOWS; i++) {
     flow_single(kit, i);
-    if (i % 5 == 0) flow_run(kit, i / 5);
+    if (i % 5 == 0)
+      flow_run(kit, i / 5);
   }
   while (large_open > 0) /* each asks once more, until there is nothing to ask */
     kit_take(kit, 0, NULL);
@@ -132,10 +141,12 @@ static int64_t ask_number(sqlite3 *db, const char *sql, int64_t id, int64_t numb
 {
   sqlite3_stmt *stmt;
   int64_t found = -1;
-  if (sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) != SQLITE_OK) fail_msg("%s", sqlite3_errmsg(db));
+  if (sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) != SQLITE_OK)
+    fail_msg("%s", sqlite3_errmsg(db));
   sqlite3_bind_int64(stmt, 1, id);
   sqlite3_bind_int64(stmt, 2, number);
-  if (sqlite3_step(stmt) == SQLITE_ROW) found = sqlite3_column_int64(stmt, 0);
+  if (sqlite3_step(stmt) == SQLITE_ROW)
+    found = sqlite3_column_int64(stmt, 0);
   sqlite3_finalize(stmt);
   return found;
 }
@@ -143,16 +154,19 @@ static int64_t ask_number(sqlite3 *db, const char *sql, int64_t id, int64_t numb
 static bool is_kept(sqlite3 *db, const struct ack *ack)
 {
   switch (ack->kind) {
-  case ACK_EVENT: return ask_number(db, "SELECT 1 FROM events WHERE id = ?1", ack->id, 0) == 1;
+  case ACK_EVENT:
+    return ask_number(db, "SELECT 1 FROM events WHERE id = ?1", ack->id, 0) == 1;
   case ACK_PLANNED:
     return ask_number(db, "SELECT state FROM events WHERE id = ?1", ack->id, 0) == NM_EVENT_PLANNED;
   case ACK_SENT:
-    return ask_number(db, "SELECT state FROM messages WHERE id = ?1", ack->id, 0) == NM_MESSAGE_SENT;
+    return ask_number(db, "SELECT state FROM messages WHERE id = ?1", ack->id, 0) ==
+           NM_MESSAGE_SENT;
   case ACK_PAGE:
     return ask_number(db, "SELECT 1 FROM pages WHERE run_id = ?1 AND number = ?2", ack->id,
                       ack->number) == 1;
   case ACK_CURSOR:
-    return ask_number(db, "SELECT cursor_page FROM runs WHERE id = ?1", ack->id, 0) == ack->number &&
+    return ask_number(db, "SELECT cursor_page FROM runs WHERE id = ?1", ack->id, 0) ==
+               ack->number &&
            ask_number(db, "SELECT count(*) FROM messages WHERE run_id = ?1", ack->id, 0) == 2;
   case ACK_FENCED:
     return ask_number(db, "SELECT state FROM runs WHERE id = ?1", ack->id, 0) == NM_RUN_CANCELLED;
@@ -193,7 +207,8 @@ static void check_cut(struct kit *kit, const char *folder, size_t cut, uint64_t 
   nm_store_close(kit->store);
   kit->store = NULL;
   for (size_t i = 0; i < ack_count; i++)
-    if (acks[i].serial <= cut) assert_true(id > acks[i].id);
+    if (acks[i].serial <= cut)
+      assert_true(id > acks[i].id);
   check_file(kit->path, cut, seed);
   nm_arena_reset(kit->arena);
 }
@@ -231,7 +246,8 @@ static void a_power_cut_loses_nothing_acknowledged(void **state)
     size_t cut = i + 1 == cuts ? faulty.count : faulty_random(&seed) % range;
     check_cut(kit, recorded, cut, seed);
   }
-  print_message("%lu cuts of %zu operations, %zu acknowledgements\n", cuts, faulty.count, ack_count);
+  print_message("%lu cuts of %zu operations, %zu acknowledgements\n", cuts, faulty.count,
+                ack_count);
   faulty_forget();
   kit_open(kit);
 }

@@ -1,6 +1,6 @@
-/* faults.c - preloaded into a daemon under test: a disk that is full or fails, and a wall clock that
- * jumps.  What is to happen stands in a small file (NETMOVE_FAULTS) that the test writes while the
- * daemon runs; see faults.lua. */
+/* faults.c - preloaded into a daemon under test: a disk that is full or fails, and a wall clock
+ * that jumps.  What is to happen stands in a small file (NETMOVE_FAULTS) that the test writes while
+ * the daemon runs; see faults.lua. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +23,7 @@ struct order {
   _Atomic int64_t syncs_fail;  /* so many syncs of the store fail with EIO */
   _Atomic int64_t writes_fail; /* and so many writes */
   _Atomic int64_t sync_delay_ms;
-  _Atomic int64_t refused;     /* out: how often */
+  _Atomic int64_t refused; /* out: how often */
 };
 
 static struct order nothing, *order = &nothing;
@@ -32,10 +32,12 @@ __attribute__((constructor)) static void map_order(void)
 {
   const char *path = getenv("NETMOVE_FAULTS");
   int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
-  if (fd < 0) return;
+  if (fd < 0)
+    return;
   void *at = mmap(NULL, sizeof *order, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   close(fd);
-  if (at != MAP_FAILED) order = at;
+  if (at != MAP_FAILED)
+    order = at;
 }
 
 static void *next(const char *name)
@@ -56,7 +58,8 @@ static bool is_stores(int fd)
   memcpy(link + 14, number + at, sizeof number - (size_t)at);
   link[14 + sizeof number - (size_t)at] = '\0';
   len = (int)readlink(link, path, sizeof path - 1);
-  if (len <= 0) return false;
+  if (len <= 0)
+    return false;
   path[len] = '\0';
   const char *name = strrchr(path, '/');
   return name && strncmp(name, "/netmove.db", 11) == 0 && !strstr(name, ".lock");
@@ -66,7 +69,8 @@ static bool take_one(_Atomic int64_t *left)
 {
   int64_t have = atomic_load(left);
   while (have > 0)
-    if (atomic_compare_exchange_weak(left, &have, have - 1)) return true;
+    if (atomic_compare_exchange_weak(left, &have, have - 1))
+      return true;
   return false;
 }
 
@@ -87,7 +91,8 @@ static bool would_grow(int fd, int64_t end)
 
 static int check_write(int fd, int64_t end)
 {
-  if (atomic_load(&order->is_full) && is_stores(fd) && would_grow(fd, end)) return refuse(ENOSPC);
+  if (atomic_load(&order->is_full) && is_stores(fd) && would_grow(fd, end))
+    return refuse(ENOSPC);
   if (atomic_load(&order->writes_fail) > 0 && is_stores(fd) && take_one(&order->writes_fail))
     return refuse(EIO);
   return 0;
@@ -96,7 +101,8 @@ static int check_write(int fd, int64_t end)
 ssize_t pwrite64(int fd, const void *bytes, size_t len, off64_t at)
 {
   static ssize_t (*real)(int, const void *, size_t, off64_t);
-  if (!real) real = (ssize_t (*)(int, const void *, size_t, off64_t))next("pwrite64");
+  if (!real)
+    real = (ssize_t(*)(int, const void *, size_t, off64_t))next("pwrite64");
   return check_write(fd, at + (int64_t)len) ? -1 : real(fd, bytes, len, at);
 }
 
@@ -108,7 +114,8 @@ ssize_t pwrite(int fd, const void *bytes, size_t len, off_t at)
 static int check_sync(int fd)
 {
   int64_t wait_ms = atomic_load(&order->sync_delay_ms);
-  if (wait_ms > 0 && is_stores(fd)) (void)poll(NULL, 0, (int)wait_ms); /* the disk is slow */
+  if (wait_ms > 0 && is_stores(fd))
+    (void)poll(NULL, 0, (int)wait_ms); /* the disk is slow */
   if (atomic_load(&order->syncs_fail) > 0 && is_stores(fd) && take_one(&order->syncs_fail))
     return refuse(EIO);
   return 0;
@@ -117,22 +124,26 @@ static int check_sync(int fd)
 int fsync(int fd)
 {
   static int (*real)(int);
-  if (!real) real = (int (*)(int))next("fsync");
+  if (!real)
+    real = (int (*)(int))next("fsync");
   return check_sync(fd) ? -1 : real(fd);
 }
 
 int fdatasync(int fd)
 {
   static int (*real)(int);
-  if (!real) real = (int (*)(int))next("fdatasync");
+  if (!real)
+    real = (int (*)(int))next("fdatasync");
   return check_sync(fd) ? -1 : real(fd);
 }
 
 int ftruncate64(int fd, off64_t size)
 {
   static int (*real)(int, off64_t);
-  if (!real) real = (int (*)(int, off64_t))next("ftruncate64");
-  if (atomic_load(&order->is_full) && is_stores(fd) && would_grow(fd, size)) return refuse(ENOSPC);
+  if (!real)
+    real = (int (*)(int, off64_t))next("ftruncate64");
+  if (atomic_load(&order->is_full) && is_stores(fd) && would_grow(fd, size))
+    return refuse(ENOSPC);
   return real(fd, size);
 }
 
@@ -146,7 +157,8 @@ int ftruncate(int fd, off_t size)
 int clock_gettime(clockid_t id, struct timespec *out)
 {
   static int (*real)(clockid_t, struct timespec *);
-  if (!real) real = (int (*)(clockid_t, struct timespec *))next("clock_gettime");
+  if (!real)
+    real = (int (*)(clockid_t, struct timespec *))next("clock_gettime");
   int rc = real(id, out);
   if (rc == 0 && (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE)) {
     int64_t ns = out->tv_nsec + atomic_load(&order->clock_ms) % 1000 * 1000000;
@@ -176,6 +188,7 @@ time_t time(time_t *out)
 {
   struct timespec now;
   clock_gettime(CLOCK_REALTIME, &now);
-  if (out) *out = now.tv_sec;
+  if (out)
+    *out = now.tv_sec;
   return now.tv_sec;
 }

@@ -23,7 +23,8 @@ static void read_environment(void)
 {
   const char *text = getenv("NETMOVE_END_AT");
   const char *colon = text ? strchr(text, ':') : NULL;
-  if (!colon) return;
+  if (!colon)
+    return;
   for (int i = 0; i < NM_POINT_COUNT; i++)
     if (strlen(names[i]) == (size_t)(colon - text) &&
         memcmp(names[i], text, (size_t)(colon - text)) == 0)
@@ -34,7 +35,8 @@ static void read_environment(void)
 void nm_point(enum nm_point point)
 {
   (void)pthread_once(&is_read, read_environment);
-  if ((int)point != wanted || atomic_fetch_sub(&passages_left, 1) != 1) return;
+  if ((int)point != wanted || atomic_fetch_sub(&passages_left, 1) != 1)
+    return;
   kill(getpid(), SIGKILL);
   for (;;)
     pause();

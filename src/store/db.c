@@ -32,7 +32,10 @@ static int fail(struct nm_db *db, int sqlite_code)
   if (!db->failure) {
     db->failure = sqlite_code;
     const char *word = db->handle ? sqlite3_errmsg(db->handle) : sqlite3_errstr(sqlite_code);
-    if (sqlite_code == SQLITE_IOERR_DATA) word = "the file is damaged, a page is not as it was written";
+    if ((sqlite_code & 0xff) == SQLITE_CORRUPT)
+      word = "the file is damaged, its tables are malformed";
+    if (sqlite_code == SQLITE_IOERR_DATA)
+      word = "the file is damaged, a page is not as it was written";
     nm_fail(&db->error, code, "store: %s (SQLite %d)", word, sqlite_code);
   }
   return code;

@@ -38,7 +38,8 @@ uint64_t nm_page_sum(const unsigned char *page, uint64_t number)
   size_t at = 0;
   for (; at + sizeof words <= SUM_AT; at += sizeof words) {
     memcpy(words, page + at, sizeof words);
-    for (int i = 0; i < 4; i++) sums[i] = mix(sums[i], words[i]);
+    for (int i = 0; i < 4; i++)
+      sums[i] = mix(sums[i], words[i]);
   }
   for (; at < SUM_AT; at += sizeof words[0]) {
     memcpy(words, page + at, sizeof words[0]);
@@ -65,8 +66,10 @@ static bool is_database(const unsigned char *first)
 static int says_sums(const unsigned char *first)
 {
   unsigned char page[NM_PAGE_BYTES];
-  if (!is_database(first)) return 0; /* SQLite says so */
-  if (first[RESERVED_AT] == NM_PAGE_SUM_BYTES) return 1;
+  if (!is_database(first))
+    return 0; /* SQLite says so */
+  if (first[RESERVED_AT] == NM_PAGE_SUM_BYTES)
+    return 1;
   memcpy(page, first, sizeof page);
   page[RESERVED_AT] = NM_PAGE_SUM_BYTES;
   return nm_page_sum(page, 1) == written_sum(page) ? -1 : 0;
@@ -78,7 +81,8 @@ static int look_at_first(struct page_file *file)
 {
   unsigned char first[NM_PAGE_BYTES];
   sqlite3_file *real = real_of(&file->base);
-  if (real->pMethods->xRead(real, first, sizeof first, 0) != SQLITE_OK) return SQLITE_OK;
+  if (real->pMethods->xRead(real, first, sizeof first, 0) != SQLITE_OK)
+    return SQLITE_OK;
   int says = says_sums(first);
   file->has_sums = says == 1;
   return says < 0 ? SQLITE_IOERR_DATA : SQLITE_OK;
@@ -98,9 +102,12 @@ static int on_read(sqlite3_file *base, void *out, int len, sqlite3_int64 at)
   struct page_file *file = (struct page_file *)(void *)base;
   sqlite3_file *real = real_of(base);
   int rc = real->pMethods->xRead(real, out, len, at);
-  if (rc != SQLITE_OK) return rc;
-  if (at == 0 && len >= 100 && !file->has_sums && look_at_first(file)) return complain(file, at);
-  if (!file->has_sums || len != NM_PAGE_BYTES || at % NM_PAGE_BYTES != 0) return SQLITE_OK;
+  if (rc != SQLITE_OK)
+    return rc;
+  if (at == 0 && len >= 100 && !file->has_sums && look_at_first(file))
+    return complain(file, at);
+  if (!file->has_sums || len != NM_PAGE_BYTES || at % NM_PAGE_BYTES != 0)
+    return SQLITE_OK;
   unsigned char *page = out;
   if (nm_page_sum(page, (uint64_t)(at / NM_PAGE_BYTES + 1)) != written_sum(page))
     return complain(file, at);
@@ -118,7 +125,8 @@ static int on_write(sqlite3_file *base, const void *bytes, int len, sqlite3_int6
   if (len != NM_PAGE_BYTES || at % NM_PAGE_BYTES != 0)
     return real->pMethods->xWrite(real, bytes, len, at);
   memcpy(page, bytes, sizeof page);
-  if (at == 0) file->has_sums = is_database(page) && page[RESERVED_AT] == NM_PAGE_SUM_BYTES;
+  if (at == 0)
+    file->has_sums = is_database(page) && page[RESERVED_AT] == NM_PAGE_SUM_BYTES;
   if (file->has_sums) {
     uint64_t sum = nm_page_sum(page, (uint64_t)(at / NM_PAGE_BYTES + 1));
     memcpy(page + SUM_AT, &sum, sizeof sum);
@@ -225,10 +233,12 @@ static sqlite3_vfs ours, *theirs;
 static int on_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *base, int flags, int *out)
 {
   (void)vfs;
-  if (!(flags & SQLITE_OPEN_MAIN_DB)) return theirs->xOpen(theirs, path, base, flags, out);
+  if (!(flags & SQLITE_OPEN_MAIN_DB))
+    return theirs->xOpen(theirs, path, base, flags, out);
   *(struct page_file *)(void *)base = (struct page_file){ .path = path };
   int rc = theirs->xOpen(theirs, path, real_of(base), flags, out);
-  if (real_of(base)->pMethods) base->pMethods = &methods;
+  if (real_of(base)->pMethods)
+    base->pMethods = &methods;
   return rc;
 }
 
@@ -264,19 +274,27 @@ int nm_sums_adopt(const char *path, struct nm_error *err)
   unsigned char page[NM_PAGE_BYTES];
   bool has_sums = false;
   int fd = open(path, O_RDWR | O_CLOEXEC);
-  if (fd < 0) return nm_fail(err, NM_EIO, "%s cannot be opened: %s", path, strerror(errno));
+  if (fd < 0)
+    return nm_fail(err, NM_EIO, "%s cannot be opened: %s", path, strerror(errno));
   for (uint64_t number = 1;; number++) {
     off_t at = (off_t)(number - 1) * NM_PAGE_BYTES;
-    if (pread(fd, page, sizeof page, at) != (ssize_t)sizeof page) break;
-    if (number == 1) has_sums = is_database(page) && page[RESERVED_AT] == NM_PAGE_SUM_BYTES;
-    if (!has_sums) break;
-    if (written_sum(page) != 0) continue; /* compared when it is read */
+    if (pread(fd, page, sizeof page, at) != (ssize_t)sizeof page)
+      break;
+    if (number == 1)
+      has_sums = is_database(page) && page[RESERVED_AT] == NM_PAGE_SUM_BYTES;
+    if (!has_sums)
+      break;
+    if (written_sum(page) != 0)
+      continue; /* compared when it is read */
     uint64_t sum = nm_page_sum(page, number);
-    if (pwrite(fd, &sum, sizeof sum, at + SUM_AT) == (ssize_t)sizeof sum) continue;
+    if (pwrite(fd, &sum, sizeof sum, at + SUM_AT) == (ssize_t)sizeof sum)
+      continue;
     close(fd);
     return nm_fail(err, NM_EIO, "%s cannot be written: %s", path, strerror(errno));
   }
-  int rc = fsync(fd) ? nm_fail(err, NM_EIO, "%s cannot be synced: %s", path, strerror(errno)) : NM_OK;
+  int rc = NM_OK;
+  if (fsync(fd))
+    rc = nm_fail(err, NM_EIO, "%s cannot be synced: %s", path, strerror(errno));
   close(fd);
   return rc;
 }

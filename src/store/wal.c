@@ -1,10 +1,11 @@
 /* The log (WAL) at start: was it damaged, cut short or lost since its last commit?
  *
- * SQLite takes the log as far as its frames' sums are right and calls the rest torn by a crash.  That is
- * right for what was not acknowledged, and silently loses acknowledged commits where a frame was damaged
- * later.  Two things tell them apart: a commit is synced before the next one is written, so that a bad
- * frame with a later commit and a frame behind that was damaged; and the lock file holds a mark of the
- * last commit, which is written without a sync, so that it is never ahead of what was synced. */
+ * SQLite takes the log as far as its frames' sums are right and calls the rest torn by a crash.
+ * That is right for what was not acknowledged, and silently loses acknowledged commits where a
+ * frame was damaged later.  Two things tell them apart: a commit is synced before the next one is
+ * written, so that a bad frame with a later commit and a frame behind that was damaged; and the
+ * lock file holds a mark of the last commit, which is written without a sync, so that it is never
+ * ahead of what was synced. */
 #include "store/sqlite.h"
 
 #include <errno.h>
@@ -18,7 +19,11 @@
 #include "base/log.h"
 #include "store/sums.h"
 
-enum { HEADER_BYTES = 32, FRAME_HEADER_BYTES = 24, FRAME_BYTES = FRAME_HEADER_BYTES + NM_PAGE_BYTES };
+enum {
+  HEADER_BYTES = 32,
+  FRAME_HEADER_BYTES = 24,
+  FRAME_BYTES = FRAME_HEADER_BYTES + NM_PAGE_BYTES
+};
 enum { MARK_AT = 64, MARK_MAGIC = 0x6e6d6d6b };
 
 static uint32_t be32(const unsigned char *at)
@@ -39,7 +44,8 @@ void nm_wal_mark_read(int lock_fd, struct nm_wal_mark *mark)
 {
   ssize_t len = pread(lock_fd, mark, sizeof *mark, MARK_AT);
   bool is_whole = len == (ssize_t)sizeof *mark && mark->magic == MARK_MAGIC;
-  if (!is_whole || mark->sum != mark_sum(mark)) *mark = (struct nm_wal_mark){ 0 };
+  if (!is_whole || mark->sum != mark_sum(mark))
+    *mark = (struct nm_wal_mark){ 0 };
 }
 
 void nm_wal_mark_write(int lock_fd, struct nm_wal_mark *mark)
@@ -105,7 +111,8 @@ static bool read_header(struct walk *walk, bool *is_blank)
   unsigned char header[HEADER_BYTES], none[HEADER_BYTES] = { 0 };
   *is_blank = pread(walk->fd, header, sizeof header, 0) != HEADER_BYTES ||
               memcmp(header, none, sizeof none) == 0;
-  if (*is_blank || (be32(header) & ~1u) != 0x377f0682u) return false;
+  if (*is_blank || (be32(header) & ~1u) != 0x377f0682u)
+    return false;
   walk->is_big_endian = be32(header) & 1;
   walk->salts[0] = be32(header + 16);
   walk->salts[1] = be32(header + 20);
@@ -130,11 +137,16 @@ static void walk_frames(struct walk *walk)
   walk->bad = -1;
   for (int64_t i = 0; i < walk->frames; i++) {
     walk->bad = i;
-    if (!read_frame(walk, i, frame, sizeof frame) || !has_salts(walk, frame) || be32(frame) == 0) return;
+    if (!read_frame(walk, i, frame, sizeof frame))
+      return;
+    if (!has_salts(walk, frame) || be32(frame) == 0)
+      return;
     add_sums(walk, frame, 8);
     add_sums(walk, frame + FRAME_HEADER_BYTES, NM_PAGE_BYTES);
-    if (walk->sums[0] != be32(frame + 16) || walk->sums[1] != be32(frame + 20)) return;
-    if (be32(frame + 4) != 0) walk->committed = i + 1;
+    if (walk->sums[0] != be32(frame + 16) || walk->sums[1] != be32(frame + 20))
+      return;
+    if (be32(frame + 4) != 0)
+      walk->committed = i + 1;
     walk->bad = -1;
   }
 }
@@ -145,9 +157,12 @@ static bool was_synced_beyond(const struct walk *walk)
   unsigned char head[FRAME_HEADER_BYTES];
   bool has_commit = false;
   for (int64_t i = walk->bad; i >= 0 && i < walk->frames; i++) {
-    if (!read_frame(walk, i, head, sizeof head)) return false;
-    if (!has_salts(walk, head)) continue;
-    if (has_commit) return true;
+    if (!read_frame(walk, i, head, sizeof head))
+      return false;
+    if (!has_salts(walk, head))
+      continue;
+    if (has_commit)
+      return true;
     has_commit = be32(head + 4) != 0;
   }
   return false;
@@ -171,9 +186,11 @@ static int compare(const struct walk *walk, const struct nm_wal_mark *mark, cons
     snprintf(what, sizeof what, "frame %lld is not as it was written", (long long)walk->bad + 1);
     return refuse(path, what, err);
   }
-  if (mark->frames == 0) return NM_OK;
+  if (mark->frames == 0)
+    return NM_OK;
   if (mark->salts[0] == walk->salts[0] && mark->salts[1] == walk->salts[1]) {
-    if (walk->committed >= mark->frames) return NM_OK;
+    if (walk->committed >= mark->frames)
+      return NM_OK;
     snprintf(what, sizeof what, "%lld frames of %u can be read", (long long)walk->committed,
              mark->frames);
     return refuse(path, what, err);
@@ -181,13 +198,14 @@ static int compare(const struct walk *walk, const struct nm_wal_mark *mark, cons
   return NM_OK;
 }
 
-/* There is no log, and there was one.  Either another program has put it into the database, which then
- * has the page that the last commit wrote, or it is lost. */
+/* There is no log, and there was one.  Either another program has put it into the database, which
+ * then has the page that the last commit wrote, or it is lost. */
 static int find_in_database(const char *path, const struct nm_wal_mark *mark, struct nm_error *err)
 {
   unsigned char page[NM_PAGE_BYTES];
   int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return nm_fail(err, NM_EIO, "%s cannot be opened: %s", path, strerror(errno));
+  if (fd < 0)
+    return nm_fail(err, NM_EIO, "%s cannot be opened: %s", path, strerror(errno));
   off_t at = ((off_t)mark->page - 1) * NM_PAGE_BYTES;
   bool is_there = pread(fd, page, sizeof page, at) == (ssize_t)sizeof page &&
                   nm_page_sum(page, mark->page) == mark->page_sum;
@@ -208,13 +226,15 @@ int nm_wal_check(const char *path, const struct nm_wal_mark *mark, struct nm_err
   struct walk walk = { .fd = open(wal, O_RDONLY | O_CLOEXEC), .bad = -1 };
   bool is_there = walk.fd >= 0 && fstat(walk.fd, &status) == 0 && status.st_size >= HEADER_BYTES;
   if (!is_there) {
-    if (walk.fd >= 0) close(walk.fd);
+    if (walk.fd >= 0)
+      close(walk.fd);
     return mark->frames > 0 ? find_in_database(path, mark, err) : NM_OK;
   }
   walk.frames = (status.st_size - HEADER_BYTES) / FRAME_BYTES;
   if (!read_header(&walk, &is_blank)) {
     bool is_loss = !is_blank ? walk.frames > 0 : mark->frames > 0;
-    if (is_loss) rc = refuse(path, "its header is not as it was written", err);
+    if (is_loss)
+      rc = refuse(path, "its header is not as it was written", err);
   } else {
     walk_frames(&walk);
     rc = compare(&walk, mark, path, err);
