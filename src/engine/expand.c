@@ -6,7 +6,7 @@
  * the cursor. After a restart the same rows before the cursor rebuild who came already, so nobody
  * is left out or gets a template twice.
  */
-#include "engine/runs.h"
+#include "engine/slice.h"
 
 #include <stdlib.h>
 
@@ -15,48 +15,13 @@
 #include "base/metrics.h"
 #include "engine/guard.h"
 #include "engine/lanes.h"
-#include "engine/shape.h"
 
 enum {
   PAGE_ARENA_MAX_BYTES = NM_STORE_PAGE_MAX_BYTES + 64 * 1024,
   SLICE_ARENA_MAX_BYTES = 64 * 1024 * 1024,
   PROFILES_ARENA_MAX_BYTES = 32 * 1024 * 1024,
-  REASONS_MAX = 50,     /* in one slice; what is beyond is counted together */
   OVERRUNS_MAX = 5,     /* rows in a slice that overran before the run is held */
 };
-
-struct row {
-  int64_t number;
-  struct nm_recipient recipient;
-  struct nm_text trouble; /* it cannot be used; empty = it can */
-};
-
-/* Rows held for one reason. */
-struct mark {
-  struct nm_text reason;
-  json_t *rows;
-};
-
-struct nm_slice {
-  struct nm_running *run;
-  struct nm_generation *generation; /* whose rules it asks; one reference */
-  int64_t mark_id;          /* 0 = rows at the cursor; else the rows of this mark, played again */
-  int64_t mark_page;
-  struct nm_call *expand;   /* its arena holds all that the slice makes */
-  struct nm_call *profiles; /* NULL until they are here */
-  struct row *rows;
-  size_t row_count, next;
-  size_t message_capacity;
-  struct mark marks[REASONS_MAX + 1];
-  size_t mark_count;
-  int overruns;
-  bool is_page_end, is_ready; /* rules may run */
-};
-
-static struct nm_arena *arena_of(const struct nm_slice *slice)
-{
-  return slice->expand->u.head.arena;
-}
 
 void nm_run_drop_slice(struct nm_running *run)
 {
@@ -69,132 +34,6 @@ void nm_run_drop_slice(struct nm_running *run)
   nm_generation_unref(slice->generation);
   free(slice->rows);
   free(slice);
-}
-
-/* ---- marks ----------------------------------------------------------------------------------- */
-
-static void hold_row(struct nm_slice *slice, int64_t number, struct nm_text reason)
-{
-  struct mark *mark = slice->marks;
-  struct mark *end = slice->marks + slice->mark_count;
-  while (mark < end && !nm_text_equal(mark->reason, reason)) mark++;
-  if (mark == end && slice->mark_count >= REASONS_MAX) {
-    reason = NM_TEXT("held for other reasons");
-    mark = slice->marks + REASONS_MAX;
-  }
-  if (mark == end || !mark->rows) {
-    mark->reason = nm_arena_copy(arena_of(slice), reason);
-    if (!mark->reason.ptr) mark->reason = NM_TEXT("held");
-    mark->rows = json_array();
-    slice->mark_count++;
-  }
-  json_array_append_new(mark->rows, json_integer(number));
-}
-
-/* ---- one row --------------------------------------------------------------------------------- */
-
-static struct nm_message *next_message(struct nm_slice *slice)
-{
-  struct nm_store_expand *expand = &slice->expand->u.expand;
-  if (expand->message_count == slice->message_capacity) {
-    size_t capacity = slice->message_capacity ? slice->message_capacity * 2 : 64;
-    struct nm_message *messages = nm_arena_alloc(arena_of(slice), capacity * sizeof *messages);
-    if (!messages) return NULL;
-    if (expand->message_count > 0)
-      memcpy(messages, expand->messages, expand->message_count * sizeof *messages);
-    expand->messages = messages;
-    slice->message_capacity = capacity;
-  }
-  return &expand->messages[expand->message_count];
-}
-
-static struct nm_shape shape_of(const struct nm_slice *slice, const struct row *row, int64_t now_ms,
-                                const json_t *profile)
-{
-  const struct nm_running *run = slice->run;
-  return (struct nm_shape){
-    .book = run->book, .arena = arena_of(slice), .now_ms = now_ms,
-    .zone = nm_rules_facts(slice->generation->rules)->zone,
-    .generation_id = slice->generation->id,
-    .run_id = run->row.id, .triggered_at_ms = run->row.triggered_at_ms,
-    .due_at_ms = row->recipient.due_at_ms, .stamp = run->row.stamp, .run_quiet = run->row.quiet,
-    .profile = profile,
-  };
-}
-
-/* What becomes of a row that is no message. */
-struct verdict {
-  struct nm_text held;
-  bool is_made;
-};
-
-static void take_send(struct nm_slice *slice, const struct nm_shape *shape,
-                      const struct nm_effect *effect, struct verdict *verdict)
-{
-  struct nm_message *message = next_message(slice);
-  struct nm_text reason = NM_TEXT("out of memory");
-  enum nm_shaped shaped =
-      message ? nm_shape_message(shape, effect, message, &reason) : NM_SHAPED_HELD;
-  if (shaped == NM_SHAPED_MESSAGE) {
-    /* What belongs to the run is the run's, whatever the rules say: the fence must find it. */
-    message->campaign = slice->run->row.campaign;
-    message->channel_id = slice->run->row.channel_id;
-    slice->expand->u.expand.message_count++;
-    verdict->is_made = true;
-  } else if (shaped == NM_SHAPED_HELD) {
-    verdict->held = reason;
-  }
-}
-
-static void take_effects(struct nm_slice *slice, const struct row *row,
-                         const struct nm_effects *effects, const struct nm_shape *shape)
-{
-  struct verdict verdict = { NM_TEXT(""), false };
-  for (size_t i = 0; i < effects->count; i++) {
-    const struct nm_effect *effect = &effects->items[i];
-    if (effect->kind == NM_EFFECT_SEND) take_send(slice, shape, effect, &verdict);
-    else if (effect->kind == NM_EFFECT_HOLD) verdict.held = effect->reason;
-    else if (effect->kind != NM_EFFECT_DROP)
-      verdict.held = nm_arena_printf(arena_of(slice), "%s is not possible for a recipient of a run",
-                                     nm_effect_name(effect->kind));
-  }
-  if (effects->count == 0) verdict.held = NM_TEXT("the rules say nothing about this recipient");
-  if (verdict.is_made) return;
-  if (verdict.held.len > 0) hold_row(slice, row->number, verdict.held);
-  else slice->expand->u.expand.skipped++;
-}
-
-static json_t *profile_of(const struct nm_slice *slice, size_t at)
-{
-  const struct nm_store_profile *profile = &slice->profiles->u.profiles.profiles[at];
-  json_t *parsed = NULL;
-  if (profile->body.len == 0 || nm_json_parse(&parsed, profile->body, NULL)) return NULL;
-  return parsed;
-}
-
-static void run_rules(struct nm_slice *slice, size_t at)
-{
-  struct row *row = &slice->rows[at];
-  struct nm_error error = { 0 };
-  struct nm_effects effects = { 0 };
-  int64_t now_ms = nm_clock_wall_ms();
-  struct nm_rules_moment moment = { .now_ms = now_ms, .is_recipient = true };
-
-  if (row->trouble.len > 0) {
-    hold_row(slice, row->number, row->trouble);
-    return;
-  }
-  json_t *profile = profile_of(slice, at);
-  int rc = nm_rules_serve_row(slice->generation->rules, row->recipient.event, profile, &moment,
-                              arena_of(slice), &effects, &error);
-  if (rc == NM_ELIMIT) slice->overruns++;
-  if (rc) {
-    hold_row(slice, row->number, nm_text_from(error.text[0] ? error.text : nm_code_name(rc)));
-  } else {
-    struct nm_shape shape = shape_of(slice, row, now_ms, profile);
-    take_effects(slice, row, &effects, &shape);
-  }
-  json_decref(profile);
 }
 
 /* ---- storing a slice ------------------------------------------------------------------------- */
@@ -273,7 +112,7 @@ static void submit_slice(struct nm_slice *slice)
   struct nm_running *run = slice->run;
   struct nm_store_expand *expand = &slice->expand->u.expand;
   struct nm_hold_mark *holds =
-      nm_arena_alloc(arena_of(slice), (slice->mark_count + 1) * sizeof *holds);
+      nm_arena_alloc(nm_slice_arena(slice), (slice->mark_count + 1) * sizeof *holds);
   expand->run_id = run->row.id;
   expand->mark_id = slice->mark_id;
   expand->from_page = slice->mark_id ? slice->mark_page : run->row.cursor_page;
@@ -286,7 +125,7 @@ static void submit_slice(struct nm_slice *slice)
   for (size_t i = 0; i < slice->mark_count && holds; i++) {
     holds[i].reason = slice->marks[i].reason;
     holds[i].count = (int64_t)json_array_size(slice->marks[i].rows);
-    holds[i].rows = nm_json_text(arena_of(slice), slice->marks[i].rows);
+    holds[i].rows = nm_json_text(nm_slice_arena(slice), slice->marks[i].rows);
     if (!holds[i].rows.ptr) holds[i].rows = NM_TEXT("[]");
   }
   expand->holds = holds;
@@ -302,7 +141,7 @@ static void work_on_slice(struct nm_slice *slice)
   struct nm_running *run = slice->run;
   int64_t until_ns = nm_engine_run_turn_end_ns(run->book->engine);
   while (slice->next < slice->row_count) {
-    run_rules(slice, slice->next++);
+    nm_slice_run_rules(slice, slice->next++);
     if (slice->overruns >= OVERRUNS_MAX) {
       nm_run_drop_slice(run);
       nm_run_forget_seen(run);
@@ -358,10 +197,10 @@ static void load_profiles(struct nm_slice *slice)
 
 /* Reads one row; where `seen` is given, *is_repeated tells who came already. */
 static int read_row(struct nm_running *run, struct nm_text text, struct nm_arena *arena,
-                    struct row *row, struct nm_seen *seen, bool *is_repeated)
+                    struct nm_slice_row *row, struct nm_seen *seen, bool *is_repeated)
 {
   struct nm_error error = { 0 };
-  *row = (struct row){ 0 };
+  *row = (struct nm_slice_row){ 0 };
   *is_repeated = false;
   int rc = nm_optimove_read_row(text, run->book->tenant, run->row.campaign, run->row.channel_id,
                                 arena, &row->recipient, &error);
@@ -381,10 +220,10 @@ static int read_row(struct nm_running *run, struct nm_text text, struct nm_arena
 static int add_row(struct nm_slice *slice, struct nm_text text)
 {
   struct nm_running *run = slice->run;
-  struct row *row = &slice->rows[slice->row_count];
+  struct nm_slice_row *row = &slice->rows[slice->row_count];
   bool is_repeated;
   int64_t number = run->rows.number - 1;
-  int rc = read_row(run, text, arena_of(slice), row, &run->seen, &is_repeated);
+  int rc = read_row(run, text, nm_slice_arena(slice), row, &run->seen, &is_repeated);
   if (rc) return rc;
   row->number = number;
   if (row->trouble.len == 0 && (row->recipient.is_control_group || is_repeated)) {
@@ -422,10 +261,10 @@ void nm_run_play_mark(struct nm_running *run, const struct nm_store_mark_load *m
   slice->mark_id = mark->mark_id;
   slice->mark_page = mark->page;
   json_array_foreach(numbers, i, number) {
-    struct row *row = &slice->rows[slice->row_count];
+    struct nm_slice_row *row = &slice->rows[slice->row_count];
     bool is_repeated;
     if (!nm_rows_skip_to(rows, json_integer_value(number)) || !nm_rows_next(rows, &text)) break;
-    nm_require(read_row(run, text, arena_of(slice), row, NULL, &is_repeated) == NM_OK);
+    nm_require(read_row(run, text, nm_slice_arena(slice), row, NULL, &is_repeated) == NM_OK);
     row->number = json_integer_value(number);
     slice->row_count++;
   }
@@ -524,7 +363,7 @@ static void rebuild(struct nm_running *run)
       nm_run_drop_page(run);
       break;
     }
-    struct row row;
+    struct nm_slice_row row;
     bool is_repeated;
     nm_require(read_row(run, text, arena, &row, &run->seen, &is_repeated) == NM_OK);
   }

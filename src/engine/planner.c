@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
-#include "engine/callbacks.h"
+#include "engine/batch.h"
 #include "engine/inbound.h"
 #include "engine/lanes.h"
 #include "engine/runs.h"
@@ -14,88 +14,19 @@
 
 enum {
   TAKE_ARENA_MAX_BYTES = 64 * 1024 * 1024,
-  PROFILES_ARENA_MAX_BYTES = 64 * 1024 * 1024,
   PLANS_MAX = 4,        /* batches at the store; beyond them no more is taken */
   TAKE_FAILED_WAIT_MS = 1000,
   PROFILE_LOST_WAIT_MS = 5000,
-  SUSPENDED_LOOK_MS = 250, /* whether other rules serve by now */
-  SUSPENDED_MAX = 100000,  /* events that are woken then; others wait until they are due */
-  SUSPENDED_WAKE_MAX = 500, /* of them at a time */
 };
-
-struct batch;
-
-/* An event that waits because its rules are suspended. */
-struct suspended {
-  int64_t event_id, tenant_id, generation_id, due_at_ms;
-};
-
-struct nm_planner {
-  struct nm_engine *engine;
-  struct nm_job job;
-  struct nm_alarm alarm;
-  bool is_wanted;       /* there may be more to take */
-  bool is_taking;
-  struct batch *current; /* the one whose rules run, or whose profiles come */
-  size_t plans_open;
-  size_t take_max;
-  struct suspended *suspended; /* the first of them has waited longest */
-  size_t suspended_count, suspended_capacity;
-  struct nm_alarm suspended_alarm;
-};
-
-/* One event on its way. */
-struct slot {
-  struct nm_event *event;
-  struct nm_book *book;
-  struct nm_store_profile *profile; /* NULL = none asked for */
-  struct nm_fence *fence;           /* of a 4, until the store has it */
-  struct nm_generation *generation; /* of a 13: the rules that its run keeps; one reference */
-  int callback_rc;
-  bool is_profile_lost;             /* it could not be read now */
-  bool is_suspended;                /* with the rules that it would ask */
-  bool was_held;                    /* instead of a plan that the store did not take */
-};
-
-/* What one take gave. */
-struct batch {
-  struct nm_planner *planner;
-  struct nm_call *take; /* its arena holds the events and what is made of them */
-  struct slot *slots;
-  struct nm_plan *plans;
-  size_t count, cancels; /* the first `cancels` are 4s */
-  size_t next;           /* whose turn it is */
-  size_t loads;          /* profiles and callbacks that are to come */
-  struct nm_call **profiles;
-  size_t profile_calls;
-  size_t plans_open;
-  bool is_planned;       /* nothing is left but the store's answers */
-};
-
-static struct nm_arena *arena_of(const struct batch *batch)
-{
-  return batch->take->u.head.arena;
-}
 
 static bool is_cancel(const struct nm_event *event)
 {
   return event->kind == NM_EVENT_CAMPAIGN && event->type == NM_EVENT_TYPE_CANCEL;
 }
 
-static void free_if_done(struct batch *batch)
-{
-  if (!batch->is_planned || batch->plans_open > 0) return;
-  for (size_t i = 0; i < batch->profile_calls; i++) nm_call_destroy(batch->profiles[i]);
-  for (size_t i = 0; i < batch->count; i++) nm_generation_unref(batch->slots[i].generation);
-  free(batch->profiles);
-  nm_call_destroy(batch->take);
-  free(batch->slots);
-  free(batch);
-}
-
 /* ---- after the plan is stored ---------------------------------------------------------------- */
 
-static struct nm_log_ids slot_ids(const struct slot *slot)
+static struct nm_log_ids slot_ids(const struct nm_slot *slot)
 {
   struct nm_log_ids ids = { .event = slot->event->id };
   if (slot->book) ids.tenant = slot->book->tenant->name;
@@ -106,7 +37,7 @@ static const char *const state_names[] = {
   "new", "delayed", "planned", "held", "dropped", "skipped"
 };
 
-static void note_run(struct slot *slot, const struct nm_run *row)
+static void note_run(struct nm_slot *slot, const struct nm_run *row)
 {
   struct nm_book *book = slot->book;
   struct nm_log_ids ids = slot_ids(slot);
@@ -118,7 +49,7 @@ static void note_run(struct slot *slot, const struct nm_run *row)
   nm_run_add(book, row, slot->generation);
 }
 
-static void note_cancel(struct slot *slot, const struct nm_cancel *cancel)
+static void note_cancel(struct nm_slot *slot, const struct nm_cancel *cancel)
 {
   struct nm_book *book = slot->book;
   struct nm_log_ids ids = slot_ids(slot);
@@ -134,23 +65,7 @@ static void note_cancel(struct slot *slot, const struct nm_cancel *cancel)
   slot->fence = NULL;
 }
 
-static void note_suspended(struct nm_planner *planner, const struct nm_plan *plan)
-{
-  if (planner->suspended_count == SUSPENDED_MAX) return;
-  if (planner->suspended_count == planner->suspended_capacity) {
-    size_t capacity = planner->suspended_capacity ? planner->suspended_capacity * 2 : 64;
-    struct suspended *more = realloc(planner->suspended, capacity * sizeof *more);
-    nm_require(more != NULL);
-    planner->suspended = more;
-    planner->suspended_capacity = capacity;
-  }
-  planner->suspended[planner->suspended_count++] = (struct suspended){
-    plan->event_id, plan->tenant_id, plan->generation_id, plan->due_at_ms,
-  };
-  nm_alarm_within(&planner->suspended_alarm, SUSPENDED_LOOK_MS);
-}
-
-static void note_plan(struct slot *slot, const struct nm_plan *plan)
+static void note_plan(struct nm_slot *slot, const struct nm_plan *plan)
 {
   struct nm_log_ids ids = slot_ids(slot);
   struct nm_lane *lane = NULL;
@@ -163,7 +78,7 @@ static void note_plan(struct slot *slot, const struct nm_plan *plan)
   if (plan->state == NM_EVENT_DELAYED)
     nm_alarm_due(&slot->book->engine->planner->alarm, plan->due_at_ms);
   if (slot->is_suspended && plan->state == NM_EVENT_DELAYED)
-    note_suspended(slot->book->engine->planner, plan);
+    nm_suspended_add(slot->book->engine->planner->suspended, plan);
   nm_metric_add(NM_METRIC_MESSAGES_PLANNED, (int64_t)plan->message_count);
   if (plan->message_count > 0) slot->book->engine->singles_at_ms = nm_clock_mono_ms();
   if (plan->cancel) note_cancel(slot, plan->cancel);
@@ -184,27 +99,27 @@ static void note_plan(struct slot *slot, const struct nm_plan *plan)
 
 /* ---- storing plans --------------------------------------------------------------------------- */
 
-static void submit_plans(struct batch *batch, size_t first, size_t count);
+static void submit_plans(struct nm_batch *batch, size_t first, size_t count);
 
 /* One plan that the store does not take: the event is held instead, so that it is never lost from
  * sight. */
-static void hold_instead(struct batch *batch, size_t at, const char *why)
+static void hold_instead(struct nm_batch *batch, size_t at, const char *why)
 {
   struct nm_plan *plan = &batch->plans[at];
   struct nm_log_ids ids = slot_ids(&batch->slots[at]);
   batch->slots[at].was_held = true;
   nm_log(NM_LOG_ERROR, "engine", &ids, "the plan could not be stored, the event is held: %s", why);
-  struct nm_text reason = nm_arena_printf(arena_of(batch), "its plan could not be stored: %s", why);
+  struct nm_text reason = nm_arena_printf(nm_batch_arena(batch), "its plan could not be stored: %s", why);
   *plan = (struct nm_plan){ .event_id = plan->event_id, .tenant_id = plan->tenant_id,
                             .state = NM_EVENT_HELD,
                             .reason = reason.ptr ? reason : NM_TEXT("its plan could not be stored"),
                             .generation_id = plan->generation_id };
 }
 
-static void give_up(struct batch *batch, size_t first, size_t count, const char *why)
+static void give_up(struct nm_batch *batch, size_t first, size_t count, const char *why)
 {
   for (size_t i = first; i < first + count; i++) {
-    struct slot *slot = &batch->slots[i];
+    struct nm_slot *slot = &batch->slots[i];
     struct nm_log_ids ids = slot_ids(slot);
     nm_log(NM_LOG_ERROR, "engine", &ids, "event stays unplanned until restart: %s", why);
     /* Nothing that the cancel covers goes out meanwhile. */
@@ -214,7 +129,7 @@ static void give_up(struct batch *batch, size_t first, size_t count, const char 
 
 static void on_planned(struct nm_call *call)
 {
-  struct batch *batch = call->data;
+  struct nm_batch *batch = call->data;
   struct nm_planner *planner = batch->planner;
   size_t first = (size_t)(call->u.plan.plans - batch->plans), count = call->u.plan.count;
   int rc = call->u.head.rc;
@@ -238,10 +153,10 @@ static void on_planned(struct nm_call *call)
   }
   nm_call_destroy(call);
   if (nm_engine_is_running(planner->engine)) nm_engine_soon(planner->engine, &planner->job);
-  free_if_done(batch);
+  nm_batch_free_if_done(batch);
 }
 
-static void submit_plans(struct batch *batch, size_t first, size_t count)
+static void submit_plans(struct nm_batch *batch, size_t first, size_t count)
 {
   if (count == 0) return;
   struct nm_call *call = nm_call_create(batch->planner->engine, NM_STORE_PLAN, 16 * 1024 * 1024,
@@ -255,34 +170,34 @@ static void submit_plans(struct batch *batch, size_t first, size_t count)
 
 /* ---- rules over one event -------------------------------------------------------------------- */
 
-static void fence_cancel(struct slot *slot, struct nm_cancel *cancel)
+static void fence_cancel(struct nm_slot *slot, struct nm_cancel *cancel)
 {
   struct nm_fence fence = { .campaign = cancel->campaign, .channel_id = cancel->channel_id,
                             .stamp_ms = cancel->stamp_ms, .arrived_at_ms = cancel->arrived_at_ms };
   slot->fence = nm_book_fence(slot->book, &fence, &cancel->in_flight);
 }
 
-static void plan_callback(struct batch *batch, struct slot *slot, struct nm_plan *plan)
+static void plan_callback(struct nm_batch *batch, struct nm_slot *slot, struct nm_plan *plan)
 {
   *plan = (struct nm_plan){ .event_id = slot->event->id, .tenant_id = slot->event->tenant_id,
                             .state = NM_EVENT_PLANNED };
   if (!slot->callback_rc) return;
   plan->state = NM_EVENT_DROPPED;
-  plan->reason = nm_arena_printf(arena_of(batch), "no update batch %.*s waits for an answer",
+  plan->reason = nm_arena_printf(nm_batch_arena(batch), "no update batch %.*s waits for an answer",
                                  NM_TEXT_ARG(slot->event->name));
   struct nm_log_ids ids = slot_ids(slot);
   nm_log(NM_LOG_WARN, "engine", &ids, "%.*s", NM_TEXT_ARG(plan->reason));
 }
 
 /* Rules that overran too often are left alone; but a 4 is always obeyed. */
-static bool is_left_waiting(struct batch *batch, struct slot *slot, struct nm_plan *plan)
+static bool is_left_waiting(struct nm_batch *batch, struct nm_slot *slot, struct nm_plan *plan)
 {
   const struct nm_generation *active = slot->book->active;
   if (!active || is_cancel(slot->event)) return false;
   int64_t left_ms = nm_rules_suspended_ms(active->rules, nm_clock_mono_ms());
   if (left_ms == 0) return false;
   struct nm_text reason =
-      nm_arena_printf(arena_of(batch), "rules of %.*s are suspended after %d overruns; edit the file",
+      nm_arena_printf(nm_batch_arena(batch), "rules of %.*s are suspended after %d overruns; edit the file",
                       NM_TEXT_ARG(slot->book->tenant->name), NM_RULES_OVERRUNS_MAX);
   *plan = (struct nm_plan){ .event_id = slot->event->id, .tenant_id = slot->event->tenant_id,
                             .state = NM_EVENT_DELAYED,
@@ -293,7 +208,7 @@ static bool is_left_waiting(struct batch *batch, struct slot *slot, struct nm_pl
   return true;
 }
 
-static void note_overrun(const struct slot *slot, const struct nm_plan *plan)
+static void note_overrun(const struct nm_slot *slot, const struct nm_plan *plan)
 {
   struct nm_log_ids ids = slot_ids(slot);
   char why[NM_ERROR_TEXT_MAX_BYTES];
@@ -305,24 +220,24 @@ static void note_overrun(const struct slot *slot, const struct nm_plan *plan)
 }
 
 /* Asks the rules. */
-static void plan_by_rules(struct batch *batch, struct slot *slot, const json_t *profile,
+static void plan_by_rules(struct nm_batch *batch, struct nm_slot *slot, const json_t *profile,
                           struct nm_plan *plan)
 {
   const struct nm_rules_cost *cost =
       slot->book->active ? nm_rules_cost(slot->book->active->rules) : NULL;
   int64_t overruns = cost ? cost->overruns : 0;
   if (slot->event->kind == NM_EVENT_INBOUND)
-    nm_inbound_plan(slot->book, slot->event, nm_clock_wall_ms(), arena_of(batch), plan, NULL);
+    nm_inbound_plan(slot->book, slot->event, nm_clock_wall_ms(), nm_batch_arena(batch), plan, NULL);
   else
-    nm_shape_plan(slot->book, slot->event, profile, nm_clock_wall_ms(), arena_of(batch), plan,
+    nm_shape_plan(slot->book, slot->event, profile, nm_clock_wall_ms(), nm_batch_arena(batch), plan,
                   NULL);
   if (cost && cost->overruns > overruns) note_overrun(slot, plan);
   nm_hour_add(&slot->book->hour, nm_clock_wall_ms(), (int64_t)plan->message_count);
 }
 
-static void plan_slot(struct batch *batch, size_t at)
+static void plan_slot(struct nm_batch *batch, size_t at)
 {
-  struct slot *slot = &batch->slots[at];
+  struct nm_slot *slot = &batch->slots[at];
   struct nm_plan *plan = &batch->plans[at];
   json_t *profile = NULL;
   if (!slot->book) {
@@ -360,7 +275,7 @@ static void plan_slot(struct batch *batch, size_t at)
 /* Rules over what is left of the batch, for as long as a turn allows. */
 static void work_on_batch(struct nm_planner *planner)
 {
-  struct batch *batch = planner->current;
+  struct nm_batch *batch = planner->current;
   int64_t until_ns = nm_engine_turn_end_ns(nm_clock_mono_ns());
   while (batch->next < batch->count) {
     plan_slot(batch, batch->next++);
@@ -371,108 +286,13 @@ static void work_on_batch(struct nm_planner *planner)
   planner->current = NULL;
   submit_plans(batch, batch->cancels, batch->count - batch->cancels);
   batch->is_planned = true;
-  free_if_done(batch);
-}
-
-/* ---- profiles and callbacks of a batch ------------------------------------------------------- */
-
-static void loaded(struct batch *batch)
-{
-  if (--batch->loads == 0) nm_engine_soon(batch->planner->engine, &batch->planner->job);
-}
-
-static void on_profiles(struct nm_call *call)
-{
-  struct batch *batch = call->data;
-  if (call->u.head.rc && nm_call_may_try_again(call)) {
-    nm_call_again(call);
-    return;
-  }
-  if (call->u.head.rc) {
-    /* A profile that cannot be read now is not an empty one: these events wait. */
-    nm_log(NM_LOG_ERROR, "engine", NULL, "profiles could not be read: %s", call->u.head.error.text);
-    const struct nm_store_profile *first = call->u.profiles.profiles;
-    for (size_t i = 0; i < batch->count; i++) {
-      struct slot *slot = &batch->slots[i];
-      if (slot->profile >= first && slot->profile < first + call->u.profiles.count)
-        slot->is_profile_lost = true;
-    }
-  }
-  batch->profiles[batch->profile_calls++] = call;
-  loaded(batch);
-}
-
-static bool wants_profile(const struct slot *slot, const struct nm_book *book)
-{
-  return slot->book == book && slot->event->kind != NM_EVENT_CALLBACK &&
-         slot->event->customer.len > 0;
-}
-
-static void load_profiles(struct batch *batch, struct nm_book *book)
-{
-  size_t wanted = 0;
-  for (size_t i = batch->cancels; i < batch->count; i++)
-    if (wants_profile(&batch->slots[i], book)) wanted++;
-  if (wanted == 0) return;
-  struct nm_call *call = nm_call_create(batch->planner->engine, NM_STORE_PROFILES_LOAD,
-                                        PROFILES_ARENA_MAX_BYTES, on_profiles, batch);
-  struct nm_store_profiles_load *load = &call->u.profiles;
-  load->tenant_id = book->tenant_id;
-  load->profiles = nm_call_alloc(call, wanted * sizeof *load->profiles);
-  for (size_t i = batch->cancels; i < batch->count; i++) {
-    struct slot *slot = &batch->slots[i];
-    if (!wants_profile(slot, book)) continue;
-    slot->profile = &load->profiles[load->count++];
-    slot->profile->ext_id = slot->event->customer;
-  }
-  batch->loads++;
-  nm_call_submit(call);
-}
-
-struct calling_back {
-  struct batch *batch;
-  struct slot *slot;
-};
-
-static void on_called_back(void *data, int rc)
-{
-  struct calling_back *calling = data;
-  struct batch *batch = calling->batch;
-  calling->slot->callback_rc = rc;
-  free(calling);
-  loaded(batch);
-}
-
-static void start_callback(struct batch *batch, struct slot *slot)
-{
-  struct calling_back *calling = malloc(sizeof *calling);
-  nm_require(calling != NULL);
-  *calling = (struct calling_back){ batch, slot };
-  batch->loads++;
-  nm_callback_apply(slot->book, slot->event, on_called_back, calling);
-}
-
-/* One query for each tenant that the batch names. */
-static void load(struct batch *batch)
-{
-  batch->loads = 1; /* this function's own, so that nothing ends early */
-  batch->profiles = calloc(batch->count + 1, sizeof *batch->profiles);
-  nm_require(batch->profiles != NULL);
-  for (size_t i = batch->cancels; i < batch->count; i++) {
-    struct slot *slot = &batch->slots[i];
-    bool is_first = slot->book != NULL;
-    for (size_t j = batch->cancels; j < i && is_first; j++)
-      if (batch->slots[j].book == slot->book) is_first = false;
-    if (is_first) load_profiles(batch, slot->book);
-    if (slot->book && slot->event->kind == NM_EVENT_CALLBACK) start_callback(batch, slot);
-  }
-  loaded(batch);
+  nm_batch_free_if_done(batch);
 }
 
 /* ---- taking ---------------------------------------------------------------------------------- */
 
 /* 4s first, whatever else came with them: their fences stand before any rule of another runs. */
-static void plan_cancels(struct batch *batch)
+static void plan_cancels(struct nm_batch *batch)
 {
   while (batch->cancels < batch->count && is_cancel(batch->slots[batch->cancels].event))
     plan_slot(batch, batch->cancels++);
@@ -482,7 +302,7 @@ static void plan_cancels(struct batch *batch)
 
 static void begin_batch(struct nm_planner *planner, struct nm_call *take)
 {
-  struct batch *batch = calloc(1, sizeof *batch);
+  struct nm_batch *batch = calloc(1, sizeof *batch);
   nm_require(batch != NULL);
   batch->planner = planner;
   batch->take = take;
@@ -491,7 +311,7 @@ static void begin_batch(struct nm_planner *planner, struct nm_call *take)
   nm_require(batch->slots != NULL);
   batch->plans = (struct nm_plan *)(void *)(batch->slots + batch->count);
   for (size_t i = 0; i < batch->count; i++) {
-    struct slot *slot = &batch->slots[i];
+    struct nm_slot *slot = &batch->slots[i];
     slot->event = &take->u.take.events[i];
     slot->book = nm_book_find(planner->engine, slot->event->tenant_id);
     if (slot->book && (i == 0 || slot->book != batch->slots[i - 1].book))
@@ -499,7 +319,7 @@ static void begin_batch(struct nm_planner *planner, struct nm_call *take)
   }
   planner->current = batch;
   plan_cancels(batch);
-  load(batch);
+  nm_batch_load(batch);
 }
 
 /* Lanes may send once no 4 waits that came before. */
@@ -564,55 +384,6 @@ static void on_turn(void *data)
   if (planner->is_wanted && !planner->is_taking && planner->plans_open < PLANS_MAX) take(planner);
 }
 
-/* ---- rules that were suspended --------------------------------------------------------------- */
-
-static void wake(struct nm_planner *planner, const struct nm_plan *plans, size_t count);
-
-static void on_woken(struct nm_call *call)
-{
-  struct nm_planner *planner = call->data;
-  bool is_split = call->u.head.rc && call->u.plan.count > 1 &&
-                  nm_engine_is_running(planner->engine);
-  /* One that does not wait any more (a person was quicker) fails alone; the others are woken. */
-  for (size_t i = 0; is_split && i < call->u.plan.count; i++)
-    wake(planner, &call->u.plan.plans[i], 1);
-  nm_call_destroy(call);
-}
-
-static void wake(struct nm_planner *planner, const struct nm_plan *plans, size_t count)
-{
-  struct nm_call *call =
-      nm_call_create(planner->engine, NM_STORE_PLAN, 1024 * 1024, on_woken, planner);
-  call->u.plan.plans = nm_call_alloc(call, count * sizeof *plans);
-  memcpy(call->u.plan.plans, plans, count * sizeof *plans);
-  call->u.plan.count = count;
-  nm_call_submit(call);
-}
-
-/* Events whose tenant has other rules by now are new again; those soon due come by themselves. */
-static void on_suspended_alarm(void *data)
-{
-  struct nm_planner *planner = data;
-  struct nm_plan woken[SUSPENDED_WAKE_MAX];
-  size_t kept = 0, count = 0;
-  int64_t soon_ms = nm_clock_wall_ms() + 1000;
-  if (!nm_engine_is_running(planner->engine)) return;
-  for (size_t i = 0; i < planner->suspended_count; i++) {
-    struct suspended *one = &planner->suspended[i];
-    const struct nm_book *book = nm_book_find(planner->engine, one->tenant_id);
-    bool is_changed = book && book->active && book->active->id != one->generation_id;
-    if (one->due_at_ms <= soon_ms) continue;
-    if (is_changed && count < SUSPENDED_WAKE_MAX)
-      woken[count++] = (struct nm_plan){ .event_id = one->event_id, .tenant_id = one->tenant_id,
-                                         .state = NM_EVENT_NEW };
-    else
-      planner->suspended[kept++] = *one;
-  }
-  planner->suspended_count = kept;
-  if (count > 0) wake(planner, woken, count);
-  if (kept > 0) nm_alarm_within(&planner->suspended_alarm, SUSPENDED_LOOK_MS);
-}
-
 static void on_alarm(void *data)
 {
   struct nm_planner *planner = data;
@@ -633,24 +404,24 @@ void nm_planner_open(struct nm_engine *engine)
   planner->take_max = NM_ENGINE_TAKE_MAX;
   planner->job = (struct nm_job){ .run = on_turn, .data = planner };
   nm_alarm_open(&planner->alarm, engine, on_alarm, planner);
-  nm_alarm_open(&planner->suspended_alarm, engine, on_suspended_alarm, planner);
+  planner->suspended = nm_suspended_open(engine);
   engine->planner = planner;
 }
 
 void nm_planner_close_alarm(struct nm_engine *engine)
 {
   nm_alarm_close(&engine->planner->alarm, NULL);
-  nm_alarm_close(&engine->planner->suspended_alarm, NULL);
+  nm_suspended_close_alarm(engine->planner->suspended);
 }
 
 void nm_planner_close(struct nm_engine *engine)
 {
-  struct batch *batch = engine->planner->current;
+  struct nm_batch *batch = engine->planner->current;
   if (batch) { /* taken and not planned: the store has them still */
     batch->is_planned = true;
-    free_if_done(batch);
+    nm_batch_free_if_done(batch);
   }
-  free(engine->planner->suspended);
+  nm_suspended_close(engine->planner->suspended);
   free(engine->planner);
   engine->planner = NULL;
 }
