@@ -1,6 +1,7 @@
 /* check.c - proves files without a daemon, a store or settings. */
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -174,6 +175,17 @@ static const char *without_slash(struct nm_arena *arena, const char *path)
   return nm_arena_copy(arena, (struct nm_text){ path, len }).ptr;
 }
 
+/* A library is known by its folder: "texts.lua" said inside of it is "../lib/texts.lua". */
+static const char *from_within(struct nm_arena *arena, const char *path)
+{
+  char real[PATH_MAX];
+  const char *name = strchr(path, '/') || !realpath(path, real) ? NULL : strrchr(real, '/');
+  if (!name || name - real < 4 || strncmp(name - 4, "/lib", 4) != 0)
+    return without_slash(arena, path);
+  struct nm_text longer = nm_arena_printf(arena, "../lib/%s", path);
+  return longer.ptr ? longer.ptr : path;
+}
+
 int nm_cli_check(struct nm_invocation *invocation)
 {
   struct findings findings = { .invocation = invocation,
@@ -186,7 +198,7 @@ int nm_cli_check(struct nm_invocation *invocation)
     check_path(&findings, "config", true);
   }
   for (int i = 0; i < invocation->word_count; i++)
-    check_path(&findings, without_slash(invocation->arena, invocation->words[i]), true);
+    check_path(&findings, from_within(invocation->arena, invocation->words[i]), true);
 
   if (invocation->is_json) {
     json_t *lines = json_array();
