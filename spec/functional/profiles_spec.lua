@@ -184,6 +184,11 @@ describe("many profiles in one POST", function()
                           headers = headers, body = table.concat(lines, "\n") .. "\n", timeout_ms = 600000 })
   end
 
+  local function imports()
+    local url = "unix:" .. story.daemon.path .. "/netmove.sock|/api/v1/imports"
+    return http.json({ url = url }).items
+  end
+
   local function memory_kb()
     local file = assert(io.open("/proc/" .. story.daemon.process.pid .. "/status"))
     local text = file:read("a")
@@ -211,6 +216,9 @@ describe("many profiles in one POST", function()
     for i, row in ipairs(told.errors) do numbers[i] = row.line end
     assert.same({ 2, 3, 6 }, numbers)
     assert.equal("email", told.errors[1].field)
+    assert.equal("done", imports()[1].state)
+    assert.equal("acme", imports()[1].tenant)
+    assert.equal(7, imports()[1].lines)
     local profile = get("a").json()
     assert.equal("a@example.test", profile.email)
     assert.same({ rfm_score = 3, city = "Izmir" }, profile.attributes)
@@ -265,6 +273,9 @@ describe("many profiles in one POST", function()
                  "Content-Type: application/x-ndjson\r\nContent-Length: 100000000\r\n\r\n" .. body ..
                  ("\n"):rep(300000))
     loop.await("some of them", function() return get("K1000").status == 200 end)
+    local now = imports()[1]
+    assert.equal("under way", now.state)
+    assert.is_true(now.lines >= 1000)
     story.daemon.kill()
     caller.close()
     story.daemon.start()

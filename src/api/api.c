@@ -126,6 +126,7 @@ static void on_part_closed(void *data)
   nm_api_free_door(api);
   nm_api_tokens_free(api);
   free(api->queues);
+  json_decref(api->bulks_ended);
   free(api);
   on_closed(closed_data);
 }

@@ -78,6 +78,7 @@ struct nm_api {
   bool are_tokens_known;
   struct nm_store_tokens_load tokens_load;
   struct nm_api_bulk *bulks;  /* under way */
+  json_t *bulks_ended;        /* the latest first; NULL = none yet */
   int closing;                /* handles that still close */
   void (*on_closed)(void *data);
   void *closed_data;

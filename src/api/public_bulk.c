@@ -36,8 +36,45 @@ void nm_bulk_forget_batch(struct nm_api_bulk *bulk)
   nm_arena_reset(bulk->arena);
 }
 
-static void destroy(struct nm_api_bulk *bulk)
+static json_t *count(const struct nm_api_bulk *bulk)
 {
+  return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I}", "lines", (json_int_t)bulk->read, "created",
+                   (json_int_t)bulk->created, "updated", (json_int_t)bulk->updated, "unchanged",
+                   (json_int_t)bulk->unchanged, "failed", (json_int_t)bulk->failed, "events",
+                   (json_int_t)bulk->events);
+}
+
+/* For people who ask how far it is; NULL without memory. */
+static json_t *row_of(const struct nm_api_bulk *bulk, const char *state)
+{
+  json_t *row = count(bulk);
+  if (!row || nm_json_set_id(row, "tenant_id", bulk->tenant_id) ||
+      json_object_set_new(row, "state", json_string(state)) ||
+      json_object_set_new(row, "bytes", json_integer(bulk->bytes)) ||
+      json_object_set_new(row, "since", json_integer(bulk->since_ms))) {
+    json_decref(row);
+    return NULL;
+  }
+  return row;
+}
+
+static void note_end(struct nm_api_bulk *bulk, const char *state)
+{
+  struct nm_api *api = bulk->api;
+  json_t *row = row_of(bulk, state);
+  if (!api->bulks_ended)
+    api->bulks_ended = json_array();
+  if (row)
+    json_object_set_new(row, "ended_at", json_integer(nm_clock_wall_ms()));
+  if (row)
+    json_array_insert_new(api->bulks_ended, 0, row);
+  while (json_array_size(api->bulks_ended) > NM_PROFILES_BULKS_KEPT)
+    json_array_remove(api->bulks_ended, NM_PROFILES_BULKS_KEPT);
+}
+
+static void destroy(struct nm_api_bulk *bulk, const char *state)
+{
+  note_end(bulk, state);
   struct nm_api_bulk **at = &bulk->api->bulks;
   while (*at && *at != bulk)
     at = &(*at)->next;
@@ -48,14 +85,6 @@ static void destroy(struct nm_api_bulk *bulk)
   nm_arena_destroy(bulk->arena);
   json_decref(bulk->errors);
   free(bulk);
-}
-
-static json_t *count(const struct nm_api_bulk *bulk)
-{
-  return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I}", "lines", (json_int_t)bulk->read, "created",
-                   (json_int_t)bulk->created, "updated", (json_int_t)bulk->updated, "unchanged",
-                   (json_int_t)bulk->unchanged, "failed", (json_int_t)bulk->failed, "events",
-                   (json_int_t)bulk->events);
 }
 
 static void log_progress(const struct nm_api_bulk *bulk, const char *word)
@@ -77,7 +106,7 @@ static void answer(struct nm_api_bulk *bulk)
   }
   log_progress(bulk, "are in");
   nm_api_answer(bulk->http, 200, body);
-  destroy(bulk);
+  destroy(bulk, "done");
 }
 
 /* The store takes no more: what came before the batch at hand is saved. */
@@ -90,14 +119,14 @@ void nm_bulk_give_up(struct nm_api_bulk *bulk)
   nm_log(NM_LOG_WARN, "api", NULL,
          "a bulk of profiles ended after %lld lines: the store takes no more", (long long)saved);
   nm_http_refuse(bulk->http, 503, "busy", message.ptr ? message.ptr : "not taken", NULL, 1);
-  destroy(bulk);
+  destroy(bulk, "broken off");
 }
 
 static void on_lost(void *data)
 {
   struct nm_api_bulk *bulk = data;
   log_progress(bulk, "came without their end");
-  destroy(bulk);
+  destroy(bulk, "broken off");
 }
 
 /* ---- lines ----------------------------------------------------------------------------------- */
@@ -290,14 +319,18 @@ void nm_api_bulks(struct nm_http_request *request, void *data)
   for (const struct nm_api_bulk *bulk = api->bulks; items && bulk; bulk = bulk->next) {
     if (!nm_api_may_see(request, bulk->tenant_id))
       continue;
-    json_t *row = count(bulk);
-    if (!row || nm_json_set_id(row, "tenant_id", bulk->tenant_id)) {
-      json_decref(row);
+    json_t *row = row_of(bulk, "under way");
+    if (!row)
       continue;
-    }
-    json_object_set_new(row, "bytes", json_integer(bulk->bytes));
-    json_object_set_new(row, "since", json_integer(bulk->since_ms));
     json_array_append_new(items, row);
+  }
+  size_t i;
+  json_t *ended;
+  json_array_foreach(api->bulks_ended, i, ended)
+  {
+    int64_t tenant_id = 0;
+    if (nm_json_i64(ended, "tenant_id", &tenant_id) && nm_api_may_see(request, tenant_id))
+      json_array_append_new(items, json_deep_copy(ended));
   }
   if (items)
     nm_api_polish(api, items);
