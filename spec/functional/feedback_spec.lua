@@ -204,7 +204,8 @@ describe("unsubscribes", function()
   after_each(function() story.close(true) end)
 
   local function put(id, permissions, query)
-    local answer = http.request({ method = "PUT", url = story.daemon.url .. "/profiles/acme-app-key/" .. id .. (query or ""),
+    local url = story.daemon.url .. "/profiles/acme-app-key/" .. id .. (query or "")
+    local answer = http.request({ method = "PUT", url = url,
                                   body = json.encode({ permissions = permissions }),
                                   headers = { ["X-netmera-api-key"] = "rest-key",
                                               ["Content-Type"] = "application/json" } })
