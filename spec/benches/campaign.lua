@@ -53,7 +53,7 @@ end
 return {
   name = "campaign",
   about = "one event 13 to the last delivery of all its recipients, counted by the fake Netmera; " ..
-    "bare = the mapping in plain Lua, then as many rows into SQLite and marked as sent, 1024 a commit; above 500,000 " ..
+    "bare = the mapping in plain Lua, then as many rows into SQLite and marked as sent, 1024 a commit; over 500,000 " ..
     "it is Optimove's 50 calls in 10 s that pace it: look at the CPU then",
   sides = { { name = "netmove", play = ours }, { name = "bare Lua + bare SQLite", play = bare } },
   figures = {
