@@ -11,7 +11,7 @@ enum {
   ITEMS_FIRST = 32,
   ITEMS_MAX = 1024,
   LOG_MAX_BYTES = 4096, /* of a message's MESSAGE_LOG event */
-  REQUESTS_MAX = 8, /* at the store; beyond them more is gathered */
+  REQUESTS_MAX = 1, /* at the store; meanwhile more is gathered: few syncs under load, none waits idle */
   ARENA_MAX_BYTES = ITEMS_MAX * (NM_ERROR_TEXT_MAX_BYTES + 32 + LOG_MAX_BYTES),
 };
 
