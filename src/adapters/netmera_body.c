@@ -3,8 +3,8 @@
  * {"message":{"params":{},"ttl":"6h"},"notificationKey":"106","target":{"extId":["u1","u2"]}}, or
  * an array of such.  At most 1000 different external ids a request (Netmera's REST guide).
  *
- * A campaign's messages mostly say the same to a thousand people: what of a content matters is found
- * where it stands, not parsed into trees.
+ * A campaign's messages mostly say the same to a thousand people: what of a content matters is
+ * found where it stands, not parsed into trees.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -198,7 +198,8 @@ static struct group *group_for(struct writing *w, const struct entry *entry, boo
   }
   *at = (int)w->body->groups;
   struct group *fresh = &w->groups[w->body->groups++];
-  *fresh = (struct group){ .hash = hash, .content = w->content, .first = -1, .last = -1, .next = -1 };
+  *fresh = (struct group){ .hash = hash, .content = w->content, .first = -1, .last = -1,
+                           .next = -1 };
   memcpy(fresh->ttl, w->ttl, sizeof fresh->ttl);
   return fresh;
 }
@@ -236,7 +237,8 @@ static const char *look(struct writing *w, const struct nm_message *message)
 static bool is_plain(struct nm_text text)
 {
   for (size_t i = 0; i < text.len; i++)
-    if ((unsigned char)text.ptr[i] < 0x20 || text.ptr[i] == '"' || text.ptr[i] == '\\') return false;
+    if ((unsigned char)text.ptr[i] < 0x20 || text.ptr[i] == '"' || text.ptr[i] == '\\')
+      return false;
   return true;
 }
 

@@ -1,6 +1,6 @@
-/* batch.h - what one take gave the planner, and what its events wait for before rules are asked: their
- * customers' profiles, Optimove's callbacks, rules that are suspended.  Between planner.c, batch.c and
- * suspended.c.
+/* batch.h - what one take gave the planner, and what its events wait for before rules are asked:
+ * their customers' profiles, Optimove's callbacks, rules that are suspended.  Between planner.c,
+ * batch.c and suspended.c.
  */
 #pragma once
 
@@ -58,7 +58,7 @@ static inline struct nm_arena *nm_batch_arena(const struct nm_batch *batch)
 void nm_batch_load(struct nm_batch *batch);
 void nm_batch_free_if_done(struct nm_batch *batch);
 
-/* Events that wait because their rules are suspended: they are new again as soon as other rules serve. */
+/* Events that wait because their rules are suspended: new again as soon as other rules serve. */
 struct nm_suspended *nm_suspended_open(struct nm_engine *engine);
 void nm_suspended_add(struct nm_suspended *suspended, const struct nm_plan *plan);
 void nm_suspended_close_alarm(struct nm_suspended *suspended);

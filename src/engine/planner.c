@@ -109,7 +109,8 @@ static void hold_instead(struct nm_batch *batch, size_t at, const char *why)
   struct nm_log_ids ids = slot_ids(&batch->slots[at]);
   batch->slots[at].was_held = true;
   nm_log(NM_LOG_ERROR, "engine", &ids, "the plan could not be stored, the event is held: %s", why);
-  struct nm_text reason = nm_arena_printf(nm_batch_arena(batch), "its plan could not be stored: %s", why);
+  struct nm_text reason =
+      nm_arena_printf(nm_batch_arena(batch), "its plan could not be stored: %s", why);
   *plan = (struct nm_plan){ .event_id = plan->event_id, .tenant_id = plan->tenant_id,
                             .state = NM_EVENT_HELD,
                             .reason = reason.ptr ? reason : NM_TEXT("its plan could not be stored"),
@@ -197,7 +198,8 @@ static bool is_left_waiting(struct nm_batch *batch, struct nm_slot *slot, struct
   int64_t left_ms = nm_rules_suspended_ms(active->rules, nm_clock_mono_ms());
   if (left_ms == 0) return false;
   struct nm_text reason =
-      nm_arena_printf(nm_batch_arena(batch), "rules of %.*s are suspended after %d overruns; edit the file",
+      nm_arena_printf(nm_batch_arena(batch),
+                      "rules of %.*s are suspended after %d overruns; edit the file",
                       NM_TEXT_ARG(slot->book->tenant->name), NM_RULES_OVERRUNS_MAX);
   *plan = (struct nm_plan){ .event_id = slot->event->id, .tenant_id = slot->event->tenant_id,
                             .state = NM_EVENT_DELAYED,

@@ -31,7 +31,8 @@ static struct nm_message *next_message(struct nm_slice *slice)
   struct nm_store_expand *expand = &slice->expand->u.expand;
   if (expand->message_count == slice->message_capacity) {
     size_t capacity = slice->message_capacity ? slice->message_capacity * 2 : 64;
-    struct nm_message *messages = nm_arena_alloc(nm_slice_arena(slice), capacity * sizeof *messages);
+    struct nm_message *messages =
+        nm_arena_alloc(nm_slice_arena(slice), capacity * sizeof *messages);
     if (!messages) return NULL;
     if (expand->message_count > 0)
       memcpy(messages, expand->messages, expand->message_count * sizeof *messages);
@@ -41,7 +42,8 @@ static struct nm_message *next_message(struct nm_slice *slice)
   return &expand->messages[expand->message_count];
 }
 
-static struct nm_shape shape_of(const struct nm_slice *slice, const struct nm_slice_row *row, int64_t now_ms,
+static struct nm_shape shape_of(const struct nm_slice *slice,
+                                const struct nm_slice_row *row, int64_t now_ms,
                                 const json_t *profile)
 {
   const struct nm_running *run = slice->run;
@@ -88,7 +90,8 @@ static void take_effects(struct nm_slice *slice, const struct nm_slice_row *row,
     if (effect->kind == NM_EFFECT_SEND) take_send(slice, shape, effect, &verdict);
     else if (effect->kind == NM_EFFECT_HOLD) verdict.held = effect->reason;
     else if (effect->kind != NM_EFFECT_DROP)
-      verdict.held = nm_arena_printf(nm_slice_arena(slice), "%s is not possible for a recipient of a run",
+      verdict.held = nm_arena_printf(nm_slice_arena(slice),
+                                     "%s is not possible for a recipient of a run",
                                      nm_effect_name(effect->kind));
   }
   if (effects->count == 0) verdict.held = NM_TEXT("the rules say nothing about this recipient");

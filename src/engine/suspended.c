@@ -1,5 +1,5 @@
-/* suspended.c - events whose rules overran too often wait in the store until they are due; here it is known
- * which, so that they need not wait longer than for the next rules. */
+/* suspended.c - events whose rules overran too often wait in the store until they are due; here it
+ * is known which, so that they need not wait longer than for the next rules. */
 #include "engine/batch.h"
 
 #include <stdlib.h>

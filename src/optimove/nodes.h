@@ -1,4 +1,5 @@
-/* nodes.h - building flat nodes (json/tape.h) where there is room for all of them.  Room-private. */
+/* nodes.h - building flat nodes (json/tape.h) where there is room for all of them.
+ * Room-private. */
 #pragma once
 
 #include "json/tape.h"

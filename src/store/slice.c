@@ -1,5 +1,5 @@
-/* Messages of a slice of a run: those that are alike go in together, several in one statement, which
- * opens the table and its indexes once and is told once what they share. */
+/* Messages of a slice of a run: those that are alike go in together, several in one statement,
+ * which opens the table and its indexes once and is told once what they share. */
 #include "store/internal.h"
 
 #include "base/clock.h"
