@@ -25,9 +25,11 @@ static const char *const endings[] = {
   "UPDATE events SET state = 4, reason = " REASON " WHERE ?3 > 0 AND id IN"
   " (SELECT id FROM events INDEXED BY events_held_of_tenant WHERE state = 3 AND tenant_id = ?1"
   " LIMIT ?2)",
+  /* a run is done, too, while messages of it are held: those were stopped above */
   "UPDATE runs SET state = 3, reason = " REASON ", stopped = max(0, made - sent - dead - expired),"
   " open = 0, ended_at = ?3 WHERE id IN (SELECT id FROM runs WHERE (state IN (0, 1, 2, 4)"
-  " OR open > 0) AND tenant_id = ?1 LIMIT ?2)",
+  " OR open > 0 OR (state = 5 AND made > sent + dead + expired + stopped)) AND tenant_id = ?1"
+  " LIMIT ?2)",
   "UPDATE updates SET state = 4, reason = " REASON ", ended_at = ?3 WHERE id IN"
   " (SELECT id FROM updates INDEXED BY updates_open WHERE state IN (0, 1) AND tenant_id = ?1"
   " LIMIT ?2)",
