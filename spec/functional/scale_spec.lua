@@ -75,7 +75,8 @@ describe("a recipient of a campaign", function()
       print(("# %d recipients: %.1f us of CPU time each, %.0f MB at most"):format(people, cost, peak))
       least, first_peak = least or cost, first_peak or peak
       -- The first run also pays for what is made once.
-      assert.is_true(cost <= least * (is_long and 1.5 or 2), people .. " cost " .. cost .. " us each, the first " .. least)
+      assert.is_true(cost <= least * (is_long and 1.5 or 2),
+                     people .. " cost " .. cost .. " us each, the first " .. least)
       if not is_slow then
         assert.is_true(peak <= (is_long and 300 or first_peak + 64), people .. " took " .. peak .. " MB")
       end
