@@ -68,8 +68,8 @@ static void note_end(struct nm_api_bulk *bulk, const char *state)
     json_object_set_new(row, "ended_at", json_integer(nm_clock_wall_ms()));
   if (row)
     json_array_insert_new(api->bulks_ended, 0, row);
-  while (json_array_size(api->bulks_ended) > NM_PROFILES_BULKS_KEPT_MAX)
-    json_array_remove(api->bulks_ended, NM_PROFILES_BULKS_KEPT_MAX);
+  while (json_array_size(api->bulks_ended) > NM_PROFILES_ENDED_BULKS_MAX)
+    json_array_remove(api->bulks_ended, NM_PROFILES_ENDED_BULKS_MAX);
 }
 
 static void destroy(struct nm_api_bulk *bulk, const char *state)

@@ -125,7 +125,7 @@ enum {
   NM_PROFILE_ATTRIBUTES_MAX = 500,
   NM_PROFILES_BULK_MAX_BYTES = 2000 * 1000 * 1000, /* of one POST; read in pieces */
   NM_PROFILES_BULK_ERRORS_MAX = 100, /* told by their line; the others are counted */
-  NM_PROFILES_BULKS_KEPT_MAX = 20,       /* of those that ended, told by /api/v1/imports */
+  NM_PROFILES_ENDED_BULKS_MAX = 20,      /* of those that ended, told by /api/v1/imports */
   NM_PROFILES_BATCH_LINES = 128,     /* loaded, merged and saved together */
   NM_PROFILE_TOKEN_MAX_BYTES = 4096, /* a web push subscription is the longest */
 
