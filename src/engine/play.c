@@ -19,27 +19,26 @@ void nm_run_drop_mark(struct nm_running *run)
   run->mark = run->mark_page = NULL;
 }
 
-static void failed(struct nm_running *run, struct nm_call *call)
+/* What was asked for came; false where it is of no use, and the call is gone. */
+static bool has_come(struct nm_running *run, struct nm_call *call)
 {
-  struct nm_log_ids ids = nm_run_ids(run);
-  nm_log(NM_LOG_ERROR, "engine", &ids, "held rows cannot be read: %s",
-         call->u.head.error.text[0] ? call->u.head.error.text : nm_code_name(call->u.head.rc));
+  bool is_open = nm_run_answered(run);
+  if (is_open) run->is_loading = false;
+  if (is_open && !call->u.head.rc) return true;
+  if (is_open) {
+    struct nm_log_ids ids = nm_run_ids(run);
+    nm_log(NM_LOG_ERROR, "engine", &ids, "held rows cannot be read: %s",
+           call->u.head.error.text[0] ? call->u.head.error.text : nm_code_name(call->u.head.rc));
+    nm_run_rest(run);
+  }
   nm_call_destroy(call);
-  nm_run_rest(run);
+  return false;
 }
 
 static void on_page(struct nm_call *call)
 {
   struct nm_running *run = call->data;
-  if (!nm_run_answered(run)) {
-    nm_call_destroy(call);
-    return;
-  }
-  run->is_loading = false;
-  if (call->u.head.rc) {
-    failed(run, call);
-    return;
-  }
+  if (!has_come(run, call)) return;
   run->mark_page = call;
   nm_run_soon(run);
 }
@@ -60,15 +59,7 @@ static void load_page(struct nm_running *run, int64_t number)
 static void on_mark(struct nm_call *call)
 {
   struct nm_running *run = call->data;
-  if (!nm_run_answered(run)) {
-    nm_call_destroy(call);
-    return;
-  }
-  run->is_loading = false;
-  if (call->u.head.rc) {
-    failed(run, call);
-    return;
-  }
+  if (!has_come(run, call)) return;
   if (call->u.mark_load.mark_id == 0) {
     struct nm_log_ids ids = nm_run_ids(run);
     bool is_later = run->row.play_until > call->u.mark_load.play_until; /* released once more */
