@@ -78,7 +78,6 @@ static const char *const forgotten[] = {
   "DELETE FROM listeners WHERE tenant_id = ?1",  "DELETE FROM templates WHERE tenant_id = ?1",
   "DELETE FROM generations WHERE tenant_id = ?1", "DELETE FROM tokens WHERE tenant_id = ?1",
   "DELETE FROM tombstones WHERE tenant_id = ?1", "DELETE FROM catch_ups WHERE tenant_id = ?1",
-  "DELETE FROM old_accounts WHERE tenant_id = ?1",
   "DELETE FROM suppressed WHERE tenant_id = ?1", "DELETE FROM cap_windows WHERE tenant_id = ?1",
   "DELETE FROM old_accounts WHERE tenant_id = ?1", "DELETE FROM tenants WHERE id = ?1",
 };
