@@ -106,7 +106,7 @@ describe("explain of a message", function()
     story.optimove.post("execute", { campaign = 9, channel = 459 })
     local run = loop.await("a run with messages", function()
       local run = story.daemon.ask("run", "list").items[1]
-      return run and run.made == 50 and run.id
+      return run and run.made > 20 and run.id -- of 50: a rate of 1 expands some 30 ahead
     end)
     local shape = loop.await("what waits", function() return story.daemon.ask("queue", "shape").items[1] end)
     assert.is_true(shape.total > 10)
