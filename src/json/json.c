@@ -76,11 +76,14 @@ struct nm_text nm_json_text(struct nm_arena *arena, const json_t *value)
   return (struct nm_text){ bytes, len };
 }
 
+struct nm_text nm_json_string_of(const json_t *value)
+{
+  return (struct nm_text){ json_string_value(value), json_string_length(value) };
+}
+
 struct nm_text nm_json_string(const json_t *object, const char *key)
 {
-  const json_t *value = json_object_get(object, key);
-  if (!json_is_string(value)) return (struct nm_text){ NULL, 0 };
-  return (struct nm_text){ json_string_value(value), json_string_length(value) };
+  return nm_json_string_of(json_object_get(object, key));
 }
 
 bool nm_json_i64(const json_t *object, const char *key, int64_t *out)

@@ -24,8 +24,9 @@ NM_MUST_CHECK int nm_json_write(struct nm_buffer *out, const json_t *value);
 /* Compact JSON in the arena; ptr NULL when there was no room. */
 struct nm_text nm_json_text(struct nm_arena *arena, const json_t *value);
 
-/* Reading objects; a missing key or another kind gives the empty text or false. */
-struct nm_text nm_json_string(const json_t *object, const char *key); /* borrows from the tree */
+/* Reading; a missing key or another kind gives the empty text or false.  Texts borrow from the tree. */
+struct nm_text nm_json_string(const json_t *object, const char *key);
+struct nm_text nm_json_string_of(const json_t *value);
 bool nm_json_i64(const json_t *object, const char *key, int64_t *out); /* integer, or its text */
 
 /* Building: sets key to a copy of the text.  NM_ENOMEM or NM_EINVAL (not UTF-8). */
