@@ -107,7 +107,7 @@ describe("who calls", function()
 
   it("may send a burst, then a rate, and is told when to come again", function()
     story = daemon.story()
-    apply('restApiKey = "rest-key", inbound = { rate = 2, burst = 4 }')
+    apply('restApiKey = "rest-key", inbound = { rate = 0.01, burst = 4 }') -- none comes back meanwhile
     for _ = 1, 4 do assert.equal(200, event("rest-key").status) end
     local refused = event("rest-key")
     assert.equal(429, refused.status)
@@ -124,6 +124,7 @@ describe("who calls", function()
                                   headers = { ["X-netmera-api-key"] = "rest-key" },
                                   body = { EventTypeID = 4, CampaignID = 7 } })
     assert.equal(200, cancel.status) -- what it stops would go out
+    apply('restApiKey = "rest-key", inbound = { rate = 2, burst = 1 }')
     loop.await("the rate to let one through", function() return event("rest-key").status == 200 end)
     apply('restApiKey = "rest-key"')
     for _ = 1, 10 do assert.equal(200, event("rest-key").status) end
