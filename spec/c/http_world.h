@@ -149,7 +149,7 @@ static inline void world_open_with(struct world *world, const char *address,
   options.routes = WORLD_ROUTES;
   options.data = world;
   *world = (struct world){ 0 };
-  alarm(60);
+  alarm(120);
   assert_int_equal(uv_loop_init(&world->loop), 0);
   if (nm_http_listen(&world->server, &world->loop, nm_text_from(address), &options, &err))
     fail_msg("%s", err.text);

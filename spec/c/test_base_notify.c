@@ -33,7 +33,7 @@ static int listen_at(const char *name)
 static int set_up(void **state)
 {
   (void)state;
-  alarm(30);
+  alarm(120);
   snprintf(folder, sizeof folder, "/tmp/nm-notify-XXXXXX");
   if (!mkdtemp(folder)) return -1;
   snprintf(path, sizeof path, "%s/notify", folder);

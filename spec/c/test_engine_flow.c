@@ -13,7 +13,7 @@
 #include "engine/engine.h"
 #include "model/control.h"
 
-enum { WAIT_MAX_MS = 30 * 1000, TEMPLATE = 1201, RATE = 2000, FAST = 1000000 };
+enum { WAIT_MAX_MS = 60 * 1000, TEMPLATE = 1201, RATE = 2000, FAST = 1000000 };
 
 struct flow {
   struct kit kit;

@@ -96,7 +96,7 @@ static int set_up(void **state)
 {
   (void)state;
   world = (struct world){ 0 };
-  alarm(60);
+  alarm(120);
   return uv_loop_init(&world.loop);
 }
 

@@ -114,7 +114,7 @@ static void open_world(enum nm_tls_client client)
   struct nm_error err = { 0 };
   struct nm_tls_options options = files(client);
   world = (struct world){ 0 };
-  alarm(60);
+  alarm(120);
   assert_int_equal(uv_loop_init(&world.loop), 0);
   if (nm_tls_open(&world.tls, &world.loop, &options, &err)) fail_msg("%s", err.text);
   struct nm_listener_options listening = { .connections_max = 16, .on_stream = on_stream,

@@ -12,7 +12,7 @@
 
 #include "rules/rules.h"
 
-enum { PATIENCE_MS = 10 * 1000 };
+enum { PATIENCE_MS = 60 * 1000 };
 
 struct world {
   char path[64];

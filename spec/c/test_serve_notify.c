@@ -30,7 +30,7 @@ static int set_up(void **state)
   struct sockaddr_un at = { .sun_family = AF_UNIX };
   char path[96];
   (void)state;
-  alarm(100);
+  alarm(120);
   snprintf(folder, sizeof folder, "/tmp/nm-serve-XXXXXX");
   if (!mkdtemp(folder)) return -1;
   snprintf(path, sizeof path, "%s/netmove.lua", folder);

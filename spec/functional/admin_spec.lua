@@ -19,7 +19,7 @@ describe("the admin API", function()
     local all = { Authorization = "Bearer " .. token }
     for name, value in pairs(headers or {}) do all[name] = value end
     return assert(http.request({ url = story.daemon.admin_url .. "/api/v1" .. path, method = method, body = body,
-                                 headers = all, timeout_ms = 60000 }))
+                                 headers = all }))
   end
 
   local function audit(limit)
@@ -184,11 +184,11 @@ describe("the admin API", function()
     story.optimove.faults({ { match = { path = "ExecutionDetails" }, ["do"] = { shortPages = 200 } } })
     story.optimove.post("campaigns", { campaign = 1, count = 3000, channel = 459, templates = { 1201 } })
     story.optimove.post("execute", { campaign = 1, channel = 459 })
-    story.netmera.reaches("deliveries=20", 30000)
+    story.netmera.reaches("deliveries=20")
     local run = story.daemon.ask("run", "list").items[1].id
     local removed = story.daemon.cli("tenant", "remove", "acme", "--yes")
     assert.equal(0, removed.code, removed.out .. removed.err)
-    story.netmera.reaches("requests=1&quietMs=500", 30000)
+    story.netmera.reaches("requests=1&quietMs=500")
     assert.is_true(story.netmera.ledger().deliveries < 3000)
     local shown = story.daemon.ask("run", "show", run)
     assert.equal("cancelled", shown.state)
@@ -229,7 +229,7 @@ describe("the admin API", function()
     story.daemon.kill()
     story.optimove.faults({})
     story.daemon.start()
-    loop.await("its end", function() return #story.daemon.ask("tenant", "list").items == 0 end, 30000)
+    loop.await("its end", function() return #story.daemon.ask("tenant", "list").items == 0 end)
     assert.equal(0, #story.optimove.ledger().listeners)
   end)
 
@@ -249,7 +249,7 @@ end)
 describe("the admin listener", function()
   it("speaks TLS to commands that know who signed its certificate", function()
     local self = daemon.folder({ rules = false })
-    local made = process.run({ command = "openssl", cwd = self.path, timeout_ms = 30000, args = {
+    local made = process.run({ command = "openssl", cwd = self.path, args = {
       "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-keyout",
       "admin.key", "-out", "admin.crt", "-subj", "/CN=admin", "-addext", "subjectAltName=IP:127.0.0.1" } })
     assert.equal(0, made.code, made.err)
@@ -276,7 +276,7 @@ describe("the admin listener", function()
         if line:find('"message":"ready"', 1, true) then return true end
       end
       return start.exit_code
-    end, 30000)
+    end)
     local secret = json.decode(self.cli("--json", "token", "create", "--role", "admin").out).token
     self.write("token", secret .. "\n")
     local function ask(...)
@@ -293,7 +293,7 @@ describe("the admin listener", function()
     assert.matches("not sent in the clear", clear.err)
     assert.equal(400, http.request({ url = "http://" .. admin .. "/healthz" }).status)
     start.kill("sigterm")
-    assert.equal(0, (start.wait(40000)))
+    assert.equal(0, (start.wait()))
     self.remove()
   end)
 end)

@@ -99,7 +99,7 @@ describe("who calls", function()
     end
     assert.equal(200, event("rest-key").status)
     assert.is_true(look() > 0) -- the right key was not behind them
-    loop.await("all refusals", function() return look() == 0 end, 20000)
+    loop.await("all refusals", function() return look() == 0 end)
     assert.same({ 1, 2, 3, 4, 5, 6, 7, 8 }, order) -- an unknown appKey waits as a wrong key does
     local metrics = http.request({ url = story.daemon.admin_url .. "/metrics" }).body
     assert.matches('netmove_logins_refused_total{reason="key"} 8\n', metrics)
@@ -148,7 +148,7 @@ describe("who calls", function()
     local function find(pattern)
       for _, line in ipairs(serving.err) do if line:match(pattern) then return line:match(pattern) end end
     end
-    loop.await("it to be ready", function() return find('"(ready)"') or serving.exit_code end, 30000)
+    loop.await("it to be ready", function() return find('"(ready)"') or serving.exit_code end)
     story.daemon.url = "http://" .. find('"public on ([%d.:]+)"')
     assert.equal(200, event("rest-key", forwarded).status)
     assert.equal(200, event("rest-key", { ["X-Forwarded-For"] = "10.0.0.1, 203.0.113.7" }).status)

@@ -24,13 +24,13 @@ describe("delivery by netmera", function()
       for _, item in ipairs(story.daemon.ask("queue", "list").items) do
         if item.state == "dead" then return item end
       end
-    end, 20000)
+    end)
   end
 
   it("tries again after a 500 and after a closed connection with nothing done", function()
     fault({ status = 500, error = nil, body = { code = 2001, error = "Internal" } }, { nth = 1 })
     send("C1")
-    story.netmera.reaches("deliveries=1", 30000)
+    story.netmera.reaches("deliveries=1")
     assert.equal(0, story.netmera.ledger().repeated)
   end)
 
@@ -50,14 +50,14 @@ describe("delivery by netmera", function()
     send("C3")
     story.netmera.reaches("requests=1")
     local before = os.time()
-    story.netmera.reaches("deliveries=1", 30000)
+    story.netmera.reaches("deliveries=1")
     assert.is_true(os.time() - before >= 1)
   end)
 
   it("sends again where the answer was lost, and says so in explain", function()
     fault({ close = "after" }, { nth = 1 })
     send("C4")
-    story.netmera.reaches("deliveries=2", 30000)
+    story.netmera.reaches("deliveries=2")
     local rows = story.netmera.rows("recipients")
     assert.equal("C4", rows[1].extId)
     assert.equal(2, rows[1].count)
@@ -67,7 +67,7 @@ describe("delivery by netmera", function()
     story.netmera.post("settings", { unknown = { answer = "refuse", extIds = { "C5" } } })
     story.optimove.post("campaigns", { campaign = 30, channel = 459, templates = { 1201 }, count = 10 })
     story.optimove.post("execute", { campaign = 30, channel = 459 })
-    story.netmera.reaches("deliveries=9", 30000)
+    story.netmera.reaches("deliveries=9")
     assert.matches("5016", dead().reason)
     assert.equal(0, story.netmera.ledger().repeated)
   end)
@@ -76,7 +76,7 @@ describe("delivery by netmera", function()
     story.netmera.post("down", { ms = 1500 })
     for i = 1, 20 do send("D" .. i) end
     loop.await("Netmera to be up again", function() return (pcall(story.netmera.ledger)) end)
-    story.netmera.reaches("recipients=20", 60000)
+    story.netmera.reaches("recipients=20")
     assert.equal(0, story.netmera.ledger().repeated)
   end)
 end)
@@ -102,14 +102,14 @@ describe("a provider's settings", function()
       local shown = story.daemon.ask("explain", event)
       local found = shown.messages and shown.messages[1]
       return found and is_wanted(found) and found
-    end, 20000)
+    end)
   end
 
   it("rate is messages a second, and no burst goes beyond it", function()
     story = daemon.story({ provider = ", rate = 100" })
     story.optimove.post("campaigns", { campaign = 1, channel = 459, templates = { 1201 }, count = 250 })
     story.optimove.post("execute", { campaign = 1, channel = 459 })
-    story.netmera.reaches("deliveries=250", 60000)
+    story.netmera.reaches("deliveries=250")
     local most = story.netmera.get("ledger/rate?windowMs=1000").most
     assert.is_true(most <= 200, most .. " within a second")
   end)
@@ -152,7 +152,7 @@ describe("a provider's settings", function()
         for _, lane in ipairs(story.daemon.ask("status").engine.lanes) do
           if lane.sends_allowed == wanted then return true end
         end
-      end, 30000)
+      end)
     end
     until_allowed(3)
     fault({ status = 500, body = { code = 2001, error = "Internal" } })
@@ -165,7 +165,7 @@ describe("a provider's settings", function()
     story = daemon.story({ provider = ", batch = 3" })
     story.optimove.post("campaigns", { campaign = 31, channel = 459, templates = { 1201 }, count = 40 })
     story.optimove.post("execute", { campaign = 31, channel = 459 })
-    story.netmera.reaches("recipients=40", 30000)
+    story.netmera.reaches("recipients=40")
     assert.is_true(story.netmera.ledger().largestRequest <= 3)
   end)
 
@@ -208,7 +208,7 @@ describe("a provider's settings", function()
         if lane.unreachable then count = count + 1 end
       end
       return count > 0
-    end, 30000)
+    end)
     local waiting = message(first, function(found) return #(found.attempts_made or {}) > 0 end)
     assert.equal(0, waiting.attempts)
     http.request({ url = story.daemon.url .. "/optimove/event/other-key",
@@ -219,7 +219,7 @@ describe("a provider's settings", function()
       for _, lane in ipairs(story.daemon.ask("status").engine.lanes) do
         if lane.tenant == "other" then return lane.unreachable end
       end
-    end, 30000)
+    end)
     story.netmera.open()
   end)
 end)

@@ -31,12 +31,12 @@ describe("the store's disk", function()
 
   local function goes_on(by)
     local goal = traffic.acknowledged + by
-    loop.await(by .. " more to be acknowledged", function() return traffic.acknowledged >= goal end, 60000)
+    loop.await(by .. " more to be acknowledged", function() return traffic.acknowledged >= goal end)
   end
 
   local function is_refused(by)
     local goal = count(503) + by
-    loop.await(by .. " to be refused", function() return count(503) >= goal end, 60000)
+    loop.await(by .. " to be refused", function() return count(503) >= goal end)
   end
 
   local function readyz()
@@ -46,11 +46,11 @@ describe("the store's disk", function()
 
   local function settle()
     traffic.stop()
-    loop.await("the last answers", function() return traffic.open == 0 end, 30000)
+    loop.await("the last answers", function() return traffic.open == 0 end)
     loop.await("the queue to empty", function()
       local status = story.daemon.ask("status")
       return status.waiting_messages == 0 and status.waiting_events == 0
-    end, 60000)
+    end)
     story.daemon.stop()
   end
 
@@ -71,7 +71,7 @@ describe("the store's disk", function()
     settle()
     assert.is_nil(traffic.statuses[500])
     -- What was sent and could not be written down at once is not sent twice.
-    ledger.check(story, { acknowledged = acknowledged, is_ended = true, start_max_ms = 30000, repeated_max = 0 })
+    ledger.check(story, { acknowledged = acknowledged, is_ended = true, start_max_ms = 60000, repeated_max = 0 })
     print(("# %d acknowledged, %d refused over %d cycles"):format(traffic.acknowledged, count(503), cycles))
   end)
 
@@ -98,7 +98,7 @@ describe("the store's disk", function()
       traffic.start(story.daemon.listen, 4)
       goes_on(20)
       settle()
-      ledger.check(story, { acknowledged = acknowledged, is_ended = true, start_max_ms = 30000,
+      ledger.check(story, { acknowledged = acknowledged, is_ended = true, start_max_ms = 60000,
                             repeated_max = ledger.in_flight_max })
     end)
   end

@@ -46,7 +46,7 @@ describe("a chain of providers", function()
     story.netmera.reaches("deliveries=1")
     story.netmera.close()
     for i = 1, 20 do story.send("D" .. i) end
-    story.spare.reaches("recipients=20", 60000)
+    story.spare.reaches("recipients=20")
     assert.equal(0, story.spare.ledger().repeated)
     assert.matches("netmove_messages_moved_total [1-9]",
                    require("spec.support.http").request({ url = story.daemon.admin_url .. "/metrics" }).body)
@@ -57,7 +57,7 @@ describe("a chain of providers", function()
       count = count + 1
       story.send("E" .. count)
       return story.netmera.ledger().deliveries > 0
-    end, 60000)
+    end)
     story.send("LAST")
     loop.await("the last by the first", function()
       return #story.netmera.rows("deliveries?extId=LAST") == 1
@@ -68,13 +68,13 @@ describe("a chain of providers", function()
     story = story_of_two(", rate = 300, retry = { first_s = 0.05, most_s = 0.2 }")
     story.optimove.post("campaigns", { campaign = 1, channel = 459, templates = { 1201 }, count = 900 })
     story.optimove.post("execute", { campaign = 1, channel = 459 })
-    story.netmera.reaches("deliveries=60", 30000)
+    story.netmera.reaches("deliveries=60")
     story.netmera.faults({ { match = { path = "sendNotification" },
                              ["do"] = { status = 500, body = { code = 2001, error = "Internal" } } } })
     local run = loop.await("its end", function()
       local run = story.daemon.ask("run", "list").items[1]
       return run.state == "done" and run
-    end, 60000)
+    end)
     assert.equal(900, run.sent)
     local first, next_one = story.netmera.ledger(), story.spare.ledger()
     assert.is_true(next_one.recipients > 0)
@@ -86,7 +86,7 @@ describe("a chain of providers", function()
     story = story_of_two()
     story.netmera.faults({ { match = { path = "sendNotification" }, ["do"] = { status = 401, body = { code = 1 } } } })
     for i = 1, 5 do story.send("K" .. i) end
-    story.spare.reaches("recipients=5", 30000)
+    story.spare.reaches("recipients=5")
     local row = story.spare.rows("deliveries?extId=K1")[1]
     assert.equal("106", row.key)
   end)
@@ -97,7 +97,7 @@ describe("a chain of providers", function()
     for i = 1, 10 do story.send("U" .. i) end
     loop.await("ten held ones, or sent by the next", function()
       return #story.daemon.ask("queue", "list").items + story.spare.ledger().deliveries == 10
-    end, 30000)
+    end)
     local twice = 0
     for _, row in ipairs(story.spare.rows("deliveries")) do
       twice = twice + #story.netmera.rows("deliveries?extId=" .. row.extId)

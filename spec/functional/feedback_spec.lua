@@ -124,7 +124,7 @@ describe("figures of a run", function()
         if found[metric] ~= value then return false end
       end
       return true
-    end, 20000)
+    end)
     if not ok then assert.same(wanted, found) end
   end
 

@@ -29,7 +29,7 @@ describe("the guard", function()
     return loop.await("a run that is " .. state, function()
       local run = story.daemon.ask("run", "show", id)
       return run.state == state and run
-    end, 30000)
+    end)
   end
 
   it("holds a run above its ceiling with its count and a sample, over a restart, until it is released", function()

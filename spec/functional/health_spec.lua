@@ -61,7 +61,7 @@ describe("health", function()
     story.daemon.process = small
     loop.await("it to be ready", function()
       return find_line(small.err, '"message":"(ready)"') or small.exit_code
-    end, 30000)
+    end)
     assert.is_nil(small.exit_code, table.concat(small.err, "\n"))
     story.daemon.url = "http://" .. find_line(small.err, '"public on ([%d.:]+)"')
     story.daemon.admin_url = "http://" .. find_line(small.err, '"admin on ([%d.:]+)"')
@@ -72,7 +72,7 @@ describe("health", function()
       local answer = story.daemon.event({ EventTypeID = 99, n = #taken, filler = filler })
       if answer.status == 200 then taken[#taken + 1] = answer.json().id return nil end
       return answer
-    end, 60000)
+    end)
     assert.equal(503, refused.status)
     assert.equal("1", refused.headers["retry-after"])
     local status, body = ready()
@@ -177,7 +177,7 @@ describe("health", function()
     handle, pid = uv.spawn(program, { args = { "serve", "--config", "netmove.lua" }, cwd = story.daemon.path,
                                       stdio = { nil, nil, err } }, function(status) code = status handle:close() end)
     read()
-    loop.await("it to be ready", function() return find_line(lines, '"(ready)"') end, 30000)
+    loop.await("it to be ready", function() return find_line(lines, '"(ready)"') end)
     err:read_stop()
 
     local url = "http://" .. find_line(lines, '"public on ([%d.:]+)"')
@@ -196,7 +196,7 @@ describe("health", function()
     end
     loop.await("all to be planned", function()
       return story.daemon.ask("status").waiting_events == 0
-    end, 60000)
+    end)
 
     read()
     loop.await("the line that says how many were lost", function()
@@ -204,7 +204,7 @@ describe("health", function()
     end)
     local lost, planned = tonumber(find_line(lines, '"message":"(%d+) lines were lost')), 0
     uv.kill(pid, "sigterm")
-    loop.await("its end", function() return code end, 40000)
+    loop.await("its end", function() return code end)
     loop.await("its last line", function() return find_line(lines, '"message":"(stopped)"') end)
     for _, line in ipairs(lines) do
       if line:find('"message":"event is held', 1, true) then planned = planned + 1 end

@@ -60,7 +60,7 @@ describe("a day of hook events", function()
     return http.request({ url = story.daemon.url .. "/hooks/acme-app-key/events", method = "POST",
                           headers = { ["X-netmera-api-key"] = "rest-key",
                                       ["Content-Type"] = "application/x-ndjson" },
-                          body = lines, timeout_ms = 60000 })
+                          body = lines })
   end
 
   --- Sends a batch until it is taken: the same ids again are the same events.

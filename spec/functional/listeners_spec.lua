@@ -171,13 +171,13 @@ local function play(case, before)
   else
     asked = process.start(scenario.act(case))
   end
-  loop.await("the step to fail", function() return faults_applied(failing) > 0 end, 60000)
+  loop.await("the step to fail", function() return faults_applied(failing) > 0 end)
   if case.is_killed then
     case.daemon.kill()
-    if asked then asked.wait(60000) end
+    if asked then asked.wait() end
     case.daemon.start()
   elseif asked then
-    asked.wait(60000)
+    asked.wait()
   end
   -- an operator whose command found no daemon says it again
   if case.is_killed and asked and not are_right(case, before) then process.run(scenario.act(case)) end

@@ -83,7 +83,7 @@ describe("the admin API", function()
     local path = "/api/v1" .. target:gsub("%?.*$", "")
     local operation, name = operation_of(method, path)
     local answer = assert(http.request({ url = "unix:" .. story.daemon.path .. "/netmove.sock|/api/v1" .. target,
-                                         method = method, body = body, timeout_ms = 60000,
+                                         method = method, body = body,
                                          headers = body and { ["Content-Type"] = "application/json" } }))
     local status = tostring(answer.status)
     local response = operation.responses[status] or document.components.responses.Refused

@@ -74,13 +74,12 @@ describe("a provider with a retry schedule of its own", function()
 
   it("is asked again as soon and as often as that says", function()
     story = daemon.story({ provider = ', retry = { first_s = 0.02, most_s = 0.02 }' })
-    story.netmera.faults({ { match = { path = "sendNotification", extId = "PERSON3", times = 4 },
+    story.netmera.faults({ { match = { path = "sendNotification", extId = "PERSON3", times = 8 },
                              ["do"] = { status = 500, body = { code = 2001, error = "Internal" } } } })
     trigger(story, "PERSON3", 1201)
     story.netmera.reaches("deliveries=1")
-    local rows = story.netmera.rows("requests?path=sendNotification&contains=PERSON3")
-    assert.equal(5, #rows)
-    assert.is_true(rows[5].at - rows[1].at < 2000, "the default schedule takes seven seconds on average")
+    -- The default schedule would take minutes.
+    assert.equal(9, #story.netmera.rows("requests?path=sendNotification&contains=PERSON3"))
   end)
 end)
 

@@ -131,7 +131,7 @@ describe("the rehearsal", function()
     for _, fault in ipairs(story.netmera.get("faults")) do
       if fault.name == "lost" then lost = fault.applied end
     end
-    local repeated = ledger.check(story, { acknowledged = acknowledged, is_ended = true, start_max_ms = 30000,
+    local repeated = ledger.check(story, { acknowledged = acknowledged, is_ended = true, start_max_ms = 60000,
                                            repeated_max = ledger.in_flight_max + lost * 1000,
                                            prefixes = { acme = "C", other = "D" } },
                                   { acme = "netmera-key", other = "other-key" })

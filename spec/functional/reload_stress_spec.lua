@@ -53,7 +53,7 @@ describe("rules that change under traffic", function()
 
     local function admin(method, path)
       local answer = assert(http.request({ url = "unix:" .. story.daemon.path .. "/netmove.sock|/api/v1" .. path,
-                                           method = method, timeout_ms = 60000 }))
+                                           method = method }))
       assert(answer.status == 200, path .. ": " .. answer.status .. " " .. answer.body)
       return answer.json()
     end
@@ -86,7 +86,7 @@ describe("rules that change under traffic", function()
       assert(verdict.verdict == "active", tostring(verdict.verdict) .. ": " .. table.concat(verdict.problems, "\n"))
       note_active(version)
       local wanted = traffic.acknowledged + 3
-      loop.await("traffic", function() return traffic.acknowledged >= wanted end, 60000)
+      loop.await("traffic", function() return traffic.acknowledged >= wanted end)
       if version % 10 == 0 then note_deliveries() end
     end
 
@@ -100,7 +100,7 @@ describe("rules that change under traffic", function()
       if version > warm_up then most_kib = math.max(most_kib or 0, resident_kib()) end
     end
     traffic.stop()
-    loop.await("the senders' last answers", function() return traffic.open == 0 end, 30000)
+    loop.await("the senders' last answers", function() return traffic.open == 0 end)
     loop.await("the queue to empty", function()
       local status = admin("GET", "/status")
       return status.waiting_messages == 0 and status.waiting_events == 0
@@ -109,7 +109,7 @@ describe("rules that change under traffic", function()
     story.daemon.stop()
 
     ledger.check(story, { acknowledged = acknowledged, is_ended = true, repeated_max = 0, prefixes = { acme = "K" },
-                          start_max_ms = 30000 })
+                          start_max_ms = 60000 })
     local seen, count = {}, 0
     local pipe = assert(io.popen("sqlite3 -readonly '" .. story.daemon.path ..
                                  "/netmove.db' 'SELECT customer, generation_id FROM messages'"))

@@ -126,7 +126,7 @@ describe("a canary", function()
     local function find(pattern)
       for _, line in ipairs(serving.err) do if line:match(pattern) then return line:match(pattern) end end
     end
-    loop.await("it to be ready", function() return find('"(ready)"') or serving.exit_code end, 30000)
+    loop.await("it to be ready", function() return find('"(ready)"') or serving.exit_code end)
     assert.is_nil(serving.exit_code, table.concat(serving.err, "\n"))
     self.url = "http://" .. find('"public on ([%d.:]+)"')
     self.admin_url = "http://" .. find('"admin on ([%d.:]+)"')
@@ -161,7 +161,7 @@ describe("a canary", function()
     event({ EventTypeID = 11, CampaignID = 7, ChannelID = 459, TemplateID = 1201, CustomerID = dead })
     loop.await("a dead letter", function()
       return cli("--json", "queue", "list").out:find('"dead"', 1, true)
-    end, 20000)
+    end)
     -- An event that is held.
     event({ EventTypeID = 11, CampaignID = 7, ChannelID = 459, TemplateID = 9999,
             CustomerID = plant("person", "heldcustomer"), note = plant("person", "note") })
@@ -180,7 +180,7 @@ describe("a canary", function()
       }, nil, "PUT")
       assert.is_true(answer.status == 200 or answer.status == 201, answer.body)
     end
-    self.optimove.reaches("values=8", 30000)
+    self.optimove.reaches("values=8")
     -- An Optimove that names the person in its refusal.
     local unknown = plant("person", "unknowncustomer")
     self.optimove.faults({ { match = { path = "UpdateCustomerAttributes", extId = unknown, nth = 1 },
@@ -189,10 +189,10 @@ describe("a canary", function()
                                                      attributes = { store = "x", total = 1 } }))
     loop.await("the refusal", function()
       for _, fault in ipairs(self.optimove.get("faults")) do if fault.applied > 0 then return true end end
-    end, 20000)
+    end)
     self.optimove.post("campaigns", { campaign = 70, channel = 459, templates = { 1201 }, count = 20 })
     self.optimove.post("execute", { campaign = 70, channel = 459 })
-    self.netmera.reaches("deliveries=30", 30000)
+    self.netmera.reaches("deliveries=30")
   end
 
   --- Everything that is refused, with something in it that must not be repeated.

@@ -120,7 +120,7 @@ describe("time", function()
     local ended = loop.await("its end", function()
       local shown = story.daemon.ask("explain", message.id).message
       return shown.state ~= "waiting" and shown
-    end, 20000)
+    end)
     assert.equal("expired", ended.state)
     assert.equal(0, story.netmera.ledger().deliveries)
   end)
@@ -130,7 +130,7 @@ describe("time", function()
     story.optimove.post("campaigns", { campaign = 3, channel = 459, templates = { 1201 }, count = 20,
                                        scheduleTime = { inSeconds = 0, everyRows = 10, stepSeconds = 600 } })
     story.optimove.post("execute", { campaign = 3, channel = 459 })
-    story.netmera.reaches("deliveries=10", 30000)
+    story.netmera.reaches("deliveries=10")
     loop.await("those that wait", function() return story.daemon.ask("run", "list").items[1].made == 20 end)
     assert.equal("10|60000|60000\n", sql("SELECT count(*), min(expires_at - due_at), max(expires_at - due_at)" ..
                                          " FROM messages WHERE due_at > created_at + 60000"))
@@ -228,9 +228,9 @@ describe("INACTIVE", function()
     assert.equal(paused.made, story.netmera.ledger().deliveries)
 
     story.daemon.ask("run", "release", run.id)
-    story.netmera.reaches("deliveries=250", 30000)
+    story.netmera.reaches("deliveries=250")
     story.daemon.ask("queue", "retry", one, many)
-    story.netmera.reaches("deliveries=501", 30000)
+    story.netmera.reaches("deliveries=501")
     assert.is_true(calls > 0)
   end)
 

@@ -18,7 +18,7 @@ describe("TLS", function()
   end)
 
   local function run(command, ...)
-    return process.run({ command = command, args = { ... }, timeout_ms = 30000 })
+    return process.run({ command = command, args = { ... } })
   end
 
   local function openssl(...)
@@ -129,7 +129,7 @@ describe("TLS", function()
     local address = { host = host, port = tonumber(port) }
     local silent, slow = http.connect(address), http.connect(address)
     slow.write("\22\3\1\2\0\1")
-    loop.await("both to be hung up on", function() return silent.is_closed and slow.is_closed end, 5000)
+    loop.await("both to be hung up on", function() return silent.is_closed and slow.is_closed end)
     assert.equal(200, (curl("server", "/healthz")))
   end)
 
@@ -192,7 +192,7 @@ describe("TLS", function()
       assert.equal(0, (curl(name, "/healthz")))
       copy(it_runs, name .. ".key", "server.key")
       if round > 1 then it_runs.process.kill("sighup") end -- the first is found without being asked
-      loop.await("the new certificate to serve", function() return curl(name, "/healthz") == 200 end, 20000)
+      loop.await("the new certificate to serve", function() return curl(name, "/healthz") == 200 end)
     end
     asking.kill("sigterm")
     asking.wait()

@@ -84,7 +84,7 @@ describe("explain of a message", function()
       for _, wait in ipairs(story.daemon.ask("explain", other).waits) do
         if wait.cause == "breaker open" or wait.cause == "retry schedule" then return wait end
       end
-    end, 30000)
+    end)
     story.netmera.open()
   end)
 
@@ -134,7 +134,7 @@ describe("an event's id", function()
                              ["do"] = { status = 500, body = { code = 2001, error = "Internal" } } } })
     local id = story.daemon.event({ EventTypeID = 11, CampaignID = "l", ChannelID = 459, TemplateID = 1201,
                                     CustomerID = "C1" }).json().id
-    story.netmera.reaches("deliveries=1", 30000)
+    story.netmera.reaches("deliveries=1")
     local seen = loop.await("its last line", function()
       local found = {}
       for _, line in ipairs(story.daemon.process.err) do

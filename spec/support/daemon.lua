@@ -114,7 +114,7 @@ function daemon.folder(options)
     self.process = process.start({ command = command, args = args, cwd = self.path, env = env or options.env })
     loop.await("netmove to be ready", function()
       return find_line('"message":"(ready)"') or self.process.exit_code
-    end, 30000)
+    end)
     if self.process.exit_code then
       error("netmove ended: " .. table.concat(self.process.err, "\n"), 2)
     end
@@ -135,7 +135,7 @@ function daemon.folder(options)
   --- Ends it as an operator would; it must exit 0.
   function self.stop()
     self.process.kill("sigterm")
-    local code, signal = self.process.wait(40000)
+    local code, signal = self.process.wait()
     if code ~= 0 then
       error("netmove ended with " .. code .. " (signal " .. tostring(signal) .. "):\n" ..
             table.concat(self.process.err, "\n"), 2)

@@ -17,12 +17,13 @@ local function await_beside(what, is_true, until_ms)
 end
 
 --- Runs the loop until `is_true` returns something true, which is returned; an error that names
---- `what` when `timeout_ms` (10 s) has passed.
+--- `what` when `timeout_ms` (60 s, which only a red test waits for) has passed.  Another figure is for what takes
+--- longer, or for a promise about time; a busy machine is four times slower.
 ---@param what string
 ---@param is_true fun(): any
 ---@param timeout_ms? integer
 function loop.await(what, is_true, timeout_ms)
-  local until_ms = uv.now() + (timeout_ms or 10000)
+  local until_ms = uv.now() + (timeout_ms or 60000)
   if scheduled[coroutine.running()] then return await_beside(what, is_true, until_ms) end
   local tick = uv.new_timer()
   tick:start(5, 5, function() end) -- so that conditions of other processes are looked at again

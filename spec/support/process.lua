@@ -31,13 +31,14 @@ local function environment(extra)
 end
 
 --- Starts a program: an object with out, err (arrays of lines), exit_code, signal.  `descriptors` become its
---- 3, 4 and so on.
+--- 3, 4 and so on.  It ends with us, however we end: no test that is killed leaves its daemons and fakes behind.
 ---@param options { command: string, args?: string[], env?: table, cwd?: string, descriptors?: integer[] }
 function process.start(options)
   local out_pipe, err_pipe = uv.new_pipe(false), uv.new_pipe(false)
   local self = { out = {}, err = {} }
-  self.handle, self.pid = uv.spawn(options.command, {
-    args = options.args, env = environment(options.env), cwd = options.cwd,
+  self.handle, self.pid = uv.spawn("setpriv", {
+    args = { "--pdeathsig", "KILL", "--", options.command, table.unpack(options.args or {}) },
+    env = environment(options.env), cwd = options.cwd,
     stdio = { nil, out_pipe, err_pipe, table.unpack(options.descriptors or {}) },
   }, function(code, signal)
     self.exit_code, self.exit_signal = code, signal
@@ -62,7 +63,7 @@ end
 --- Runs a program to its end: { code, out, err } with both as text.
 function process.run(options)
   local self = process.start(options)
-  local code = self.wait(options.timeout_ms or 60000)
+  local code = self.wait(options.timeout_ms)
   return { code = code, out = table.concat(self.out, "\n"), err = table.concat(self.err, "\n") }
 end
 

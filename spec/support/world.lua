@@ -23,7 +23,7 @@ local function start(name, args)
 
   --- POSTs to /_world/NAME.
   function self.post(path, body)
-    return http.json({ url = self.url .. "/_world/" .. path, body = body or {}, timeout_ms = 60000 })
+    return http.json({ url = self.url .. "/_world/" .. path, body = body or {} })
   end
 
   function self.faults(list)
@@ -46,9 +46,9 @@ local function start(name, args)
 
   --- Waits until the ledger has reached the figures ("deliveries=5"); fails when it does not.
   function self.reaches(query, timeout_ms)
-    local limit = timeout_ms or 20000
+    local limit = timeout_ms or 60000
     local answer = http.json({ url = self.url .. "/_world/ledger/wait?" .. query .. "&timeoutMs=" .. limit,
-                               timeout_ms = limit + 5000 })
+                               timeout_ms = limit + 60000 })
     if not answer.reached then
       error(name .. " has not reached " .. query .. ": " .. json.encode(answer), 2)
     end

@@ -11,6 +11,7 @@ const commonOptions = {
   'tls-cert': { type: 'string' },
   'tls-key': { type: 'string' },
   'keep-alive-ms': { type: 'string', default: '65000' },
+  'ends-with-stdin': { type: 'boolean', default: false },
   verbose: { type: 'boolean', default: false },
   help: { type: 'boolean', default: false },
 };
@@ -20,6 +21,7 @@ const commonHelp = `  --port N            where to listen; 0 = any free port (0)
   --tls-cert F        speak HTTPS with this certificate ...
   --tls-key F         ... and this key
   --keep-alive-ms N   how long an idle connection stays open (65000)
+  --ends-with-stdin   end when standard input does, as it does with who started this
   --verbose           log requests on stderr
   --help`;
 
@@ -72,5 +74,6 @@ export async function runProgram({ name, summary, options = {}, help, makeWorld 
   const end = () => process.exit(0); // nothing here is worth keeping
   process.on('SIGTERM', end);
   process.on('SIGINT', end);
+  if (values['ends-with-stdin']) process.stdin.on('close', end).resume();
   process.stdout.write(`${JSON.stringify({ ready: true, name, url: server.url })}\n`);
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import http from 'node:http';
 import test from 'node:test';
 import { call, pathOf, raw, start } from './support.mjs';
@@ -10,6 +11,13 @@ for (const program of ['optimove', 'netmera']) {
     assert.match(world.url, /^http:\/\/127\.0\.0\.1:\d+$/);
     assert.equal((await world.get('')).name, program);
     assert.equal(await world.stop(), 0);
+  });
+
+  test(`${program} ends with who holds its standard input`, async () => {
+    const world = await start(program);
+    const exited = once(world.child, 'exit');
+    world.child.stdin.end();
+    assert.deepEqual(await exited, [0, null]);
   });
 
   test(`${program} explains itself and refuses options that do not exist`, () => {

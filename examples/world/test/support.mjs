@@ -37,7 +37,7 @@ class Running {
 const wrap = (value) => (Array.isArray(value) ? { list: value } : value);
 
 export async function start(program, ...args) {
-  const child = spawn(process.execPath, [pathOf(program), '--port', '0', ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [pathOf(program), '--port', '0', '--ends-with-stdin', ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
   const [line] = await once(createInterface({ input: child.stdout }), 'line');
   return new Running(child, JSON.parse(line).url);
 }
