@@ -56,6 +56,61 @@ static void cutting_gives_head_and_tail(void **state)
   assert_text(nm_text_trim(NM_TEXT(" \tx y\t ")), "x y");
 }
 
+static void a_strangers_text_becomes_part_of_a_line(void **state)
+{
+  static const struct {
+    const char *text;
+    size_t max;
+    const char *line;
+  } rows[] = {
+    { "plain", 99, "plain" },
+    { "{\"\xFF\xFE<html", 99, "{\"??<html" },
+    { "two\r\nlines\t\x1B[2J\x7F", 99, "two  lines  [2J " },
+    { "ge\xC3\xA7ersiz", 99, "ge\xC3\xA7ersiz" },
+    { "ge\xC3\xA7", 5, "ge\xC3\xA7" }, /* just fits */
+    { "ge\xC3\xA7", 4, "ge" },         /* half a character is none */
+    { "cut in \xE2\x82", 99, "cut in ??" },
+    { "abc", 3, "ab" },
+    { "abc", 1, "" },
+    { "", 99, "" },
+  };
+  char out[99];
+  (void)state;
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    size_t len = nm_text_put_line(out, rows[i].max, nm_text_from(rows[i].text));
+    assert_string_equal(out, rows[i].line);
+    assert_int_equal(len, strlen(rows[i].line));
+    assert_true(nm_text_is_utf8((struct nm_text){ out, len }));
+  }
+  assert_int_equal(nm_text_put_line(out, sizeof out, (struct nm_text){ "a\0b", 3 }), 3);
+  assert_string_equal(out, "a b");
+  assert_int_equal(nm_text_put_line(out, sizeof out, nm_text_from("ge\xC3")), 3);
+  assert_int_equal(nm_text_put_line(out, sizeof out, nm_text_from(out)), 3); /* in place */
+  assert_string_equal(out, "ge?");
+}
+
+static void what_goes_into_a_url_is_escaped(void **state)
+{
+  struct nm_arena *arena = nm_arena_create(1024);
+  struct nm_buffer buffer;
+  (void)state;
+  assert_text(nm_arena_escape(arena, NM_TEXT("AZaz09-._~")), "AZaz09-._~");
+  assert_text(nm_arena_escape(arena, NM_TEXT("a b/c?d=e&f%g+h:i#j\"k")),
+              "a%20b%2Fc%3Fd%3De%26f%25g%2Bh%3Ai%23j%22k");
+  assert_text(nm_arena_escape(arena, NM_TEXT("\xC3\xA7\xFF")), "%C3%A7%FF");
+  assert_text(nm_arena_escape(arena, (struct nm_text){ "\0\n", 2 }), "%00%0A");
+  assert_text(nm_arena_escape(arena, (struct nm_text){ NULL, 0 }), "");
+  nm_arena_destroy(arena);
+
+  nm_buffer_init(&buffer, 10);
+  assert_int_equal(nm_buffer_append_text(&buffer, NM_TEXT("/x?y=")), NM_OK);
+  assert_int_equal(nm_buffer_append_escaped(&buffer, NM_TEXT("a b")), NM_OK);
+  assert_int_equal(nm_buffer_append_escaped(&buffer, NM_TEXT("    ")), NM_ELIMIT);
+  assert_int_equal(nm_buffer_append_escaped(&buffer, (struct nm_text){ NULL, 0 }), NM_OK);
+  assert_text(nm_buffer_text(&buffer), "/x?y=a%20b");
+  nm_buffer_deinit(&buffer);
+}
+
 static void the_nearest_word_is_near(void **state)
 {
   static const char *const known[] = { "templates", "channels", "events", "hooks" };
@@ -120,6 +175,8 @@ int main(void)
     cmocka_unit_test(integers_are_read_whole_or_not_at_all),
     cmocka_unit_test(utf8_is_checked_to_the_letter),
     cmocka_unit_test(cutting_gives_head_and_tail),
+    cmocka_unit_test(a_strangers_text_becomes_part_of_a_line),
+    cmocka_unit_test(what_goes_into_a_url_is_escaped),
     cmocka_unit_test(the_nearest_word_is_near),
     cmocka_unit_test(json_is_strict),
     cmocka_unit_test(json_is_not_nested_deeper_than_its_limit),

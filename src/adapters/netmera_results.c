@@ -142,18 +142,11 @@ static int ask(struct asking *asking, const char *next_page)
   return nm_client_start(asking->client, &call, NULL);
 }
 
-/* Percent-encodes what is no unreserved character; owned by the caller. */
+/* Percent-encoded; owned by the caller. */
 static char *escape(struct nm_text text)
 {
-  char *out = malloc(text.len * 3 + 1);
-  size_t len = 0;
-  for (size_t i = 0; i < text.len && out; i++) {
-    unsigned char c = (unsigned char)text.ptr[i];
-    bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-    if (is_plain) out[len++] = (char)c;
-    else len += (size_t)snprintf(out + len, 4, "%%%02X", c);
-  }
-  if (out) out[len] = '\0';
+  char *out = malloc(nm_text_put_escaped(NULL, text) + 1);
+  if (out) out[nm_text_put_escaped(out, text)] = '\0';
   return out;
 }
 

@@ -48,6 +48,14 @@ int nm_buffer_append_text(struct nm_buffer *buffer, struct nm_text text)
   return nm_buffer_append(buffer, text.ptr, text.len);
 }
 
+int nm_buffer_append_escaped(struct nm_buffer *buffer, struct nm_text text)
+{
+  if (text.len == 0) return NM_OK;
+  int rc = nm_buffer_reserve(buffer, nm_text_put_escaped(NULL, text));
+  if (!rc) buffer->len += nm_text_put_escaped(buffer->ptr + buffer->len, text);
+  return rc;
+}
+
 int nm_buffer_appendf(struct nm_buffer *buffer, const char *format, ...)
 {
   va_list args, again;

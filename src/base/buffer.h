@@ -17,6 +17,8 @@ void nm_buffer_deinit(struct nm_buffer *buffer); /* frees; may be used again aft
 /* Appends; NM_ELIMIT above the maximum, NM_ENOMEM, and the buffer is then as it was. */
 NM_MUST_CHECK int nm_buffer_append(struct nm_buffer *buffer, const void *bytes, size_t len);
 NM_MUST_CHECK int nm_buffer_append_text(struct nm_buffer *buffer, struct nm_text text);
+/* Percent-encoded (nm_text_put_escaped). */
+NM_MUST_CHECK int nm_buffer_append_escaped(struct nm_buffer *buffer, struct nm_text text);
 NM_PRINTF(2, 3)
 NM_MUST_CHECK int nm_buffer_appendf(struct nm_buffer *buffer, const char *format, ...);
 

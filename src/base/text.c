@@ -113,3 +113,40 @@ bool nm_text_is_utf8(struct nm_text text)
   }
   return true;
 }
+
+size_t nm_text_put_line(char *out, size_t max, struct nm_text text)
+{
+  const unsigned char *p = (const unsigned char *)text.ptr;
+  size_t len = 0;
+  for (size_t i = 0; i < text.len;) {
+    bool is_control = p[i] < 0x20 || p[i] == 0x7F;
+    size_t step = is_control ? 0 : sequence_length(p + i, text.len - i);
+    if (len + (step ? step : 1) >= max) break;
+    if (step) memmove(out + len, p + i, step);
+    else out[len] = is_control ? ' ' : '?';
+    len += step ? step : 1;
+    i += step ? step : 1;
+  }
+  if (max > 0) out[len] = '\0';
+  return len;
+}
+
+static bool is_unreserved(char c)
+{
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+         c == '.' || c == '_' || c == '~';
+}
+
+size_t nm_text_put_escaped(char *out, struct nm_text text)
+{
+  static const char hex[] = "0123456789ABCDEF";
+  size_t len = 0;
+  for (size_t i = 0; i < text.len; i++) {
+    unsigned char c = (unsigned char)text.ptr[i];
+    bool is_plain = is_unreserved(text.ptr[i]);
+    if (out && is_plain) out[len] = text.ptr[i];
+    else if (out) memcpy(out + len, (char[]){ '%', hex[c >> 4], hex[c & 15] }, 3);
+    len += is_plain ? 1 : 3;
+  }
+  return len;
+}

@@ -54,3 +54,12 @@ size_t nm_text_put_i64(char out[NM_TEXT_I64_MAX_BYTES], int64_t number);
 
 /* True where the bytes are valid UTF-8 without NUL. */
 bool nm_text_is_utf8(struct nm_text text);
+
+/* What a stranger wrote, as part of a line: writes as much of it as fits into max bytes with a NUL
+ * behind; returns how many bytes without it.  A character goes in whole or not at all; control
+ * characters become blanks, and bytes that are no UTF-8 question marks.  `out` may be text.ptr. */
+size_t nm_text_put_line(char *out, size_t max, struct nm_text text);
+
+/* Percent-encodes for a URL: all but the unreserved characters of RFC 3986.  Without NUL; returns
+ * how many bytes.  With out = NULL it only counts them. */
+size_t nm_text_put_escaped(char *out, struct nm_text text);

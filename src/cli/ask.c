@@ -34,14 +34,6 @@ struct nm_settings *nm_cli_settings(struct nm_invocation *invocation)
   return settings;
 }
 
-struct nm_text nm_cli_escape(struct nm_arena *arena, struct nm_text text)
-{
-  char *escaped = curl_easy_escape(NULL, text.ptr, (int)text.len);
-  struct nm_text out = nm_arena_copy(arena, nm_text_from(escaped ? escaped : ""));
-  curl_free(escaped);
-  return out;
-}
-
 /* ---- whom to ask ------------------------------------------------------------------------------
  */
 

@@ -15,7 +15,7 @@ static void print_lines(const json_t *report, const char *key, const char *prefi
 static int ask(struct nm_invocation *invocation, const char *method, const char *what,
                struct nm_cli_answer *answer)
 {
-  struct nm_text name = nm_cli_escape(invocation->arena, nm_text_from(invocation->words[0]));
+  struct nm_text name = nm_arena_escape(invocation->arena, nm_text_from(invocation->words[0]));
   struct nm_text path =
       nm_arena_printf(invocation->arena, "/connector/%.*s/%s", NM_TEXT_ARG(name), what);
   int code = nm_cli_ask(invocation, method, path, NULL, answer);

@@ -194,7 +194,7 @@ static void print_all(const json_t *answer)
 static int explain_id(struct nm_invocation *invocation)
 {
   struct nm_cli_answer answer;
-  struct nm_text id = nm_cli_escape(invocation->arena, nm_text_from(invocation->words[0]));
+  struct nm_text id = nm_arena_escape(invocation->arena, nm_text_from(invocation->words[0]));
   struct nm_text path = nm_arena_printf(invocation->arena, "/explain/%.*s", NM_TEXT_ARG(id));
   int code = nm_cli_ask(invocation, "GET", path, NULL, &answer);
   if (code == NM_CLI_DONE && invocation->is_json) nm_cli_print_json(answer.body);

@@ -109,9 +109,6 @@ bool nm_cli_confirm(const struct nm_invocation *invocation, bool is_said, const 
 /* "/queue?tenant=acme&limit=10" of a command whose options begin with --tenant, --limit and --before. */
 struct nm_text nm_cli_list_path(struct nm_invocation *invocation, const char *path);
 
-/* "?a=b" pieces: the text percent-encoded. */
-struct nm_text nm_cli_escape(struct nm_arena *arena, struct nm_text text);
-
 /* Prints JSON, indented, for --json. */
 void nm_cli_print_json(const json_t *value);
 

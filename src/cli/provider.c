@@ -14,7 +14,7 @@ int nm_cli_provider_list(struct nm_invocation *invocation)
   if (invocation->word_count > 0)
     path = nm_arena_printf(
         invocation->arena, "/providers?tenant=%.*s",
-        NM_TEXT_ARG(nm_cli_escape(invocation->arena, nm_text_from(invocation->words[0]))));
+        NM_TEXT_ARG(nm_arena_escape(invocation->arena, nm_text_from(invocation->words[0]))));
   int code = nm_cli_ask(invocation, "GET", path, NULL, &answer);
   if (code == NM_CLI_DONE && invocation->is_json)
     nm_cli_print_json(answer.body);
@@ -29,8 +29,8 @@ int nm_cli_provider_list(struct nm_invocation *invocation)
 int nm_cli_provider_test(struct nm_invocation *invocation)
 {
   struct nm_cli_answer answer;
-  struct nm_text tenant = nm_cli_escape(invocation->arena, nm_text_from(invocation->words[0]));
-  struct nm_text name = nm_cli_escape(invocation->arena, nm_text_from(invocation->words[1]));
+  struct nm_text tenant = nm_arena_escape(invocation->arena, nm_text_from(invocation->words[0]));
+  struct nm_text name = nm_arena_escape(invocation->arena, nm_text_from(invocation->words[1]));
   struct nm_text path = nm_arena_printf(invocation->arena, "/providers/%.*s/%.*s/test",
                                         NM_TEXT_ARG(tenant), NM_TEXT_ARG(name));
   int code = nm_cli_ask(invocation, "POST", path, NULL, &answer);

@@ -9,7 +9,7 @@ struct nm_text nm_cli_list_path(struct nm_invocation *invocation, const char *pa
   char mark = '?';
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     if (!invocation->options[i]) continue;
-    struct nm_text value = nm_cli_escape(invocation->arena, nm_text_from(invocation->options[i]));
+    struct nm_text value = nm_arena_escape(invocation->arena, nm_text_from(invocation->options[i]));
     out = nm_arena_printf(invocation->arena, "%.*s%c%s=%.*s", NM_TEXT_ARG(out), mark, names[i],
                           NM_TEXT_ARG(value));
     mark = '&';
@@ -32,7 +32,7 @@ static int list(struct nm_invocation *invocation, const char *path,
 static struct nm_text id_path(struct nm_invocation *invocation, const char *before,
                               const char *behind)
 {
-  struct nm_text id = nm_cli_escape(invocation->arena, nm_text_from(invocation->words[0]));
+  struct nm_text id = nm_arena_escape(invocation->arena, nm_text_from(invocation->words[0]));
   return nm_arena_printf(invocation->arena, "%s%.*s%s", before, NM_TEXT_ARG(id), behind);
 }
 

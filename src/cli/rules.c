@@ -97,7 +97,7 @@ int nm_cli_rules_show(struct nm_invocation *invocation)
 {
   struct nm_cli_answer answer;
   struct nm_text wanted = nm_text_from(invocation->options[0] ? invocation->options[0] : "");
-  struct nm_text name = nm_cli_escape(invocation->arena, nm_text_from(invocation->words[0]));
+  struct nm_text name = nm_arena_escape(invocation->arena, nm_text_from(invocation->words[0]));
   struct nm_text path = nm_arena_printf(invocation->arena, "/rules/%.*s", NM_TEXT_ARG(name));
   size_t i;
   json_t *item, *found = NULL;
@@ -126,7 +126,7 @@ int nm_cli_rules_show(struct nm_invocation *invocation)
 int nm_cli_rules_rollback(struct nm_invocation *invocation)
 {
   struct nm_cli_answer answer;
-  struct nm_text name = nm_cli_escape(invocation->arena, nm_text_from(invocation->words[0]));
+  struct nm_text name = nm_arena_escape(invocation->arena, nm_text_from(invocation->words[0]));
   const char *to = invocation->options[0];
   struct nm_text path =
       nm_arena_printf(invocation->arena, "/rules/%.*s/rollback%s%s", NM_TEXT_ARG(name),

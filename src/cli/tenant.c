@@ -80,7 +80,7 @@ static int apply_file(struct nm_invocation *invocation, const char *file, bool i
     return NM_CLI_NOT_RIGHT;
   }
   struct nm_text tag, path = nm_arena_printf(invocation->arena, "/tenants/%.*s",
-                                             NM_TEXT_ARG(nm_cli_escape(invocation->arena, name)));
+                                             NM_TEXT_ARG(nm_arena_escape(invocation->arena, name)));
   int code = find_tag(invocation, path, &tag);
   if (code != NM_CLI_DONE) {
     json_decref(document);
@@ -145,7 +145,7 @@ int nm_cli_tenant_list(struct nm_invocation *invocation)
 int nm_cli_tenant_show(struct nm_invocation *invocation)
 {
   struct nm_cli_answer answer;
-  struct nm_text name = nm_cli_escape(invocation->arena, nm_text_from(invocation->words[0]));
+  struct nm_text name = nm_arena_escape(invocation->arena, nm_text_from(invocation->words[0]));
   struct nm_text path = nm_arena_printf(invocation->arena, "/tenants/%.*s", NM_TEXT_ARG(name));
   int code = nm_cli_ask(invocation, "GET", path, NULL, &answer);
   if (code == NM_CLI_DONE)
@@ -161,7 +161,7 @@ int nm_cli_tenant_remove(struct nm_invocation *invocation)
 {
   const char *const *options = invocation->options;
   struct nm_cli_answer answer;
-  struct nm_text name = nm_cli_escape(invocation->arena, nm_text_from(invocation->words[0]));
+  struct nm_text name = nm_arena_escape(invocation->arena, nm_text_from(invocation->words[0]));
   struct nm_text question = nm_arena_printf(
       invocation->arena,
       "Remove tenant %s?  Its listeners at Optimove are taken away, what waits is stopped%s.",

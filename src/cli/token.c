@@ -114,7 +114,7 @@ int nm_cli_token_revoke(struct nm_invocation *invocation)
   if (code != NM_CLI_DONE)
     return code;
   struct nm_text path = nm_arena_printf(invocation->arena, "/tokens/%.*s",
-                                        NM_TEXT_ARG(nm_cli_escape(invocation->arena, id)));
+                                        NM_TEXT_ARG(nm_arena_escape(invocation->arena, id)));
   code = nm_cli_ask(invocation, "DELETE", path, NULL, &answer);
   if (code == NM_CLI_DONE && invocation->is_json)
     nm_cli_print_json(answer.body);

@@ -144,26 +144,6 @@ static void on_answer(void *data, const struct nm_optimove_answer *answer)
   nm_engine_check_stop(engine);
 }
 
-static struct nm_text escape(struct nm_arena *arena, struct nm_text text)
-{
-  static const char hex[] = "0123456789ABCDEF";
-  char *out = nm_arena_alloc(arena, text.len * 3 + 1);
-  size_t len = 0;
-  for (size_t i = 0; i < text.len && out; i++) {
-    unsigned char c = (unsigned char)text.ptr[i];
-    bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                    c == '-' || c == '.' || c == '_' || c == '~';
-    if (is_plain) {
-      out[len++] = (char)c;
-    } else {
-      out[len++] = '%';
-      out[len++] = hex[c >> 4];
-      out[len++] = hex[c & 15];
-    }
-  }
-  return (struct nm_text){ out, out ? len : 0 };
-}
-
 /* Only `b` matches the batch; `k` proves that the caller had the URL from us. */
 static struct nm_text callback_url(const struct nm_book *book, struct nm_arena *arena,
                                    int64_t batch_id)
@@ -172,7 +152,7 @@ static struct nm_text callback_url(const struct nm_book *book, struct nm_arena *
   char secret[NM_URL_SECRET_BYTES + 1];
   nm_keyring_url_secret(engine->env.keyring, book->tenant->name, book->tenant->secret_number,
                         secret);
-  struct nm_text app_key = escape(arena, book->tenant->app_key);
+  struct nm_text app_key = nm_arena_escape(arena, book->tenant->app_key);
   return nm_arena_printf(arena, "%s/optimove/callback/%.*s?k=%s&b=%lld", engine->public_url,
                          NM_TEXT_ARG(app_key), secret, (long long)batch_id);
 }
