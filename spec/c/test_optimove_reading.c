@@ -5,6 +5,7 @@
 
 #include "optimove/internal.h"
 #include "optimove/listeners.h"
+#include "optimove/work.h"
 
 static struct nm_tenant_param params[] = {
   { { "FIRST_NAME", 10 }, { "first_name", 10 } },
@@ -244,6 +245,52 @@ static void the_list_is_read_loosely(void **state)
 
 /* ---- answers ------------------------------------------------------------------------------------------ */
 
+static struct nm_text reason_for(const struct nm_client_answer *from,
+                                 char reason[NM_ERROR_TEXT_MAX_BYTES])
+{
+  struct nm_optimove_call call = { .function = "F", .method = "GET", .expects_list = true };
+  struct nm_optimove_answer out;
+  json_t *parsed = NULL;
+  nm_optimove_classify(&call, from, &out, &parsed, reason);
+  json_decref(parsed);
+  assert_int_not_equal(out.end, NM_OPTIMOVE_OK);
+  assert_true(nm_text_is_utf8(nm_text_from(reason)));
+  return nm_text_from(reason);
+}
+
+static void a_reason_is_a_line_of_text_whatever_was_answered(void **state)
+{
+  char reason[NM_ERROR_TEXT_MAX_BYTES], many[400], long_one[400];
+  struct nm_client_answer from = { .end = NM_CLIENT_ANSWERED, .status = 200,
+                                   .body = { "{\"\xFF\xFE\0<html", 10 } };
+  (void)state;
+  assert_text(reason_for(&from, reason), "F: 200 {\"?? <html");
+  from.status = 500;
+  from.body = NM_TEXT("line one\r\nline two");
+  assert_text(reason_for(&from, reason), "F: 500 line one  line two");
+  many[0] = 'x';
+  for (size_t i = 1; i + 1 < sizeof many; i += 2) memcpy(many + i, "\xC3\xBC", 2);
+  from.body = (struct nm_text){ many, sizeof many - 1 };
+  assert_int_equal(reason_for(&from, reason).len, strlen("F: 500 ") + 119); /* no half character */
+  memset(long_one, 'y', sizeof long_one - 1);
+  long_one[sizeof long_one - 1] = '\0';
+  from.end = NM_CLIENT_UNREACHABLE;
+  from.reason = long_one;
+  assert_int_equal(reason_for(&from, reason).len, NM_ERROR_TEXT_MAX_BYTES - 1);
+}
+
+static void what_is_still_to_do_is_never_lost(void **state)
+{
+  json_t *todo = json_array();
+  char long_name[1024];
+  (void)state;
+  memset(long_name, '\xC3', sizeof long_name);
+  nm_work_tell(todo, "%s", "\xFF\xFE");
+  nm_work_tell(todo, "x%.*s", (int)sizeof long_name, long_name);
+  assert_int_equal(json_array_size(todo), 2);
+  json_decref(todo);
+}
+
 static void answers_are_classified_by_what_they_prove(void **state)
 {
   static const struct {
@@ -301,6 +348,8 @@ int main(void)
     cmocka_unit_test(the_rows_of_a_page_are_counted_only_where_it_is_whole),
     cmocka_unit_test_setup_teardown(listeners_are_judged_by_pair_and_url, set_up, tear_down),
     cmocka_unit_test_setup_teardown(the_list_is_read_loosely, set_up, tear_down),
+    cmocka_unit_test(a_reason_is_a_line_of_text_whatever_was_answered),
+    cmocka_unit_test(what_is_still_to_do_is_never_lost),
     cmocka_unit_test_setup_teardown(answers_are_classified_by_what_they_prove, set_up, tear_down),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

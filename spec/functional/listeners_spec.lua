@@ -60,6 +60,14 @@ end
 
 local function change_key(case) return apply(case, { ['"optimove%-key"'] = '"other-key"' }) end
 
+--- What is no UTF-8 got lost on its way into a report, and what was still to do with it; so these steps
+--- always meet it.
+local function garbled(...)
+  local step = { ... }
+  step.always = "garbage"
+  return step
+end
+
 --- What is done while something fails: `base` says that its listeners are there before it, `act` gives the
 --- command (a restart has none), `steps` are the calls that can fail, at the second account where the third
 --- word says so.
@@ -87,14 +95,15 @@ local scenarios = {
     steps = { { unregister, 1 }, { register, 1 }, { unregister, 4 }, { register, 5 } } },
   { name = "a move to another account", base = true, pairs = all_pairs, has_new_key = true, moves = true,
     act = move,
-    steps = { { list, 1 }, { unregister, 1 }, { unregister, 4 }, { register, 2, "second" }, { list, 2 } } },
+    steps = { garbled(list, 1), { unregister, 1 }, { unregister, 4 }, { register, 2, "second" },
+              { list, 2 } } },
   { name = "a move away from an account without the list", base = true, pairs = all_pairs, has_new_key = true,
     moves = true, is_list_barred = true,
     act = move,
     steps = { { unregister, 1 }, { unregister, 5 } } },
   { name = "another key of the same account", base = true, pairs = all_pairs, has_new_key = true,
     act = change_key,
-    steps = { { list, 2 }, { register, 3 }, { list, 4 } } },
+    steps = { { list, 2 }, { register, 3 }, garbled(list, 4) } },
   { name = "another key of an account without the list", base = true, pairs = all_pairs, has_new_key = true,
     is_list_barred = true,
     act = change_key,
@@ -229,7 +238,8 @@ local function each_case(see)
       for f, failure in ipairs(failures) do
         for k, is_killed in ipairs({ false, true }) do
           local is_chosen = f == number * 5 % #failures + 1 and k == number % 2 + 1
-          if is_long or is_chosen then
+          local is_meant = failure.name == step.always and not is_killed
+          if is_long or is_chosen or is_meant then
             see({ scenario = scenario, step = step, failure = failure, is_killed = is_killed })
           end
         end

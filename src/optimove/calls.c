@@ -12,23 +12,26 @@ enum {
   BODY_MAX_BYTES = 8 * 1024 * 1024,
   PAGE_MAX_BYTES = 64 * 1024 * 1024,
   LIST_MAX_BYTES = 4 * 1024 * 1024,
+  SAID_MAX_BYTES = 121, /* of what was answered, in a reason */
   PAGE_TIMEOUT_MS = 300 * 1000, /* clients in the field wait 300 s and more for large pages (1.5) */
 };
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
-/* What Optimove wrote, cut to a line: its errors are plain text or quoted strings (1.4). */
+/* What Optimove wrote, cut to a line: its errors are plain text or quoted strings (1.4), and what
+ * comes in its name may be anything.  A reason goes into reports, which are UTF-8. */
 static void describe(const struct nm_optimove_call *call, const struct nm_client_answer *from,
                      char *reason)
 {
-  struct nm_text body = from->body;
-  if (body.len > 120) body.len = 120;
-  if (from->end != NM_CLIENT_ANSWERED)
-    snprintf(reason, NM_ERROR_TEXT_MAX_BYTES, "%s: %s", call->function,
-             from->reason ? from->reason : "no answer");
-  else
-    snprintf(reason, NM_ERROR_TEXT_MAX_BYTES, "%s: %d %.*s", call->function, from->status,
-             NM_TEXT_ARG(body));
+  size_t max = NM_ERROR_TEXT_MAX_BYTES, said_max = max;
+  struct nm_text said = nm_text_from(from->reason ? from->reason : "no answer");
+  int len = snprintf(reason, max, "%s: ", call->function);
+  if (from->end == NM_CLIENT_ANSWERED) {
+    len = snprintf(reason, max, "%s: %d ", call->function, from->status);
+    said = from->body;
+    said_max = (size_t)len + SAID_MAX_BYTES;
+  }
+  nm_text_put_line(reason + len, (said_max < max ? said_max : max) - (size_t)len, said);
 }
 
 static enum nm_optimove_end end_of_status(int status)
@@ -108,19 +111,6 @@ struct nm_text nm_optimove_id_text(const json_t *value, struct nm_arena *arena)
 
 /* ---- making calls ---------------------------------------------------------------------------- */
 
-static int append_escaped(struct nm_buffer *out, struct nm_text text)
-{
-  static const char unreserved[] =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
-  int rc = NM_OK;
-  for (size_t i = 0; i < text.len && !rc; i++) {
-    unsigned char c = (unsigned char)text.ptr[i];
-    rc = c != 0 && strchr(unreserved, c) ? nm_buffer_append(out, &c, 1)
-                                         : nm_buffer_appendf(out, "%%%02X", c);
-  }
-  return rc;
-}
-
 /* Submits a call with a JSON body (NULL: none); takes body. */
 static int submit_json(struct nm_optimove_account *account, const char *function,
                        struct nm_text path, json_t *body, enum nm_optimove_urgency urgency,
@@ -195,13 +185,13 @@ int nm_optimove_recipients(struct nm_optimove_account *account, const struct nm_
   struct nm_buffer path;
   nm_buffer_init(&path, PATH_MAX_BYTES);
   int rc = nm_buffer_appendf(&path, "/Customers/GetCustomerExecutionDetailsByCampaign?CampaignID=");
-  if (!rc) rc = append_escaped(&path, campaign);
+  if (!rc) rc = nm_buffer_append_escaped(&path, campaign);
   if (!rc)
     rc = nm_buffer_appendf(&path, "&ChannelID=%" PRId64 "&%%24top=%" PRId64 "&%%24skip=%" PRId64,
                            channel_id, top, skip);
   for (size_t i = 0; i < connector->param_count && !rc; i++) {
     rc = nm_buffer_append_text(&path, i == 0 ? NM_TEXT("&CustomerAttributes=") : NM_TEXT("%3B"));
-    if (!rc) rc = append_escaped(&path, connector->params[i].real_field_name);
+    if (!rc) rc = nm_buffer_append_escaped(&path, connector->params[i].real_field_name);
   }
   if (!rc)
     rc = submit_page(account, "GetCustomerExecutionDetailsByCampaign", nm_buffer_text(&path), done,

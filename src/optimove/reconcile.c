@@ -30,7 +30,9 @@ void nm_work_tell(json_t *list, const char *format, ...)
   va_start(args, format);
   vsnprintf(line, sizeof line, format, args);
   va_end(args);
-  json_array_append_new(list, json_string(line));
+  nm_text_put_line(line, sizeof line, nm_text_from(line)); /* the cut may be in a character */
+  int rc = json_array_append_new(list, json_string(line));
+  nm_require(rc == 0); /* a todo that is lost would end as a success */
 }
 
 struct nm_text nm_work_pair_name(struct nm_work *work, const struct nm_listener *listener)
