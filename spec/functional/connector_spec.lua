@@ -364,9 +364,75 @@ describe("an account at Optimove that the tenant leaves", function()
     assert.matches("nothing to do", story.daemon.cli("connector", "plan", "acme").out)
   end)
 
-  it("that is the same one under another key has its listeners replaced without a gap", function()
+  local push = ' = push { notification_key = "1" }, '
+  local function rules(messages, templates)
+    return ([[
+      return tenant {
+        name = "acme", time_zone = "UTC",
+        messages = { %s },
+        channels = { [459] = "push" },
+        templates = { %s },
+        events = { [11] = send_template },
+      }
+    ]]):format(messages, templates)
+  end
+
+  local function templates_of(optimove)
+    local found = {}
+    for _, row in ipairs(optimove.ledger().templates) do
+      found[#found + 1] = ("%d/%d=%s"):format(row.ChannelID, row.TemplateID, row.TemplateName)
+    end
+    table.sort(found)
+    return table.concat(found, " ")
+  end
+
+  it("keeps none of our templates, and those of others; plan shows them until then", function()
+    local many = {}
+    for id = 1, 150 do many[id] = ("[%d] = \"one\""):format(id) end
+    story = daemon.story({ rules = rules("one" .. push, table.concat(many, ", ")) })
+    http.request({ url = story.optimove.url .. "/Integrations/AddChannelTemplates?ChannelID=459",
+                   headers = { ["X-API-KEY"] = "optimove-key" },
+                   body = { { TemplateID = 900, TemplateName = "theirs" } } })
+    story.optimove.faults({ { match = { path = "DeleteChannelTemplates", nth = 2 },
+                              ["do"] = { status = 500, body = "away" } },
+                            { match = { path = "DeleteChannelTemplates", after = 2 },
+                              ["do"] = { status = 500, body = "away" } } })
+    local moved = move_to_second()
+    assert.equal(1, moved.code, moved.out .. moved.err)
+    assert.equal(150, #second.ledger().templates)
+    assert.equal(51, #story.optimove.ledger().templates)
+    local plan = story.daemon.cli("connector", "plan", "acme")
+    assert.equal(1, plan.code)
+    assert.matches("old account: template 101 (one) on channel 459 (Push) at the old account " .. story.optimove.url ..
+                   ": ours, and the tenant has left", plan.out, 1, true)
+    story.daemon.kill()
+    story.daemon.start()
+    story.optimove.faults({})
+    loop.await("the old account to be empty of ours", function()
+      return templates_of(story.optimove) == "459/900=theirs"
+    end, 60000)
+    loop.await("the end", function() return story.daemon.cli("connector", "plan", "acme").code == 0 end)
+    assert.equal(150, #second.ledger().templates)
+  end)
+
+  it("and does not let go of our templates is told of, and the rest goes on", function()
+    story = daemon.story()
+    story.optimove.faults({ { match = { path = "DeleteChannelTemplates" },
+                              ["do"] = { status = 403, body = "Forbidden" } } })
+    local moved = move_to_second()
+    assert.equal(0, moved.code, moved.out .. moved.err)
+    assert.matches("templates of channel 459 (Push) at the old account " .. story.optimove.url ..
+                   " are not as wanted: DeleteChannelTemplates: 403 Forbidden", moved.out, 1, true)
+    assert.equal(0, #story.optimove.ledger().listeners)
+    assert.equal(0, story.daemon.cli("connector", "plan", "acme").code)
+  end)
+
+  --- A world whose Optimove takes two keys of one account.
+  local function with_two_keys(text)
     story = { optimove = world.optimove({ "--key", "optimove-key", "--key", "other-key" }), netmera = world.netmera() }
-    story.daemon = daemon.folder().start()
+    story.daemon = daemon.folder()
+    if text then story.daemon.write("rules/acme.lua", text) end
+    story.daemon.start()
     function story.close()
       story.daemon.stop()
       story.optimove.close()
@@ -374,6 +440,26 @@ describe("an account at Optimove that the tenant leaves", function()
       story.daemon.remove()
     end
     assert.equal(0, story.daemon.apply(story).code)
+  end
+
+  for _, is_barred in ipairs({ false, true }) do
+    it("that is the same one under another key keeps our templates, which stay ours" ..
+       (is_barred and ", also where it lists nothing" or ""), function()
+      with_two_keys(rules("one" .. push, '[1] = "one", [2] = "one"'))
+      if is_barred then
+        story.optimove.faults({ { match = { path = "/Get" }, ["do"] = { status = 403, body = "Forbidden" } } })
+      end
+      local moved = move('apiKey = "optimove-key"', 'apiKey = "other-key"')
+      assert.equal(0, moved.code, moved.out .. moved.err)
+      assert.is_nil(story.optimove.ledger().calls.DeleteChannelTemplates)
+      story.daemon.write("rules/acme.lua", rules("uno" .. push, '[1] = "uno"'))
+      assert.equal(0, story.daemon.cli("reload").code)
+      loop.await("the templates", function() return templates_of(story.optimove) == "459/1=uno" end)
+    end)
+  end
+
+  it("that is the same one under another key has its listeners replaced without a gap", function()
+    with_two_keys()
     local moved = move('apiKey = "optimove-key"', 'apiKey = "other-key"')
     assert.equal(0, moved.code, moved.out .. moved.err)
     local ledger = story.optimove.ledger()

@@ -100,6 +100,13 @@ const json_t *nm_optimove_get(const json_t *object, const char *key)
   return NULL;
 }
 
+bool nm_optimove_number(const json_t *value, int64_t *out)
+{
+  if (json_is_integer(value)) *out = json_integer_value(value);
+  return json_is_integer(value) ||
+         (json_is_string(value) && nm_text_to_i64(nm_text_from(json_string_value(value)), out));
+}
+
 struct nm_text nm_optimove_id_text(const json_t *value, struct nm_arena *arena)
 {
   if (json_is_string(value))

@@ -58,5 +58,8 @@ NM_MUST_CHECK int nm_optimove_count_rows(struct nm_text body, int64_t *out);
 /* A key of an object in any letter case; NULL when missing. */
 const json_t *nm_optimove_get(const json_t *object, const char *key);
 
+/* An id that may be a number or text, as a number; false when it is neither. */
+bool nm_optimove_number(const json_t *value, int64_t *out);
+
 /* An id that may be a number or text, as text in the arena; empty when it is neither. */
 struct nm_text nm_optimove_id_text(const json_t *value, struct nm_arena *arena);

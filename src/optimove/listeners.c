@@ -44,15 +44,6 @@ struct nm_listener_list nm_listeners_wanted(const struct nm_reconcile *what, str
   return list;
 }
 
-static bool read_number(const json_t *value, int64_t *out)
-{
-  if (json_is_integer(value)) {
-    *out = json_integer_value(value);
-    return true;
-  }
-  return json_is_string(value) && nm_text_to_i64(nm_text_from(json_string_value(value)), out);
-}
-
 struct nm_listener_list nm_listeners_there(const json_t *rows, struct nm_arena *arena)
 {
   size_t max = json_array_size(rows);
@@ -61,9 +52,9 @@ struct nm_listener_list nm_listeners_there(const json_t *rows, struct nm_arena *
     const json_t *row = json_array_get(rows, i);
     const json_t *url = nm_optimove_get(row, "ListenerURL");
     struct nm_listener found = { 0, 0, { NULL, 0 } };
-    if (!read_number(nm_optimove_get(row, "EventTypeID"), &found.event_type)) continue;
+    if (!nm_optimove_number(nm_optimove_get(row, "EventTypeID"), &found.event_type)) continue;
     if (!json_is_string(url)) continue;
-    if (!read_number(nm_optimove_get(row, "ChannelID"), &found.channel_id)) found.channel_id = 0;
+    if (!nm_optimove_number(nm_optimove_get(row, "ChannelID"), &found.channel_id)) found.channel_id = 0;
     found.url = nm_arena_copy(
         arena, (struct nm_text){ json_string_value(url), json_string_length(url) });
     if (!found.url.ptr) break;

@@ -1,11 +1,11 @@
-/* moved.c - accounts that the tenant has left: our listeners there are taken away, with the
- * credentials of then, before those are forgotten.
+/* moved.c - accounts that the tenant has left: our listeners and templates there are taken away,
+ * with the credentials of then, before those are forgotten.
  *
  * After the present account's listeners are as wanted.  A new key may as well be of the account
  * that the old one is of: since a change of account gives our URLs another `k`, a listener with the
  * present one tells so, and then nothing is to be done.  Where the old key may not list, the
  * journal tells what is there; taking that away by a key of the same host may hit the present
- * listeners, so these are looked at once more.
+ * listeners, so these are looked at once more; and templates stay, as the present account's.
  */
 #include <inttypes.h>
 #include <stddef.h>
@@ -28,6 +28,7 @@ struct moved {
   size_t pair_count, pair_at;
   int round;
   bool is_barred, has_trouble;
+  bool has_unregistered;
   bool must_look_again; /* at the present account */
   union {
     struct nm_store_accounts_load accounts;
@@ -79,14 +80,19 @@ static void leave_account(struct moved *moved)
   next_account(moved);
 }
 
-/* It is for another time, or for a person. */
-static void cannot(struct moved *moved, const char *what, const char *why)
+static void put_off(struct moved *moved, const char *kind, const char *what, const char *why)
 {
   struct nm_work *work = moved->work;
   nm_work_tell(work->todo, "old account: %s at %.*s: %s", what, NM_TEXT_ARG(where(moved)), why);
   json_array_append_new(work->findings, json_pack("{s:s,s:s,s:s}", "kind", "old account", "what",
-                                                  "listeners", "why", why));
+                                                  kind, "why", why));
   leave_account(moved);
+}
+
+/* It is for another time, or for a person. */
+static void cannot(struct moved *moved, const char *what, const char *why)
+{
+  put_off(moved, "listeners", what, why);
 }
 
 static void on_forgotten(struct nm_task *task)
@@ -104,26 +110,80 @@ static void on_forgotten(struct nm_task *task)
   leave_account(moved);
 }
 
-static void forget(struct moved *moved, bool has_unregistered)
+static bool is_same_host(const struct moved *moved)
+{
+  const struct nm_reconcile *what = &moved->work->what;
+  return what->account && nm_text_equal(moved->tenant->connector.base_url,
+                                        what->tenant->connector.base_url);
+}
+
+static void forget(struct moved *moved, bool keeps_templates)
 {
   struct nm_work *work = moved->work;
-  bool is_same_host = work->what.account && nm_text_equal(moved->tenant->connector.base_url,
-                                                          work->what.tenant->connector.base_url);
+  bool touched_present = is_same_host(moved) && moved->has_unregistered;
   if (work->what.only_plan) {
     leave_account(moved);
     return;
   }
-  moved->must_look_again = moved->must_look_again || (is_same_host && has_unregistered);
+  moved->must_look_again = moved->must_look_again || touched_present;
   moved->request.forget = (struct nm_store_account_forget){
     .tenant_id = work->what.tenant->id,
     .account_id = moved->accounts[moved->at].id,
-    .doubts_present = is_same_host && has_unregistered && moved->is_barred,
+    .doubts_present = touched_present && moved->is_barred,
+    .keeps_templates = keeps_templates,
   };
   struct nm_store_request *request =
       prepare(moved, &moved->request.forget.request, NM_STORE_ACCOUNT_FORGET, on_forgotten);
   int rc = nm_store_submit(work->what.store, request);
   if (rc)
     cannot(moved, "the journal takes no notes now", nm_code_name(rc));
+}
+
+/* ---- templates ------------------------------------------------------------------------------- */
+
+static bool is_over(const struct moved *moved)
+{
+  return nm_clock_wall_ms() - moved->accounts[moved->at].saved_at_ms > GIVE_UP_MS;
+}
+
+static void on_templates(void *data, const char *trouble)
+{
+  struct moved *moved = data;
+  if (trouble && !is_over(moved)) {
+    put_off(moved, "templates", "templates are to be deleted", trouble);
+    return;
+  }
+  if (trouble)
+    nm_work_tell(moved->work->warnings,
+                 "old account: our templates may stay behind at %.*s; delete them there (this is "
+                 "said for the last time): %s",
+                 NM_TEXT_ARG(where(moved)), trouble);
+  forget(moved, false);
+}
+
+static bool has_registered(const struct nm_work *work)
+{
+  for (size_t i = 0; i < work->journal_count; i++)
+    if (work->journal[i].state == NM_LISTENER_REGISTERED) return true;
+  return false;
+}
+
+/* The account is known for another one than the present by whose listeners are there: at the same
+ * host that takes a list, and a listener of the present account to look for. */
+static void leave_templates(struct moved *moved)
+{
+  const struct nm_templates templates = {
+    .account = moved->account, .left_id = moved->accounts[moved->at].id, .left = where(moved),
+    .done = on_templates, .data = moved,
+  };
+  bool is_unclear = is_same_host(moved) && !moved->work->what.wants_nothing;
+  if (is_unclear && moved->is_barred)
+    forget(moved, true);
+  else if (is_unclear && !has_registered(moved->work))
+    put_off(moved, "templates", "templates are to be deleted",
+            "no listener stands yet at the present account, which may be the same");
+  else
+    nm_work_templates(moved->work, &templates);
 }
 
 /* ---- one listener after the other ------------------------------------------------------------ */
@@ -162,7 +222,8 @@ static void take_pair(struct moved *moved)
   } else if (moved->has_trouble) {
     cannot(moved, "listeners are to be taken away", "not every call was answered with a yes");
   } else {
-    forget(moved, moved->pair_count > 0);
+    moved->has_unregistered = moved->pair_count > 0;
+    leave_templates(moved);
   }
 }
 
@@ -179,7 +240,7 @@ static void tell_plan(struct moved *moved)
                                   "channel_id", (json_int_t)moved->pairs[i].channel_id, "why",
                                   "the tenant has left this account"));
   }
-  leave_account(moved);
+  leave_templates(moved);
 }
 
 /* ---- what is there --------------------------------------------------------------------------- */
@@ -227,7 +288,7 @@ static void compare(struct moved *moved, struct nm_listener_list there)
     return;
   }
   if (is_present_account(work, there)) {
-    forget(moved, false);
+    forget(moved, true);
     return;
   }
   for (size_t i = 0; i < there.count; i++) {
@@ -244,14 +305,16 @@ static void compare(struct moved *moved, struct nm_listener_list there)
     }
     moved->pairs[moved->pair_count++] = *row;
   }
-  if (work->what.only_plan)
+  if (work->what.only_plan) {
     tell_plan(moved);
-  else if (moved->pair_count == 0)
-    forget(moved, moved->round > 1);
-  else if (moved->round > ROUNDS_MAX)
+  } else if (moved->pair_count == 0) {
+    moved->has_unregistered = moved->round > 1;
+    leave_templates(moved);
+  } else if (moved->round > ROUNDS_MAX) {
     cannot(moved, "listeners are to be taken away", "Optimove says yes, but does not do it");
-  else
+  } else {
     take_pair(moved);
+  }
 }
 
 static void on_journal(struct nm_task *task)
@@ -296,19 +359,19 @@ static void use_journal(struct moved *moved)
 
 /* A key that is refused will not come back, and a host may be gone for good: a person has to look
  * there, and after a week it is said for the last time. */
-static void put_off(struct moved *moved, bool is_for_later, const char *reason)
+static void on_not_listed(struct moved *moved, bool is_for_later, const char *reason)
 {
-  struct nm_work *work = moved->work;
-  bool is_over = nm_clock_wall_ms() - moved->accounts[moved->at].saved_at_ms > GIVE_UP_MS;
-  if (is_for_later && !is_over) {
+  bool is_last = is_over(moved);
+  if (is_for_later && !is_last) {
     cannot(moved, "listeners are to be looked at", reason);
     return;
   }
-  nm_work_tell(work->warnings,
-               "old account: our listeners may stay behind at %.*s; take them away there%s: %s",
-               NM_TEXT_ARG(where(moved)), is_over ? " (this is said for the last time)" : "",
+  nm_work_tell(moved->work->warnings,
+               "old account: our listeners and templates may stay behind at %.*s; take them away "
+               "there%s: %s",
+               NM_TEXT_ARG(where(moved)), is_last ? " (this is said for the last time)" : "",
                reason);
-  if (is_over)
+  if (is_last)
     forget(moved, false);
   else
     leave_account(moved);
@@ -322,11 +385,11 @@ static void on_listed(void *data, const struct nm_optimove_answer *answer)
   if (answer->end == NM_OPTIMOVE_OK)
     compare(moved, nm_listeners_there(answer->body, moved->work->arena));
   else if (answer->end == NM_OPTIMOVE_DENIED && answer->status == 401)
-    put_off(moved, false, answer->reason);
+    on_not_listed(moved, false, answer->reason);
   else if (is_barred)
     use_journal(moved);
   else
-    put_off(moved, true, answer->reason);
+    on_not_listed(moved, true, answer->reason);
 }
 
 static void look(struct moved *moved)
@@ -364,7 +427,7 @@ static void next_account(struct moved *moved)
 {
   struct nm_error error = { 0, "" };
   moved->round = 0;
-  moved->is_barred = false;
+  moved->is_barred = moved->has_unregistered = false;
   moved->own = moved->work->own;
   if (moved->at >= moved->account_count) {
     end(moved);
@@ -374,7 +437,7 @@ static void next_account(struct moved *moved)
   if (rc) {
     cannot(moved, "its credentials cannot be read", error.text[0] ? error.text : nm_code_name(rc));
   } else if (is_present_key(moved)) {
-    forget(moved, false); /* the tenant is back */
+    forget(moved, true); /* the tenant is back */
   } else {
     moved->account = nm_optimove_account(moved->work->what.optimove, moved->tenant);
     if (moved->account)

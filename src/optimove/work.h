@@ -51,11 +51,23 @@ struct nm_work {
   size_t journal_count, journal_max;
 };
 
+/* What is wanted of templates, where. */
+struct nm_templates {
+  struct nm_optimove_account *account;
+  int64_t left_id;     /* of an account that was left: nothing of ours is wanted there; 0 = the present */
+  struct nm_text left; /* its address, for people */
+  void (*done)(void *data, const char *trouble); /* NULL: all is done, or told */
+  void *data;
+};
+
 NM_PRINTF(2, 3)
 void nm_work_tell(json_t *list, const char *format, ...);
 
 /* "13 for channel 459 (Push)", "4 for all channels". */
 struct nm_text nm_work_pair_name(struct nm_work *work, const struct nm_listener *listener);
+
+/* "459 (Push)". */
+struct nm_text nm_work_channel_name(struct nm_work *work, int64_t id);
 
 /* Tells who asked, and frees.  A todo makes of 0 NM_EIO, or NM_ECONFLICT where only a person can
  * help. */
@@ -68,7 +80,7 @@ struct nm_store_listener *nm_work_journal_row(struct nm_work *work,
 /* Takes work->steps from work->step_at on, each noted before and after, then calls after_steps. */
 void nm_work_take_step(struct nm_work *work);
 
-/* After the listeners: those at accounts that the tenant has left (moved.c), then sync. */
+/* After the listeners: what is ours at accounts that the tenant has left (moved.c), then sync. */
 void nm_work_moved(struct nm_work *work);
 
 /* The listeners of the present account once more, from the first round on. */
@@ -76,6 +88,9 @@ void nm_work_look_again(struct nm_work *work);
 
 /* After the listeners: channels and templates, then the end. */
 void nm_work_sync(struct nm_work *work);
+
+/* Brings our templates at one account to what is wanted there (templates.c). */
+void nm_work_templates(struct nm_work *work, const struct nm_templates *what);
 
 const struct nm_given_up *nm_work_is_given_up(const struct nm_work *work,
                                               const struct nm_listener *listener);

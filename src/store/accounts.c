@@ -1,5 +1,5 @@
 /* Accounts at Optimove that a tenant has left: their credentials stay, sealed as they were, until
- * our listeners there are gone. */
+ * our listeners and templates there are gone. */
 #include "store/internal.h"
 
 #include "base/clock.h"
@@ -18,8 +18,19 @@ int nm_writer_retire_account(struct nm_writer *writer, int64_t tenant_id)
                    "UPDATE listeners SET account_id = ?1 WHERE tenant_id = ?2 AND account_id = 0",
                    NM_I(id), NM_I(tenant_id));
   if (!rc)
-    rc = nm_db_run(&writer->db, "DELETE FROM templates WHERE tenant_id = ?1", NM_I(tenant_id));
+    rc = nm_db_run(&writer->db,
+                   "UPDATE templates SET account_id = ?1 WHERE tenant_id = ?2 AND account_id = 0",
+                   NM_I(id), NM_I(tenant_id));
   return rc;
+}
+
+/* Those that the present account's journal names too stand there already. */
+static int keep_templates(struct nm_writer *writer, const struct nm_store_account_forget *forget)
+{
+  return nm_db_run(&writer->db,
+                   "UPDATE OR IGNORE templates SET account_id = 0, state = ?3"
+                   " WHERE tenant_id = ?1 AND account_id = ?2",
+                   NM_I(forget->tenant_id), NM_I(forget->account_id), NM_I(NM_TEMPLATE_ADDING));
 }
 
 int nm_writer_account_forget(struct nm_writer *writer, struct nm_store_account_forget *forget)
@@ -28,6 +39,10 @@ int nm_writer_account_forget(struct nm_writer *writer, struct nm_store_account_f
                      NM_I(forget->account_id), NM_I(forget->tenant_id));
   if (!rc)
     rc = nm_db_run(&writer->db, "DELETE FROM listeners WHERE tenant_id = ?1 AND account_id = ?2",
+                   NM_I(forget->tenant_id), NM_I(forget->account_id));
+  if (!rc && forget->keeps_templates) rc = keep_templates(writer, forget);
+  if (!rc)
+    rc = nm_db_run(&writer->db, "DELETE FROM templates WHERE tenant_id = ?1 AND account_id = ?2",
                    NM_I(forget->tenant_id), NM_I(forget->account_id));
   if (!rc && forget->doubts_present)
     rc = nm_db_run(&writer->db,

@@ -225,6 +225,17 @@ static const char *const step_3[] = {
   " route TEXT NOT NULL, thing TEXT NOT NULL, was TEXT NOT NULL DEFAULT '',"
   " became TEXT NOT NULL DEFAULT '', details TEXT NOT NULL DEFAULT '') STRICT;"
   "CREATE INDEX audit_of_tenant ON audit (tenant_id, id)",
+
+  /* templates of ours also at accounts that were left */
+  "CREATE TABLE templates_of_accounts ("
+  " tenant_id INTEGER NOT NULL, account_id INTEGER NOT NULL, channel_id INTEGER NOT NULL,"
+  " template_id INTEGER NOT NULL, name TEXT NOT NULL, state INTEGER NOT NULL,"
+  " saved_at INTEGER NOT NULL, PRIMARY KEY (tenant_id, account_id, channel_id, template_id))"
+  " STRICT, WITHOUT ROWID;"
+  "INSERT INTO templates_of_accounts SELECT tenant_id, 0, channel_id, template_id, name, state,"
+  " saved_at FROM templates;"
+  "DROP TABLE templates;"
+  "ALTER TABLE templates_of_accounts RENAME TO templates",
   NULL,
 };
 

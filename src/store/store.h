@@ -608,7 +608,7 @@ struct nm_store_listeners_load {
 };
 
 /* An account that the tenant has left (another baseUrl or key was saved): its document as it was then,
- * sealed, kept until our listeners there are gone. */
+ * sealed, kept until our listeners and templates there are gone. */
 struct nm_store_account {
   int64_t id;
   struct nm_text sealed;
@@ -625,7 +625,8 @@ struct nm_store_accounts_load {
 struct nm_store_account_forget {
   struct nm_store_request request;
   int64_t tenant_id, account_id;
-  bool doubts_present; /* what the journal says of the present account may not be so any more */
+  bool doubts_present;  /* what the journal says of the present account may not be so any more */
+  bool keeps_templates; /* it is, or may be, the present account: so are ours there, to be done anew */
 };
 
 /* Templates that we put under Optimove's channels; nobody else's stand here. */
@@ -645,6 +646,7 @@ struct nm_store_template {
 struct nm_store_templates_save {
   struct nm_store_request request;
   int64_t tenant_id;
+  int64_t account_id; /* 0 = the present account, else one that was left */
   const struct nm_store_template *templates;
   size_t count;
 };
@@ -652,6 +654,7 @@ struct nm_store_templates_save {
 struct nm_store_templates_load {
   struct nm_store_request request;
   int64_t tenant_id;
+  int64_t account_id; /* as above */
   struct nm_store_template *templates; /* by channel and number */
   size_t count;
 };

@@ -166,6 +166,7 @@ export class Optimove extends World {
     return {
       ...this.commonSummary(),
       listeners: this.listeners.shown(),
+      templates: this.templates.shown(),
       calls: this.requests.byName,
       rate: this.windows.summary(), violations: this.windows.violations,
       pages: this.campaigns.counts(),

@@ -45,6 +45,10 @@ export class Templates {
     return done();
   }
 
+  shown() {
+    return [...this.byChannel].flatMap(([ChannelID, held]) => [...held].map(([TemplateID, TemplateName]) => ({ ChannelID, TemplateID, TemplateName })));
+  }
+
   nameOf(channel, template) {
     return this.byChannel.get(channel)?.get(template) ?? `Template ${template}`;
   }
