@@ -340,16 +340,6 @@ int nm_reader_tally(struct nm_db *db, struct nm_store_tally *tally);
 int nm_reader_tokens_load(struct nm_db *db, struct nm_store_tokens_load *load);
 int nm_reader_query(struct nm_db *db, struct nm_store_query *query);
 
-/* What queries are made of (query.c): all rows as an array under `key`; the first row's columns into
- * the object, 1 = there was one, 0 = none. */
-NM_MUST_CHECK int nm_query_add_list(struct nm_db *db, json_t *object, const char *key,
-                                    const char *sql, const struct nm_value *values, size_t count);
-NM_MUST_CHECK int nm_query_add_first(struct nm_db *db, json_t *object, const char *sql,
-                                     const struct nm_value *values, size_t count);
-
-/* Lists of everything, newest first (lists.c). */
-NM_MUST_CHECK int nm_query_list(struct nm_db *db, struct nm_store_query *query, json_t *out);
-
 /* ---- rows ------------------------------------------------------------------------------------ */
 
 /* States of a row of `updates`. */
