@@ -28,7 +28,7 @@ static void reload(void *data, struct nm_control *control)
   nm_task_return(&control->task);
 }
 
-static void on_rolled_back(void *data, int rc, const struct nm_error *err, const json_t *answer)
+static void on_kept(void *data, int rc, const struct nm_error *err, const json_t *answer)
 {
   struct nm_control *control = data;
   control->rc = rc;
@@ -37,12 +37,24 @@ static void on_rolled_back(void *data, int rc, const struct nm_error *err, const
   nm_task_return(&control->task);
 }
 
+static void publish_rules(struct nm_daemon *daemon, struct nm_control *control)
+{
+  const struct nm_rules_publish what = {
+    .tenant = nm_json_string(control->args, "tenant"),
+    .source = nm_json_string(control->args, "source"),
+    .if_digest = nm_json_string(control->args, "if_digest"),
+    .is_dry_run = json_is_true(json_object_get(control->args, "dry_run")),
+    .done = on_kept, .data = control,
+  };
+  nm_rules_keeper_publish(daemon->keeper, &what);
+}
+
 static void roll_back(struct nm_daemon *daemon, struct nm_control *control)
 {
   int64_t generation = 0;
   (void)nm_json_i64(control->args, "generation", &generation);
   nm_rules_keeper_rollback(daemon->keeper, nm_json_string(control->args, "tenant"), generation,
-                           on_rolled_back, control);
+                           on_kept, control);
 }
 
 static void pass_to_engine(struct nm_daemon *daemon, struct nm_control *control)
@@ -66,6 +78,10 @@ static void on_control(void *data, struct nm_mail *mail)
   }
   if (control->verb == NM_CONTROL_ROLLBACK && daemon->keeper && !daemon->is_stopping) {
     roll_back(daemon, control);
+    return;
+  }
+  if (control->verb == NM_CONTROL_PUBLISH && daemon->keeper && !daemon->is_stopping) {
+    publish_rules(daemon, control);
     return;
   }
   if (control->verb == NM_CONTROL_TENANT_SAVED && daemon->keeper && !daemon->is_stopping)

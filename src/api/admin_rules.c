@@ -1,9 +1,23 @@
-/* admin_rules.c - generations of rules: which there are, which serves, and going back to an older one. */
+/* admin_rules.c - generations of rules: which there are, which serves, publishing another, and going back
+ * to an older one. */
 #include "api/internal.h"
 
-enum { ROLLBACK_MS = 30 * 1000, STATUS_MS = 1000 };
+enum { ROLLBACK_MS = 30 * 1000, PUBLISH_MS = 30 * 1000, STATUS_MS = 1000 };
 
 /* ---- looking -------------------------------------------------------------------------------------------- */
+
+/* For If-Match: which one of a tenant's generations serves; empty where the list is of several. */
+static struct nm_text tag_of(struct nm_http_request *request, const json_t *answer)
+{
+  struct nm_text digest = NM_TEXT("none"), line;
+  json_t *item;
+  size_t i;
+  if (!json_object_get(answer, "tenant")) return NM_TEXT("");
+  json_array_foreach(json_object_get(answer, "items"), i, item)
+    if (json_is_true(json_object_get(item, "is_active"))) digest = nm_json_string(item, "digest");
+  line = nm_arena_printf(nm_http_arena(request), "ETag: \"%.*s\"\r\n", NM_TEXT_ARG(digest));
+  return line.ptr ? line : NM_TEXT("");
+}
 
 /* The engine's view of the generations that serve, put beside what the store knows of them.  Where the
  * engine does not answer, the list goes out without. */
@@ -28,7 +42,7 @@ static void on_engine_status(struct nm_api *api, struct nm_http_request *request
     }
   }
   json_decref(engine);
-  nm_api_answer(request, 200, answer);
+  nm_api_answer_with(request, 200, answer, tag_of(request, answer));
 }
 
 static void answer_with_costs(struct nm_api *api, struct nm_http_request *request, json_t *answer)
@@ -106,6 +120,58 @@ void nm_api_rules_show(struct nm_http_request *request, void *data)
   nm_tenant_unref(tenant);
   int rc = nm_store_submit(api->env.store, &showing->load.request);
   if (rc) nm_api_refuse(request, rc, NULL);
+}
+
+/* ---- publish ---------------------------------------------------------------------------------------------- */
+
+static void on_published(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
+                         const struct nm_error *err, json_t *answer)
+{
+  struct nm_text status = nm_json_string(answer, "status");
+  (void)api;
+  (void)data;
+  if (rc) {
+    nm_api_refuse(request, rc, err);
+  } else if (nm_text_equal(status, NM_TEXT("changed"))) {
+    nm_http_refuse(request, 412, "changed_meanwhile",
+                   "other rules serve now; nothing was changed: look at them and try again", "If-Match", 0);
+  } else {
+    struct nm_text digest = nm_json_string(answer, "digest");
+    struct nm_text tag = NM_TEXT("");
+    if (nm_text_equal(status, NM_TEXT("active")))
+      tag = nm_arena_printf(nm_http_arena(request), "ETag: \"%.*s\"\r\n", NM_TEXT_ARG(digest));
+    if (nm_text_equal(status, NM_TEXT("refused"))) nm_api_audit_refused(request, 422);
+    nm_api_audit_note(request, nm_json_string(answer, "was"), digest, NULL);
+    nm_api_answer_with(request, 200, json_incref(answer), tag.ptr ? tag : NM_TEXT(""));
+  }
+  json_decref(answer);
+}
+
+/* The digest in If-Match; empty where any will do. */
+static struct nm_text wanted_digest(struct nm_http_request *request)
+{
+  struct nm_text tag = nm_text_trim(nm_http_header(request, "If-Match"));
+  if (nm_text_equal(tag, NM_TEXT("*"))) return NM_TEXT("");
+  if (tag.len >= 2 && tag.ptr[0] == '"' && tag.ptr[tag.len - 1] == '"')
+    return (struct nm_text){ tag.ptr + 1, tag.len - 2 };
+  return tag;
+}
+
+void nm_api_rules_publish(struct nm_http_request *request, void *data)
+{
+  struct nm_text tenant = nm_http_param(request, "tenant"), digest = wanted_digest(request);
+  bool is_dry = nm_text_equal(nm_http_query(request, "dry_run"), NM_TEXT("1"));
+  json_t *body = nm_api_body(request);
+  if (!body) return;
+  json_t *source = json_object_get(body, "source");
+  if (!json_is_string(source) || json_object_size(body) != 1) {
+    nm_http_refuse(request, 400, "invalid", "expected {\"source\": the text of the rules}", "source", 0);
+  } else {
+    json_t *args = json_pack("{s:s%,s:O,s:s%,s:b}", "tenant", tenant.ptr, tenant.len, "source", source,
+                             "if_digest", digest.ptr ? digest.ptr : "", digest.len, "dry_run", is_dry);
+    nm_api_tell(data, request, NM_CONTROL_PUBLISH, args, PUBLISH_MS, on_published, NULL);
+  }
+  json_decref(body);
 }
 
 /* ---- rollback -------------------------------------------------------------------------------------------- */

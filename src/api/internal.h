@@ -281,6 +281,7 @@ void nm_api_explain(struct nm_http_request *request, void *data);
 void nm_api_explain_id(struct nm_http_request *request, void *data);
 void nm_api_rules(struct nm_http_request *request, void *data);
 void nm_api_rules_show(struct nm_http_request *request, void *data);
+void nm_api_rules_publish(struct nm_http_request *request, void *data);
 void nm_api_rules_rollback(struct nm_http_request *request, void *data);
 void nm_api_reload(struct nm_http_request *request, void *data);
 void nm_api_status(struct nm_http_request *request, void *data);

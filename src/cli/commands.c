@@ -60,6 +60,12 @@ static const struct nm_cli_option token_options[] = {
   { "expires", "TIME", "30m, 12h, 90d; else it is valid until it is revoked" },
   { NULL, NULL, NULL },
 };
+static const struct nm_cli_option publish_options[] = {
+  { "dry-run", NULL, "only prove it" },
+  { "if-digest", "D", "only if the rules whose digest begins so serve still (rules list)" },
+  { "force", NULL, "also where somebody else publishes at the same moment" },
+  { NULL, NULL, NULL },
+};
 static const struct nm_cli_option rollback_options[] = {
   { "to", "ID", "this generation, instead of the one before" },
   { NULL, NULL, NULL },
@@ -147,6 +153,12 @@ static const struct nm_command commands[] = {
     nm_cli_rules_list },
   { "rules show", "T", 1, 1, "the source of the rules that serve a tenant", "", show_rules_options,
     nm_cli_rules_show },
+  { "rules publish", "T FILE", 2, 2, "proves a rules file in the daemon, and makes it serve",
+    "Writes it to the daemon's rules folder as T.lua; one that does not prove itself is refused with\n"
+    "each mistake, and nothing changes.  It serves also where a rollback had pinned another.\n\n"
+    "  netmove rules publish acme acme.lua --dry-run\n"
+    "  netmove rules publish acme acme.lua --if-digest 9f86d081884c\n",
+    publish_options, nm_cli_rules_publish },
   { "rules rollback", "T", 1, 1, "makes the generation before this one serve",
     "It stays until the file's content changes; the file itself is not touched.\n\n"
     "  netmove rules rollback acme\n", rollback_options, nm_cli_rules_rollback },

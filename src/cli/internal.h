@@ -66,6 +66,7 @@ int nm_cli_run_repin(struct nm_invocation *invocation);
 int nm_cli_run_cancel(struct nm_invocation *invocation);
 int nm_cli_rules_list(struct nm_invocation *invocation);
 int nm_cli_rules_show(struct nm_invocation *invocation);
+int nm_cli_rules_publish(struct nm_invocation *invocation);
 int nm_cli_rules_rollback(struct nm_invocation *invocation);
 int nm_cli_init(struct nm_invocation *invocation);
 int nm_cli_reload(struct nm_invocation *invocation);

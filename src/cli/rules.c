@@ -3,7 +3,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/limits.h"
 #include "cli/internal.h"
+#include "script/file.h"
 #include "script/starter.h"
 
 enum { PATH_BYTES = 1024, STARTER_MAX_BYTES = 64 * 1024 };
@@ -120,6 +122,95 @@ int nm_cli_rules_show(struct nm_invocation *invocation)
     fwrite(source.ptr, 1, source.len, stdout);
   }
   json_decref(answer.body);
+  return code;
+}
+
+/* ---- publish ---------------------------------------------------------------------------------------------- */
+
+enum { PUBLISH_DRY_RUN = 0, PUBLISH_IF_DIGEST = 1, PUBLISH_FORCE = 2 };
+
+static int read_source(struct nm_invocation *invocation, json_t **body)
+{
+  const char *file = invocation->words[1];
+  struct nm_buffer source;
+  struct nm_error error;
+  nm_buffer_init(&source, NM_RULES_SOURCE_MAX_BYTES);
+  int code = NM_CLI_DONE;
+  *body = json_object();
+  if (nm_file_read(nm_text_from(file), NM_RULES_SOURCE_MAX_BYTES, &source, NULL, &error)) {
+    fprintf(stderr, "netmove rules publish: %s\n", error.text);
+    code = NM_CLI_COULD_NOT;
+  } else if (nm_json_set_text(*body, "source", nm_buffer_text(&source))) {
+    fprintf(stderr, "netmove rules publish: %s is no UTF-8 text\n", file);
+    code = NM_CLI_NOT_RIGHT;
+  }
+  nm_buffer_deinit(&source);
+  return code;
+}
+
+/* The tag of what serves now, which is what --if-digest says; empty with --force. */
+static int find_tag(struct nm_invocation *invocation, struct nm_text path, struct nm_text *tag)
+{
+  const char *wanted = invocation->options[PUBLISH_IF_DIGEST];
+  struct nm_cli_answer answer;
+  *tag = NM_TEXT("");
+  if (invocation->options[PUBLISH_FORCE] && !wanted) return NM_CLI_DONE;
+  int code = nm_cli_ask(invocation, "GET", path, NULL, &answer);
+  *tag = answer.etag;
+  json_decref(answer.body);
+  if (code != NM_CLI_DONE || !wanted) return code;
+  struct nm_text digest = { tag->ptr ? tag->ptr + 1 : "", tag->len > 1 ? tag->len - 1 : 0 };
+  if (wanted[0] && nm_text_starts_with(digest, nm_text_from(wanted))) return NM_CLI_DONE;
+  fprintf(stderr,
+          "netmove rules publish: %.12s serves, not %s: somebody published meanwhile; see netmove "
+          "rules list\n",
+          digest.ptr, wanted);
+  return NM_CLI_NOT_RIGHT;
+}
+
+static void print_published(struct nm_invocation *invocation, const json_t *answer)
+{
+  const char *tenant = invocation->words[0];
+  struct nm_text digest = nm_json_string(answer, "digest"), was = nm_json_string(answer, "was");
+  bool is_dry = nm_text_equal(nm_json_string(answer, "status"), NM_TEXT("proven"));
+  char instead[64] = "";
+  size_t i;
+  json_t *line;
+  if (nm_text_equal(digest, was)) snprintf(instead, sizeof instead, ", as before");
+  else if (!nm_text_equal(was, NM_TEXT("none")))
+    snprintf(instead, sizeof instead, " in place of %.12s", was.ptr);
+  json_array_foreach(json_object_get(answer, "warnings"), i, line)
+    printf("  warning: %s\n", json_string_value(line));
+  if (is_dry) printf("%s: proven; generation %.12s would serve%s\n", tenant, digest.ptr, instead);
+  else
+    printf("%s: generation %.12s serves%s; %s is written\n", tenant, digest.ptr, instead,
+           nm_json_string(answer, "file").ptr);
+}
+
+int nm_cli_rules_publish(struct nm_invocation *invocation)
+{
+  struct nm_text name = nm_arena_escape(invocation->arena, nm_text_from(invocation->words[0]));
+  struct nm_text path = nm_arena_printf(invocation->arena, "/rules/%.*s", NM_TEXT_ARG(name)), tag;
+  struct nm_cli_answer answer = { .status = 0 };
+  json_t *body, *line;
+  size_t i;
+  int code = read_source(invocation, &body);
+  if (code == NM_CLI_DONE) code = find_tag(invocation, path, &tag);
+  if (code == NM_CLI_DONE) {
+    path = nm_arena_printf(invocation->arena, "%.*s%s", NM_TEXT_ARG(path),
+                           invocation->options[PUBLISH_DRY_RUN] ? "?dry_run=1" : "");
+    code = nm_cli_ask_if(invocation, "PUT", path, body, tag, &answer);
+  }
+  bool is_answered = code == NM_CLI_DONE;
+  bool is_refused = nm_text_equal(nm_json_string(answer.body, "status"), NM_TEXT("refused"));
+  json_array_foreach(json_object_get(answer.body, "problems"), i, line)
+    if (!invocation->is_json) fprintf(stderr, "%s\n", json_string_value(line));
+  if (is_refused) code = NM_CLI_NOT_RIGHT;
+  if (is_answered && invocation->is_json) nm_cli_print_json(answer.body);
+  else if (is_refused) fprintf(stderr, "netmove rules publish: refused; nothing is changed\n");
+  else if (is_answered) print_published(invocation, answer.body);
+  json_decref(answer.body);
+  json_decref(body);
   return code;
 }
 

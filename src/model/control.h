@@ -35,6 +35,7 @@ enum nm_control_verb {
                                 * settings:{applied:[key], restart:[key], problems:[text]}} */
   NM_CONTROL_ROLLBACK = 10,    /* answered by main: args {tenant, generation?}: that one (or the one before) serves
                                 * until the file changes; {tenant, generation, digest, was} */
+  NM_CONTROL_PUBLISH = 11,     /* answered by main: args {tenant, source, if_digest?, dry_run?}: keeper.h's answer */
 };
 
 struct nm_control {

@@ -1,4 +1,4 @@
-#include "rules/keeper.h"
+#include "rules/keeper_internal.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -9,64 +9,30 @@
 
 enum { SAVE_ARENA_MAX_BYTES = 64 * 1024, LOAD_ARENA_MAX_BYTES = 512 * 1024 * 1024 };
 
-/* One rules file and what became of its latest version. */
-struct file {
-  struct file *next;
-  char *name;                        /* "acme" */
-  char digest[NM_RULES_DIGEST_BYTES + 1]; /* of the active version; "" = none */
-  char seen[NM_RULES_DIGEST_BYTES + 1];   /* of the file as it was last proven; "" = never */
-  char pinned_over[NM_RULES_DIGEST_BYTES + 1]; /* the active one stands in for this; "" = not pinned */
-  json_t *verdict;                   /* as reload answers it */
-  struct nm_generation *waiting;     /* proven, but there is no tenant of that name yet */
-};
-
 /* A generation on its way into the store. */
 struct save {
   struct nm_store_generation_save request; /* first */
   struct nm_rules_keeper *keeper;
-  struct file *file;
+  struct nm_rules_kept *file;
   struct nm_generation *generation;
-  struct rollback *rollback; /* whom to tell; NULL = the folder asked */
+  struct nm_rules_asked *asked; /* whom to tell; NULL = the folder asked */
 };
 
-/* A rollback under way: what is stored is read, then one of it saved as the active one. */
-struct rollback {
-  struct nm_store_generations_load load; /* first */
-  struct nm_rules_keeper *keeper;
-  struct file *file;
-  int64_t wanted;
-  char was[NM_RULES_DIGEST_BYTES + 1];
-  void (*done)(void *data, int rc, const struct nm_error *err, const json_t *answer);
-  void *data;
-};
-
-struct waiter {
-  struct waiter *next;
+struct nm_rules_waiter {
+  struct nm_rules_waiter *next;
   void (*done)(void *data, const json_t *verdicts);
   void *data;
-};
-
-struct nm_rules_keeper {
-  struct nm_rules_keeper_env env;
-  struct nm_rules_folder *folder;
-  struct nm_store_generations_load load;
-  struct file *files;
-  struct waiter *waiters;
-  int saves;
-  bool is_loading, is_ready, is_closing, is_folder_closed;
-  void (*on_closed)(void *data);
-  void *closed_data;
 };
 
 static void on_verdict(void *data, struct nm_rules_verdict *verdict);
 
 /* ---- files and their verdicts --------------------------------------------------------------------- */
 
-static struct file *find_file(struct nm_rules_keeper *keeper, struct nm_text name)
+struct nm_rules_kept *nm_rules_keeper_file(struct nm_rules_keeper *keeper, struct nm_text name)
 {
-  for (struct file *f = keeper->files; f; f = f->next)
+  for (struct nm_rules_kept *f = keeper->files; f; f = f->next)
     if (nm_text_equal(nm_text_from(f->name), name)) return f;
-  struct file *file = calloc(1, sizeof *file);
+  struct nm_rules_kept *file = calloc(1, sizeof *file);
   char *copy = strndup(name.ptr, name.len);
   nm_require(file && copy);
   file->name = copy;
@@ -75,7 +41,7 @@ static struct file *find_file(struct nm_rules_keeper *keeper, struct nm_text nam
   return file;
 }
 
-static void set_verdict(struct file *file, const char *verdict, const char *digest,
+static void set_verdict(struct nm_rules_kept *file, const char *verdict, const char *digest,
                         const struct nm_problems *problems)
 {
   char path[512];
@@ -96,10 +62,10 @@ static void answer_waiters(struct nm_rules_keeper *keeper)
     keeper->env.on_ready(keeper->env.data);
   }
   json_t *verdicts = json_array();
-  for (struct file *f = keeper->files; f; f = f->next)
+  for (struct nm_rules_kept *f = keeper->files; f; f = f->next)
     if (f->verdict) json_array_append(verdicts, f->verdict);
   while (keeper->waiters) {
-    struct waiter *waiter = keeper->waiters;
+    struct nm_rules_waiter *waiter = keeper->waiters;
     keeper->waiters = waiter->next;
     waiter->done(waiter->data, verdicts);
     free(waiter);
@@ -108,10 +74,6 @@ static void answer_waiters(struct nm_rules_keeper *keeper)
 }
 
 /* ---- saving ------------------------------------------------------------------------------------------ */
-
-static void try_to_close(struct nm_rules_keeper *keeper);
-static void end_rollback(struct rollback *rollback, int rc, const struct nm_error *err,
-                         const struct nm_generation *generation);
 
 static void publish(struct save *save)
 {
@@ -123,14 +85,14 @@ static void publish(struct save *save)
   generation->id = save->request.generation.id;
   generation->is_active = true;
   snprintf(save->file->digest, sizeof save->file->digest, "%s", digest);
-  bool is_pinned = save->rollback != NULL;
+  bool is_pinned = save->asked && save->asked->is_pin;
   snprintf(save->file->pinned_over, sizeof save->file->pinned_over, "%s",
            is_pinned ? save->file->seen : "");
   set_verdict(save->file, is_pinned ? "pinned" : "active", digest, NULL);
   nm_metric_add(NM_METRIC_RULES_RELOADED, 1);
   nm_log(NM_LOG_INFO, "rules", &ids, "generation %.12s is active%s", digest,
          is_pinned ? " again: it stays until the file changes" : "");
-  if (is_pinned) end_rollback(save->rollback, NM_OK, NULL, generation);
+  if (save->asked) save->asked->end(save->asked, NM_OK, NULL, generation);
   keeper->env.publish(keeper->env.data, generation);
 }
 
@@ -141,32 +103,32 @@ static void on_saved(struct nm_task *task)
   const struct nm_store_request *request = &save->request.request;
 
   keeper->saves--;
+  save->file->coming[0] = '\0';
   if (!request->rc && !keeper->is_closing) {
     publish(save);
   } else {
     if (request->rc)
       nm_log(NM_LOG_ERROR, "rules", NULL, "%s: the store did not take the new generation: %s",
              save->file->name, request->error.text);
-    if (save->rollback) {
+    if (save->asked) {
       int rc = request->rc ? request->rc : NM_ECLOSED;
-      end_rollback(save->rollback, rc, request->rc ? &request->error : NULL, NULL);
+      save->asked->end(save->asked, rc, request->rc ? &request->error : NULL, NULL);
     }
     nm_generation_unref(save->generation);
   }
   nm_arena_destroy(save->request.request.arena);
   free(save);
-  if (keeper->is_closing) try_to_close(keeper);
+  if (keeper->is_closing) nm_rules_keeper_try_to_close(keeper);
   else answer_waiters(keeper);
 }
 
-/* Takes generation; with a rollback it is pinned over the file as it is now. */
-static void save_generation(struct nm_rules_keeper *keeper, struct file *file,
-                            struct nm_generation *generation, struct rollback *rollback)
+void nm_rules_keeper_save(struct nm_rules_keeper *keeper, struct nm_rules_kept *file,
+                          struct nm_generation *generation, struct nm_rules_asked *asked)
 {
   struct save *save = calloc(1, sizeof *save);
   nm_require(save != NULL);
   *save = (struct save){ .keeper = keeper, .file = file, .generation = generation,
-                         .rollback = rollback };
+                         .asked = asked };
   save->request = (struct nm_store_generation_save){
     .request = { .task = { .home = keeper->env.home, .done = on_saved },
                  .verb = NM_STORE_GENERATION_SAVE,
@@ -174,8 +136,9 @@ static void save_generation(struct nm_rules_keeper *keeper, struct file *file,
     .generation = { .tenant_id = generation->tenant_id, .is_active = true,
                     .digest = nm_text_from(nm_rules_facts(generation->rules)->digest),
                     .source = generation->source,
-                    .pinned_over = nm_text_from(rollback ? file->seen : "") },
+                    .pinned_over = nm_text_from(asked && asked->is_pin ? file->seen : "") },
   };
+  snprintf(file->coming, sizeof file->coming, "%s", nm_rules_facts(generation->rules)->digest);
   keeper->saves++;
   int rc = nm_store_submit(keeper->env.store, &save->request.request);
   if (!rc) return;
@@ -186,7 +149,7 @@ static void save_generation(struct nm_rules_keeper *keeper, struct file *file,
 
 /* ---- verdicts of the folder ---------------------------------------------------------------------------- */
 
-static void refuse(struct file *file, const struct nm_rules_verdict *verdict)
+static void refuse(struct nm_rules_kept *file, const struct nm_rules_verdict *verdict)
 {
   struct nm_log_ids ids = { .tenant = verdict->tenant };
   nm_metric_add(NM_METRIC_RULES_REFUSED, 1);
@@ -197,7 +160,7 @@ static void refuse(struct file *file, const struct nm_rules_verdict *verdict)
   set_verdict(file, "refused", file->digest, verdict->problems);
 }
 
-static void tell_warnings(const struct file *file, const struct nm_rules *rules)
+static void tell_warnings(const struct nm_rules_kept *file, const struct nm_rules *rules)
 {
   const struct nm_rules_facts *facts = nm_rules_facts(rules);
   struct nm_log_ids ids = { .tenant = nm_text_from(file->name) };
@@ -206,7 +169,7 @@ static void tell_warnings(const struct file *file, const struct nm_rules *rules)
 }
 
 /* Takes generation. */
-static void take_up(struct nm_rules_keeper *keeper, struct file *file,
+static void take_up(struct nm_rules_keeper *keeper, struct nm_rules_kept *file,
                     struct nm_generation *generation)
 {
   struct nm_tenant *tenant = nm_tenants_by_name(keeper->env.tenants, nm_text_from(file->name));
@@ -229,14 +192,18 @@ static void take_up(struct nm_rules_keeper *keeper, struct file *file,
     nm_generation_unref(generation);
     return;
   }
+  if (strcmp(file->coming, digest) == 0) { /* a person wrote it just now */
+    nm_generation_unref(generation);
+    return;
+  }
   tell_warnings(file, generation->rules);
-  save_generation(keeper, file, generation, NULL);
+  nm_rules_keeper_save(keeper, file, generation, NULL);
 }
 
 static void on_verdict(void *data, struct nm_rules_verdict *verdict)
 {
   struct nm_rules_keeper *keeper = data;
-  struct file *file = find_file(keeper, verdict->tenant);
+  struct nm_rules_kept *file = nm_rules_keeper_file(keeper, verdict->tenant);
   if (!verdict->rules) {
     refuse(file, verdict);
     return;
@@ -249,7 +216,7 @@ static void on_verdict(void *data, struct nm_rules_verdict *verdict)
 
 void nm_rules_keeper_adopt(struct nm_rules_keeper *keeper, struct nm_text tenant)
 {
-  struct file *file = find_file(keeper, tenant);
+  struct nm_rules_kept *file = nm_rules_keeper_file(keeper, tenant);
   struct nm_generation *generation = file->waiting;
   file->waiting = NULL;
   if (generation) take_up(keeper, file, generation);
@@ -258,98 +225,12 @@ void nm_rules_keeper_adopt(struct nm_rules_keeper *keeper, struct nm_text tenant
 void nm_rules_keeper_reload(struct nm_rules_keeper *keeper,
                             void (*done)(void *data, const json_t *verdicts), void *data)
 {
-  struct waiter *waiter = calloc(1, sizeof *waiter);
+  struct nm_rules_waiter *waiter = calloc(1, sizeof *waiter);
   nm_require(waiter != NULL);
-  *waiter = (struct waiter){ keeper->waiters, done, data };
+  *waiter = (struct nm_rules_waiter){ keeper->waiters, done, data };
   keeper->waiters = waiter;
   if (keeper->folder) nm_rules_folder_look(keeper->folder, false);
   answer_waiters(keeper);
-}
-
-/* ---- rollback ------------------------------------------------------------------------------------------------ */
-
-static void end_rollback(struct rollback *rollback, int rc, const struct nm_error *err,
-                         const struct nm_generation *generation)
-{
-  struct nm_error none = { 0 };
-  json_t *answer = NULL;
-  if (rc && !err) {
-    (void)nm_fail(&none, rc, "%s", nm_code_name(rc));
-    err = &none;
-  }
-  if (!rc)
-    answer = json_pack("{s:s,s:s,s:s}", "tenant", rollback->file->name, "digest",
-                       nm_rules_facts(generation->rules)->digest, "was", rollback->was);
-  if (answer && nm_json_set_id(answer, "generation", generation->id)) json_object_clear(answer);
-  rollback->done(rollback->data, rc, err, answer);
-  json_decref(answer);
-  nm_arena_destroy(rollback->load.request.arena);
-  free(rollback);
-}
-
-/* The one that was asked for, or the latest that served before the active one. */
-static const struct nm_store_generation *find_stored(const struct rollback *rollback,
-                                                     struct nm_error *err)
-{
-  for (size_t i = 0; i < rollback->load.count; i++) {
-    const struct nm_store_generation *stored = &rollback->load.generations[i];
-    if (rollback->wanted ? stored->id == rollback->wanted : !stored->is_active) return stored;
-  }
-  if (rollback->wanted)
-    (void)nm_fail(err, NM_ENOTFOUND, "%s has no generation %lld; see netmove rules list",
-                  rollback->file->name, (long long)rollback->wanted);
-  else
-    (void)nm_fail(err, NM_ENOTFOUND, "%s has no generation before this one", rollback->file->name);
-  return NULL;
-}
-
-static void on_stored_loaded(struct nm_task *task)
-{
-  struct rollback *rollback = (struct rollback *)(void *)task;
-  struct nm_problems problems = { .arena = rollback->load.request.arena };
-  struct nm_rules *rules = NULL;
-  struct nm_error error = rollback->load.request.error;
-  int rc = rollback->load.request.rc;
-  const struct nm_store_generation *stored = rc ? NULL : find_stored(rollback, &error);
-  if (!rc && !stored) rc = error.code;
-  if (!rc && nm_rules_load(&rules, nm_text_from(rollback->file->name), stored->source, &problems))
-    rc = nm_fail(&error, NM_EINVAL, "it does not prove itself any more: %.*s",
-                 NM_TEXT_ARG(problems.first->text));
-  rollback->keeper->saves--;
-  if (rc) {
-    struct nm_rules_keeper *keeper = rollback->keeper;
-    end_rollback(rollback, rc, &error, NULL);
-    if (keeper->is_closing) try_to_close(keeper);
-    return;
-  }
-  struct nm_generation *generation =
-      nm_generation_create(stored->tenant_id, rules, stored->source);
-  nm_require(generation != NULL);
-  save_generation(rollback->keeper, rollback->file, generation, rollback);
-}
-
-void nm_rules_keeper_rollback(struct nm_rules_keeper *keeper, struct nm_text tenant,
-                              int64_t generation,
-                              void (*done)(void *data, int rc, const struct nm_error *err,
-                                           const json_t *answer),
-                              void *data)
-{
-  struct rollback *rollback = calloc(1, sizeof *rollback);
-  struct nm_tenant *found = nm_tenants_by_name(keeper->env.tenants, tenant);
-  nm_require(rollback != NULL);
-  *rollback = (struct rollback){ .keeper = keeper, .file = find_file(keeper, tenant),
-                                 .wanted = generation, .done = done, .data = data };
-  memcpy(rollback->was, rollback->file->digest, sizeof rollback->was);
-  rollback->load = (struct nm_store_generations_load){
-    .request = { .task = { .home = keeper->env.home, .done = on_stored_loaded },
-                 .verb = NM_STORE_GENERATIONS_LOAD,
-                 .arena = nm_arena_create(LOAD_ARENA_MAX_BYTES) },
-    .tenant_id = found ? found->id : 0,
-  };
-  int rc = !found ? NM_ENOTFOUND : nm_store_submit(keeper->env.store, &rollback->load.request);
-  nm_tenant_unref(found);
-  if (rc) end_rollback(rollback, rc, NULL, NULL);
-  else keeper->saves++;
 }
 
 /* ---- start and end ----------------------------------------------------------------------------------------- */
@@ -378,7 +259,7 @@ static void restore(struct nm_rules_keeper *keeper, const struct nm_store_genera
     generation->id = stored->id;
     generation->is_active = stored->is_active;
     if (stored->is_active) {
-      struct file *file = find_file(keeper, tenant->name);
+      struct nm_rules_kept *file = nm_rules_keeper_file(keeper, tenant->name);
       snprintf(file->digest, sizeof file->digest, "%.*s", NM_TEXT_ARG(stored->digest));
       snprintf(file->pinned_over, sizeof file->pinned_over, "%.*s",
                NM_TEXT_ARG(stored->pinned_over));
@@ -409,7 +290,7 @@ static void on_loaded(struct nm_task *task)
     nm_log(NM_LOG_ERROR, "rules", NULL, "%s", error.text);
   if (keeper->folder) nm_rules_folder_look(keeper->folder, true);
   keeper->is_loading = false;
-  if (keeper->is_closing) try_to_close(keeper);
+  if (keeper->is_closing) nm_rules_keeper_try_to_close(keeper);
   else answer_waiters(keeper);
 }
 
@@ -435,11 +316,11 @@ int nm_rules_keeper_open(struct nm_rules_keeper **out, const struct nm_rules_kee
   return NM_OK;
 }
 
-static void try_to_close(struct nm_rules_keeper *keeper)
+void nm_rules_keeper_try_to_close(struct nm_rules_keeper *keeper)
 {
   if (keeper->saves > 0 || keeper->is_loading || !keeper->is_folder_closed) return;
   while (keeper->files) {
-    struct file *file = keeper->files;
+    struct nm_rules_kept *file = keeper->files;
     keeper->files = file->next;
     nm_generation_unref(file->waiting);
     json_decref(file->verdict);
@@ -447,7 +328,7 @@ static void try_to_close(struct nm_rules_keeper *keeper)
     free(file);
   }
   while (keeper->waiters) {
-    struct waiter *waiter = keeper->waiters;
+    struct nm_rules_waiter *waiter = keeper->waiters;
     keeper->waiters = waiter->next;
     free(waiter);
   }
@@ -461,7 +342,7 @@ static void on_folder_closed(void *data)
 {
   struct nm_rules_keeper *keeper = data;
   keeper->is_folder_closed = true;
-  try_to_close(keeper);
+  nm_rules_keeper_try_to_close(keeper);
 }
 
 void nm_rules_keeper_close(struct nm_rules_keeper *keeper, void (*on_closed)(void *data),
@@ -474,6 +355,6 @@ void nm_rules_keeper_close(struct nm_rules_keeper *keeper, void (*on_closed)(voi
     nm_rules_folder_close(keeper->folder, on_folder_closed, keeper);
   } else {
     keeper->is_folder_closed = true;
-    try_to_close(keeper);
+    nm_rules_keeper_try_to_close(keeper);
   }
 }

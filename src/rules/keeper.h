@@ -45,5 +45,20 @@ void nm_rules_keeper_rollback(struct nm_rules_keeper *keeper, struct nm_text ten
                                            const json_t *answer),
                               void *data);
 
+/* Rules that an operator brings: proven beside the libraries of the folder, written to the tenant's
+ * file as a whole, saved, published.  They serve also where a rollback had pinned others.  Borrowed
+ * for the call. */
+struct nm_rules_publish {
+  struct nm_text tenant, source;
+  struct nm_text if_digest; /* only where this one serves, "none" = nothing does; empty = whatever does */
+  bool is_dry_run;          /* only proven */
+  /* Once.  {"tenant","file","status","digest","was","problems":[text],"warnings":[text]}, borrowed; status
+   * "active", "proven" (a dry run), "refused", or "changed": others serve now than if_digest says.
+   * NM_ECONFLICT: the file is a link.  NM_EIO: it could not be written, or not saved. */
+  void (*done)(void *data, int rc, const struct nm_error *err, const json_t *answer);
+  void *data;
+};
+void nm_rules_keeper_publish(struct nm_rules_keeper *keeper, const struct nm_rules_publish *what);
+
 void nm_rules_keeper_close(struct nm_rules_keeper *keeper, void (*on_closed)(void *data),
                            void *data);
