@@ -1,10 +1,22 @@
-/* The reader: everything that only looks, on a connection of its own.  It also compresses pages on
- * their way to the writer. */
+/* The readers: everything that only looks, on connections of their own.  The slow one also compresses
+ * pages on their way to the writer. */
 #include "store/sqlite.h"
 
 #include "base/clock.h"
 
 enum { IDLE_MS = 60 * 1000, PROGRESS_STEPS = 2000 };
+
+struct nm_reader *nm_sqlite_reader_of(struct nm_sqlite *sqlite, enum nm_store_verb verb)
+{
+  switch (verb) {
+  case NM_STORE_PAGE_SAVE:
+  case NM_STORE_PAGE_LOAD:
+  case NM_STORE_MARK_LOAD:
+  case NM_STORE_TALLY:
+  case NM_STORE_QUERY: return &sqlite->readers[NM_READER_SLOW];
+  default: return &sqlite->readers[NM_READER_QUICK];
+  }
+}
 
 static int run_verb(struct nm_db *db, struct nm_store_request *request)
 {
@@ -68,19 +80,19 @@ static void pack(struct nm_sqlite *sqlite, struct nm_store_request *request)
 
 void nm_sqlite_read(void *data)
 {
-  struct nm_sqlite *sqlite = data;
+  struct nm_reader *reader = data;
   for (;;) {
-    bool is_filled = nm_mailbox_wait(&sqlite->reader_box, IDLE_MS);
-    struct nm_mail *mail = nm_mailbox_take(&sqlite->reader_box, 1);
+    bool is_filled = nm_mailbox_wait(&reader->box, IDLE_MS);
+    struct nm_mail *mail = nm_mailbox_take(&reader->box, 1);
     if (mail) {
       struct nm_store_request *request = (struct nm_store_request *)mail;
       if (request->verb == NM_STORE_PAGE_SAVE) {
-        pack(sqlite, request);
+        pack(reader->sqlite, request);
       } else {
-        look(&sqlite->reader, request);
+        look(&reader->db, request);
         nm_task_return(&request->task);
       }
-    } else if (!is_filled && nm_mailbox_is_closed(&sqlite->reader_box)) {
+    } else if (!is_filled && nm_mailbox_is_closed(&reader->box)) {
       break;
     }
   }

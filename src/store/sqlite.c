@@ -1,4 +1,5 @@
-/* Opening and closing: the file, its check, three connections, three threads. */
+/* Opening and closing: the file, its check, a connection and a thread each for who writes, who reads
+ * and who copies the log. */
 #include "store/sqlite.h"
 
 #include <errno.h>
@@ -21,15 +22,15 @@ enum { BUSY_TIMEOUT_MS = 5000 };
 static int submit(struct nm_store *store, struct nm_store_request *request)
 {
   struct nm_sqlite *sqlite = (struct nm_sqlite *)store;
-  if (request->verb >= NM_STORE_RESUME)
-    return nm_mailbox_post(&sqlite->reader_box, &request->task.mail);
+  struct nm_reader *reader = nm_sqlite_reader_of(sqlite, request->verb);
+  if (request->verb >= NM_STORE_RESUME) return nm_mailbox_post(&reader->box, &request->task.mail);
   if (atomic_load(&sqlite->is_broken)) return NM_EIO;
   if (request->verb == NM_STORE_SCRUB) return nm_sqlite_post_scrub(sqlite, request);
   if (request->verb == NM_STORE_PAGE_SAVE) {
     struct nm_store_page_save *save = (struct nm_store_page_save *)request;
     save->packed = NULL;
     save->packed_len = 0;
-    return nm_mailbox_post(&sqlite->reader_box, &request->task.mail);
+    return nm_mailbox_post(&reader->box, &request->task.mail);
   }
   return nm_mailbox_post(&sqlite->writer_box, &request->task.mail);
 }
@@ -165,12 +166,18 @@ static int open_writer(struct nm_sqlite *sqlite, struct nm_error *err)
   return rc;
 }
 
+static int open_reader(struct nm_sqlite *sqlite, struct nm_db *db, struct nm_error *err)
+{
+  int rc = nm_db_open(db, sqlite->path, BUSY_TIMEOUT_MS, err);
+  if (!rc && nm_db_exec(db, "PRAGMA query_only = ON"))
+    rc = nm_fail(err, NM_EIO, "%s: %s", sqlite->path, db->error.text);
+  return rc;
+}
+
 static int open_connections(struct nm_sqlite *sqlite, struct nm_error *err)
 {
   int rc = open_writer(sqlite, err);
-  if (!rc) rc = nm_db_open(&sqlite->reader, sqlite->path, BUSY_TIMEOUT_MS, err);
-  if (!rc && nm_db_exec(&sqlite->reader, "PRAGMA query_only = ON"))
-    rc = nm_fail(err, NM_EIO, "%s: %s", sqlite->path, sqlite->reader.error.text);
+  for (int i = 0; !rc && i < NM_READERS; i++) rc = open_reader(sqlite, &sqlite->readers[i].db, err);
   if (!rc) rc = nm_db_open(&sqlite->checkpointer, sqlite->path, BUSY_TIMEOUT_MS, err);
   if (!rc && nm_db_exec(&sqlite->checkpointer, "PRAGMA synchronous = FULL;"
                                                "PRAGMA journal_size_limit = 67108864"))
@@ -189,12 +196,16 @@ static void destroy(struct nm_sqlite *sqlite)
     sqlite3_db_config(sqlite->writer.db.handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
   bool was_whole = sqlite->was_opened && !atomic_load(&sqlite->is_broken);
   nm_db_close(&sqlite->checkpointer);
-  nm_db_close(&sqlite->reader);
+  for (int i = 0; i < NM_READERS; i++) {
+    nm_db_close(&sqlite->readers[i].db);
+    nm_mailbox_deinit(&sqlite->readers[i].box);
+  }
   nm_writer_deinit(&sqlite->writer);
   bool is_clean = was_whole && was_closed(sqlite->path);
   nm_mailbox_deinit(&sqlite->writer_box);
-  nm_mailbox_deinit(&sqlite->reader_box);
   uv_cond_destroy(&sqlite->checkpoint_wanted);
+  uv_cond_destroy(&sqlite->rest_begun);
+  uv_cond_destroy(&sqlite->rest_over);
   uv_mutex_destroy(&sqlite->checkpoint_lock);
   nm_lock_drop(sqlite->lock_fd, is_clean);
   free(sqlite->path);
@@ -213,9 +224,11 @@ static void stop_checkpointer(struct nm_sqlite *sqlite)
 static void close_store(struct nm_store *store)
 {
   struct nm_sqlite *sqlite = (struct nm_sqlite *)store;
-  /* The reader first: it may still hand pages to the writer. */
-  nm_mailbox_close(&sqlite->reader_box);
-  uv_thread_join(&sqlite->reader_thread);
+  /* The readers first: one may still hand pages to the writer. */
+  for (int i = 0; i < NM_READERS; i++) {
+    nm_mailbox_close(&sqlite->readers[i].box);
+    uv_thread_join(&sqlite->readers[i].thread);
+  }
   nm_mailbox_close(&sqlite->writer_box);
   uv_thread_join(&sqlite->writer_thread);
   stop_checkpointer(sqlite);
@@ -237,9 +250,14 @@ static struct nm_sqlite *create(struct nm_text path, const struct nm_store_optio
   sqlite->lock_fd = -1;
   sqlite->next_at_pages = NM_STORE_WAL_STEP_MAX_PAGES;
   nm_mailbox_init(&sqlite->writer_box, NM_STORE_MAILBOX_MAX, NULL, NULL);
-  nm_mailbox_init(&sqlite->reader_box, NM_STORE_READER_MAILBOX_MAX, NULL, NULL);
+  for (int i = 0; i < NM_READERS; i++) {
+    sqlite->readers[i].sqlite = sqlite;
+    nm_mailbox_init(&sqlite->readers[i].box, NM_STORE_READER_MAILBOX_MAX, NULL, NULL);
+  }
   nm_require(uv_mutex_init(&sqlite->checkpoint_lock) == 0);
   nm_require(uv_cond_init(&sqlite->checkpoint_wanted) == 0);
+  nm_require(uv_cond_init(&sqlite->rest_begun) == 0);
+  nm_require(uv_cond_init(&sqlite->rest_over) == 0);
   return sqlite;
 }
 
@@ -267,7 +285,10 @@ int nm_sqlite_open(struct nm_store **out, struct nm_text path,
     return rc;
   }
   nm_require(uv_thread_create(&sqlite->writer_thread, nm_sqlite_write, sqlite) == 0);
-  nm_require(uv_thread_create(&sqlite->reader_thread, nm_sqlite_read, sqlite) == 0);
+  for (int i = 0; i < NM_READERS; i++) {
+    struct nm_reader *reader = &sqlite->readers[i];
+    nm_require(uv_thread_create(&reader->thread, nm_sqlite_read, reader) == 0);
+  }
   nm_require(uv_thread_create(&sqlite->checkpointer_thread, nm_sqlite_checkpoint, sqlite) == 0);
   sqlite->was_opened = true;
   *out = &sqlite->store;

@@ -5,6 +5,20 @@
 
 #include "store/internal.h"
 
+/* What looks only, by how long that may take: a single message waits for its profile. */
+enum nm_reader_kind {
+  NM_READER_QUICK = 0,
+  NM_READER_SLOW = 1, /* pages, what people ask */
+  NM_READERS = 2,
+};
+
+struct nm_reader {
+  struct nm_sqlite *sqlite;
+  struct nm_db db;
+  struct nm_mailbox box;
+  uv_thread_t thread;
+};
+
 struct nm_sqlite {
   struct nm_store store; /* first */
   struct nm_store_options options;
@@ -18,9 +32,7 @@ struct nm_sqlite {
   size_t company; /* callers in the last transactions; the writer's */
   uv_thread_t writer_thread;
 
-  struct nm_db reader;
-  struct nm_mailbox reader_box;
-  uv_thread_t reader_thread;
+  struct nm_reader readers[NM_READERS];
 
   /* The checkpointer sleeps until the writer's log has grown by a step. */
   struct nm_db checkpointer;
@@ -29,17 +41,26 @@ struct nm_sqlite {
   uv_cond_t checkpoint_wanted;
   int wal_pages;      /* as the last commit left them */
   int next_at_pages;  /* wake above this */
+  atomic_bool is_rest_wanted;          /* the writer begins no transaction; changed under the lock */
+  bool is_resting;                     /* and it does not */
+  uv_cond_t rest_begun, rest_over;
   struct nm_mail *scrubs, *last_scrub; /* NM_STORE_SCRUB requests */
   bool is_stopping;
 };
 
+/* Who serves a verb of the readers. */
+struct nm_reader *nm_sqlite_reader_of(struct nm_sqlite *sqlite, enum nm_store_verb verb);
+
 /* Thread bodies. */
 void nm_sqlite_write(void *data);
-void nm_sqlite_read(void *data);
+void nm_sqlite_read(void *data); /* its struct nm_reader */
 void nm_sqlite_checkpoint(void *data);
 
 /* Does it, on the checkpointer's thread (scrub_file.c). */
 int nm_sqlite_scrub(struct nm_sqlite *sqlite, struct nm_store_scrub *scrub);
+
+/* The writer's, before each transaction: waits while the checkpointer ends the log. */
+void nm_sqlite_rest(struct nm_sqlite *sqlite);
 
 /* Hands a scrub to the checkpointer. */
 int nm_sqlite_post_scrub(struct nm_sqlite *sqlite, struct nm_store_request *request);

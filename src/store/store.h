@@ -1,7 +1,7 @@
 /* store.h - the journal and the queue: what came in, what became of it, and what is still to do.
  *
- * One writer thread commits whatever it finds in its mailbox as one transaction (group commit); a
- * reader thread with its own connection serves what only looks.  A request is answered after its
+ * One writer thread commits whatever it finds in its mailbox as one transaction (group commit);
+ * reader threads with connections of their own serve what only looks.  A request is answered after its
  * transaction is on disk, never before.  Claims on work (take, lease) live in the writer's memory:
  * after a restart everything that has no end is free again.
  *

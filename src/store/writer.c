@@ -173,6 +173,7 @@ static int commit_group(struct nm_sqlite *sqlite, struct nm_mail *first, struct 
   db->error = (struct nm_error){ 0 };
   sqlite->writer.work = 0;
 
+  nm_sqlite_rest(sqlite);
   int rc = nm_db_run_values(db, "BEGIN IMMEDIATE", NULL, 0);
   *end = NULL;
   while (rc == 0 && mail) {
