@@ -115,6 +115,27 @@ static void two_hundred_thousand_people_are_each_new_once(void **state)
   nm_seen_deinit(&seen);
 }
 
+/* The set grows a few places at a time: who came before is known all the while. */
+static void people_are_known_while_the_set_grows(void **state)
+{
+  struct nm_seen seen;
+  char customer[32];
+  bool was_there;
+  (void)state;
+  nm_seen_init(&seen);
+  for (int i = 0; i < 50000; i++) {
+    const int who[] = { i, i / 2, i };
+    for (int j = 0; j < 3; j++) {
+      int len = snprintf(customer, sizeof customer, "C%d", who[j]);
+      assert_int_equal(nm_seen_add(&seen, (struct nm_text){ customer, (size_t)len }, 7, &was_there),
+                       NM_OK);
+      if (was_there != (j > 0)) fail_msg("%s after %d", customer, i);
+    }
+  }
+  assert_int_equal(seen.count, 50000);
+  nm_seen_deinit(&seen);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -124,6 +145,7 @@ int main(void)
     cmocka_unit_test(only_an_array_is_a_page),
     cmocka_unit_test(a_customer_and_a_template_are_seen_once),
     cmocka_unit_test(two_hundred_thousand_people_are_each_new_once),
+    cmocka_unit_test(people_are_known_while_the_set_grows),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

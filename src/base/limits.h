@@ -136,7 +136,7 @@ enum {
   NM_RUN_AHEAD_MESSAGES = 5000,      /* where a run rests, as long as its channel has so much to do */
   NM_RUN_AHEAD_MS = 30 * 1000,       /* and no more than so long at the lane's rate */
   NM_RUN_SLICE_ROWS_MAX = 1000,      /* rows expanded in one transaction */
-  NM_RUN_GENTLE_ROWS_MAX = 64,       /* and so many while single messages come, which wait behind it */
+  NM_RUN_GENTLE_ROWS_MAX = 200,      /* and so many while single messages come, which wait behind it */
   NM_RUN_GENTLE_TURN_MAX_MS = 1,     /* and turns so long */
   NM_RUN_GENTLE_MESSAGES_MAX = 250,    /* and so many in one send */
   NM_RUN_GENTLE_MS = 1000,           /* so long after the last of them */

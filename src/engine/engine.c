@@ -151,6 +151,7 @@ static void close_handles(struct nm_engine *engine)
   nm_erasures_close_alarm(engine);
   nm_retention_close_alarm(engine);
   nm_alarm_close(&engine->waiting_alarm, NULL);
+  nm_alarm_close(&engine->bulk_alarm, NULL);
   nm_alarm_close(&engine->stop_alarm, NULL);
   nm_mailbox_close(&engine->control.box);
   struct nm_mail *mail = nm_mailbox_take(&engine->control.box, SIZE_MAX);

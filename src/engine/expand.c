@@ -132,7 +132,7 @@ static void submit_slice(struct nm_slice *slice)
   expand->hold_count = holds ? slice->mark_count : 0;
   if (slice->is_page_end) nm_run_drop_page(run);
   run->busy++;
-  nm_call_submit(slice->expand);
+  nm_call_submit_bulk(slice->expand);
 }
 
 /* Rules over what is left of the slice, for as long as a turn allows. */

@@ -19,6 +19,7 @@ struct batch {
   struct nm_finish *items;
   struct nm_lane **lanes;
   size_t count, capacity;
+  bool has_run; /* messages of runs are among them */
 };
 
 struct nm_finisher {
@@ -73,7 +74,8 @@ static void submit(struct nm_finisher *finisher, struct nm_call *call)
   call->u.finish.items = batch->items;
   call->u.finish.count = batch->count;
   finisher->at_store++;
-  nm_call_submit(call);
+  if (batch->has_run) nm_call_submit_bulk(call);
+  else nm_call_submit(call);
 }
 
 static void on_turn(void *data)
@@ -136,6 +138,7 @@ void nm_finisher_add(struct nm_lane *lane, const struct nm_finish *item)
   if (item->message)
     copy->log = nm_message_log_make(lane->book, finisher->gathering->u.head.arena, item->message, item);
   copy->message = NULL;
+  if (item->run_id != 0) batch->has_run = true;
   batch->lanes[batch->count++] = lane;
   if (batch->count == ITEMS_MAX) close_batch(finisher);
   nm_engine_soon(finisher->engine, &finisher->job);

@@ -43,6 +43,10 @@ static inline int64_t nm_engine_turn_end_ns(int64_t now_ns)
 bool nm_engine_is_gentle(const struct nm_engine *engine);
 /* The same as nm_engine_turn_end_ns for what is of runs. */
 int64_t nm_engine_run_turn_end_ns(const struct nm_engine *engine);
+/* How long what is of runs has to rest now, and that it worked since then: so a part of the time is
+ * nobody's while single messages come. */
+int64_t nm_engine_run_rest_ms(const struct nm_engine *engine);
+void nm_engine_run_worked(struct nm_engine *engine, int64_t since_ns);
 
 /* ---- alarms ---------------------------------------------------------------------------------- */
 
@@ -107,14 +111,18 @@ struct nm_call {
   struct nm_engine *engine;
   void (*then)(struct nm_call *call);
   void *data;
-  struct nm_call *next; /* waiting for a place in the store's mailbox */
+  struct nm_call *next; /* waiting for a place in the store's mailbox, or for its time */
   int tries;            /* for calls that are made again */
+  bool is_bulk;         /* handed over as what may wait */
 };
 
 struct nm_call *nm_call_create(struct nm_engine *engine, enum nm_store_verb verb,
                                size_t arena_max_bytes, void (*then)(struct nm_call *call),
                                void *data);
 void nm_call_submit(struct nm_call *call);
+/* The same for what is of runs and may wait for a moment: while single messages come, it goes in groups,
+ * with pauses between them, so that most of the time no commit stands before theirs. */
+void nm_call_submit_bulk(struct nm_call *call);
 /* Submits it once more after a pause that grows; for what must not be lost. */
 void nm_call_again(struct nm_call *call);
 void nm_call_destroy(struct nm_call *call);
@@ -188,9 +196,13 @@ struct nm_engine {
   size_t sends;            /* sends of all lanes under way */
   size_t calls_out;        /* calls to Optimove whose end matters (updates) */
   size_t calls_open;       /* requests at the store */
+  struct nm_call *first_bulk, *last_bulk; /* requests that wait for their time */
+  size_t bulk_out;         /* and those that are at the store */
+  int64_t bulk_began_ns, bulk_next_ns; /* monotonic: when they were handed over; when others may be */
+  int64_t run_rest_until_ns;
   size_t reconciles;       /* under way */
   struct nm_call *first_waiting, *last_waiting;
-  struct nm_alarm waiting_alarm, stop_alarm, retention_alarm;
+  struct nm_alarm waiting_alarm, bulk_alarm, stop_alarm, retention_alarm;
   struct nm_control *stopping; /* to be answered at the end */
   int closings;            /* rooms whose closing is under way */
   uint64_t random;

@@ -59,8 +59,14 @@ static void on_run_turn(void *data)
   struct nm_running *run = data;
   if (nm_run_is_stopped(run)) return;
   if (run->row.state != NM_RUN_ACTIVE) return;
+  int64_t rest_ms = nm_engine_run_rest_ms(run->book->engine), began_ns = nm_clock_mono_ns();
+  if (rest_ms > 0) {
+    nm_alarm_within(&run->alarm, rest_ms);
+    return;
+  }
   nm_run_fetch(run);
   if (run->row.state == NM_RUN_ACTIVE) nm_run_expand(run);
+  nm_engine_run_worked(run->book->engine, began_ns);
 }
 
 static void on_run_alarm(void *data)

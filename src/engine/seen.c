@@ -3,7 +3,10 @@
 #include <sodium.h>
 #include <stdlib.h>
 
-enum { CAPACITY_MIN = 256 };
+enum {
+  CAPACITY_MIN = 256,
+  MOVED_AT_A_TIME = 4, /* half of it does: there are more turns than old slots until the next growth */
+};
 
 _Static_assert((int)NM_SEEN_KEY_BYTES == (int)crypto_shorthash_KEYBYTES, "one key a set");
 
@@ -16,6 +19,7 @@ void nm_seen_init(struct nm_seen *seen)
 void nm_seen_deinit(struct nm_seen *seen)
 {
   free(seen->slots);
+  free(seen->old);
   *seen = (struct nm_seen){ 0 };
 }
 
@@ -39,14 +43,27 @@ static uint64_t *find(uint64_t *slots, size_t capacity, uint64_t hash)
   return &slots[at];
 }
 
+/* At once it would hold up everybody for a part of a second where there are millions. */
+static void move_some(struct nm_seen *seen, size_t slots)
+{
+  size_t old_capacity = seen->capacity / 2;
+  for (; slots > 0 && seen->moved < old_capacity; slots--, seen->moved++) {
+    uint64_t hash = seen->old[seen->moved];
+    if (hash != 0) *find(seen->slots, seen->capacity, hash) = hash;
+  }
+  if (seen->moved < old_capacity) return;
+  free(seen->old);
+  seen->old = NULL;
+}
+
 static int grow(struct nm_seen *seen)
 {
+  if (seen->old) move_some(seen, SIZE_MAX);
   size_t capacity = seen->capacity ? seen->capacity * 2 : CAPACITY_MIN;
   uint64_t *slots = calloc(capacity, sizeof *slots);
   if (!slots) return NM_ENOMEM;
-  for (size_t i = 0; i < seen->capacity; i++)
-    if (seen->slots[i] != 0) *find(slots, capacity, seen->slots[i]) = seen->slots[i];
-  free(seen->slots);
+  seen->old = seen->slots; /* NULL at first */
+  seen->moved = 0;
   seen->slots = slots;
   seen->capacity = capacity;
   return NM_OK;
@@ -58,9 +75,10 @@ int nm_seen_add(struct nm_seen *seen, struct nm_text customer, int64_t template_
     int rc = grow(seen);
     if (rc) return rc;
   }
+  if (seen->old) move_some(seen, MOVED_AT_A_TIME);
   uint64_t hash = hash_of(seen, customer, template_id);
   uint64_t *slot = find(seen->slots, seen->capacity, hash);
-  *was_there = *slot != 0;
+  *was_there = *slot != 0 || (seen->old && *find(seen->old, seen->capacity / 2, hash) != 0);
   if (!*was_there) {
     *slot = hash;
     seen->count++;

@@ -16,6 +16,8 @@ enum { NM_SEEN_KEY_BYTES = 16 };
 struct nm_seen {
   uint64_t *slots;
   size_t capacity, count;
+  uint64_t *old; /* half as large, moved into `slots` a few at a time; NULL = all of it is there */
+  size_t moved;  /* of its slots */
   unsigned char key[NM_SEEN_KEY_BYTES];
 };
 

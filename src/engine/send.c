@@ -367,7 +367,8 @@ static bool start_one(struct nm_lane *lane)
 
 void nm_lane_send(struct nm_lane *lane)
 {
-  int64_t until_ns = nm_engine_turn_end_ns(nm_clock_mono_ns());
+  int64_t until_ns = lane->singles.count > 0 ? nm_engine_turn_end_ns(nm_clock_mono_ns())
+                                             : nm_engine_run_turn_end_ns(lane->book->engine);
   while (start_one(lane)) {
     if (nm_clock_mono_ns() < until_ns) continue;
     nm_engine_soon(lane->book->engine, &lane->job);

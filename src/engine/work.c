@@ -6,7 +6,13 @@
 #include "engine/internal.h"
 #include "engine/backoff.h"
 
-enum { WALL_WAIT_MAX_MS = 60 * 1000, MAILBOX_FULL_WAIT_MS = 2 };
+enum {
+  WALL_WAIT_MAX_MS = 60 * 1000,
+  MAILBOX_FULL_WAIT_MS = 2,
+  BULK_PAUSE_TIMES = 2,    /* as long as the last group took */
+  BULK_PAUSE_MAX_MS = 25,
+  NS_IN_MS = 1000 * 1000,
+};
 
 /* ---- jobs ------------------------------------------------------------------------------------ */
 
@@ -62,6 +68,18 @@ int64_t nm_engine_run_turn_end_ns(const struct nm_engine *engine)
 {
   int64_t max_ms = nm_engine_is_gentle(engine) ? NM_RUN_GENTLE_TURN_MAX_MS : NM_ENGINE_TURN_MAX_MS;
   return nm_clock_mono_ns() + max_ms * 1000000;
+}
+
+int64_t nm_engine_run_rest_ms(const struct nm_engine *engine)
+{
+  int64_t left_ns = engine->run_rest_until_ns - nm_clock_mono_ns();
+  return left_ns > 0 && nm_engine_is_gentle(engine) ? (left_ns + NS_IN_MS - 1) / NS_IN_MS : 0;
+}
+
+void nm_engine_run_worked(struct nm_engine *engine, int64_t since_ns)
+{
+  int64_t now_ns = nm_clock_mono_ns();
+  engine->run_rest_until_ns = now_ns + (now_ns - since_ns);
 }
 
 /* ---- alarms ---------------------------------------------------------------------------------- */
@@ -121,11 +139,15 @@ void nm_alarm_close(struct nm_alarm *alarm, void (*on_closed)(void *data))
 
 /* ---- requests to the store ------------------------------------------------------------------- */
 
+static void note_bulk_done(struct nm_engine *engine);
+
 static void on_call_done(struct nm_task *task)
 {
   struct nm_call *call = (struct nm_call *)(void *)task;
   struct nm_engine *engine = call->engine;
   engine->calls_open--;
+  if (call->is_bulk) note_bulk_done(engine);
+  call->is_bulk = false;
   call->then(call);
   nm_engine_check_stop(engine);
 }
@@ -188,17 +210,85 @@ static void on_waiting_alarm(void *data)
   }
 }
 
-void nm_call_submit(struct nm_call *call)
+static void pass_on(struct nm_call *call)
+{
+  struct nm_engine *engine = call->engine;
+  /* Order is kept: nothing overtakes what waits for a place. */
+  if (engine->first_waiting || !hand_over(call)) push_waiting(engine, call);
+}
+
+/* ---- what may wait --------------------------------------------------------------------------- */
+
+static void pass_bulk_on(struct nm_engine *engine)
+{
+  if (!engine->first_bulk) return;
+  if (engine->bulk_out == 0) engine->bulk_began_ns = nm_clock_mono_ns();
+  while (engine->first_bulk) {
+    struct nm_call *call = engine->first_bulk;
+    engine->first_bulk = call->next;
+    call->is_bulk = true;
+    engine->bulk_out++;
+    pass_on(call);
+  }
+  engine->last_bulk = NULL;
+}
+
+static void pass_bulk_on_in_time(struct nm_engine *engine)
+{
+  if (!engine->first_bulk || engine->bulk_out > 0) return;
+  int64_t left_ns = engine->bulk_next_ns - nm_clock_mono_ns();
+  if (left_ns > 0 && nm_engine_is_gentle(engine))
+    nm_alarm_within(&engine->bulk_alarm, (left_ns + NS_IN_MS - 1) / NS_IN_MS);
+  else pass_bulk_on(engine);
+}
+
+static void on_bulk_alarm(void *data)
+{
+  pass_bulk_on_in_time(data);
+}
+
+static void note_bulk_done(struct nm_engine *engine)
+{
+  if (--engine->bulk_out > 0) return;
+  int64_t now_ns = nm_clock_mono_ns();
+  int64_t pause_ns = (now_ns - engine->bulk_began_ns) * BULK_PAUSE_TIMES;
+  if (pause_ns > (int64_t)BULK_PAUSE_MAX_MS * NS_IN_MS)
+    pause_ns = (int64_t)BULK_PAUSE_MAX_MS * NS_IN_MS;
+  engine->bulk_next_ns = now_ns + pause_ns;
+  pass_bulk_on_in_time(engine);
+}
+
+void nm_call_submit_bulk(struct nm_call *call)
 {
   struct nm_engine *engine = call->engine;
   engine->calls_open++;
-  /* Order is kept: nothing overtakes what waits for a place. */
-  if (engine->first_waiting || !hand_over(call)) push_waiting(engine, call);
+  call->next = NULL;
+  if (engine->last_bulk) engine->last_bulk->next = call;
+  else engine->first_bulk = call;
+  engine->last_bulk = call;
+  if (nm_engine_is_gentle(engine)) pass_bulk_on_in_time(engine);
+  else pass_bulk_on(engine);
+}
+
+/* What single messages wait for may overtake; whatever else is asked comes behind what was asked
+ * before. */
+static bool may_overtake(enum nm_store_verb verb)
+{
+  return verb == NM_STORE_TAKE || verb == NM_STORE_PLAN || verb == NM_STORE_LEASE ||
+         verb == NM_STORE_FINISH || verb >= NM_STORE_RESUME;
+}
+
+void nm_call_submit(struct nm_call *call)
+{
+  call->engine->calls_open++;
+  if (!may_overtake(call->u.head.verb)) pass_bulk_on(call->engine);
+  pass_on(call);
 }
 
 void nm_work_open(struct nm_engine *engine)
 {
   nm_alarm_open(&engine->waiting_alarm, engine, on_waiting_alarm, engine);
+  nm_alarm_open(&engine->bulk_alarm, engine, on_bulk_alarm, engine);
 }
 
 /* ---- once more, later ------------------------------------------------------------------------ */
