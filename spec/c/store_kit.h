@@ -25,6 +25,7 @@ struct kit {
   struct nm_store *store;
   struct nm_arena *arena;
   int64_t max_bytes;
+  int log_max_pages;
   _Atomic unsigned work; /* all bits told since kit_work() */
 };
 
@@ -46,7 +47,8 @@ static inline int kit_try_open(struct kit *kit, struct nm_error *err)
   struct nm_store_options options = { .url = nm_text_from(kit->url),
                                       .on_work = kit_on_work,
                                       .data = kit,
-                                      .max_bytes = kit->max_bytes };
+                                      .max_bytes = kit->max_bytes,
+                                      .log_max_pages = kit->log_max_pages };
   return nm_store_open(&kit->store, &options, err);
 }
 

@@ -11,7 +11,7 @@ int nm_sqlite_on_commit(void *data, sqlite3 *handle, const char *database, int p
   nm_wal_mark_commit(sqlite->lock_fd, handle, pages);
   uv_mutex_lock(&sqlite->checkpoint_lock);
   bool began_anew = pages < sqlite->wal_pages;
-  if (began_anew) sqlite->next_at_pages = NM_STORE_WAL_STEP_MAX_PAGES;
+  if (began_anew) sqlite->next_at_pages = sqlite->step_pages;
   sqlite->wal_pages = pages;
   if (pages >= sqlite->next_at_pages) uv_cond_signal(&sqlite->checkpoint_wanted);
   uv_mutex_unlock(&sqlite->checkpoint_lock);
@@ -100,8 +100,8 @@ static void checkpoint(struct nm_sqlite *sqlite)
   int left = 0, pages = 0;
   NM_POINT(checkpoint_begun);
   int rc = copy(sqlite, &left);
-  for (int i = 1; rc == SQLITE_OK && (pages = pages_of_log(sqlite)) > NM_STORE_WAL_MAX_PAGES; i++) {
-    if (left <= REST_PAGES_MAX || pages > 2 * NM_STORE_WAL_MAX_PAGES) {
+  for (int i = 1; rc == SQLITE_OK && (pages = pages_of_log(sqlite)) > sqlite->max_pages; i++) {
+    if (left <= REST_PAGES_MAX || pages > 2 * sqlite->max_pages) {
       rc = end_log(sqlite);
       break;
     }
@@ -169,7 +169,7 @@ void nm_sqlite_checkpoint(void *data)
       uv_cond_wait(&sqlite->checkpoint_wanted, &sqlite->checkpoint_lock);
       continue;
     }
-    sqlite->next_at_pages = sqlite->wal_pages + NM_STORE_WAL_STEP_MAX_PAGES;
+    sqlite->next_at_pages = sqlite->wal_pages + sqlite->step_pages;
     uv_mutex_unlock(&sqlite->checkpoint_lock);
     if (!atomic_load(&sqlite->is_broken)) checkpoint(sqlite);
     uv_mutex_lock(&sqlite->checkpoint_lock);

@@ -248,7 +248,10 @@ static struct nm_sqlite *create(struct nm_text path, const struct nm_store_optio
                                      .set_person_key = set_person_key, .is_sound = is_sound };
   sqlite->options = *options;
   sqlite->lock_fd = -1;
-  sqlite->next_at_pages = NM_STORE_WAL_STEP_MAX_PAGES;
+  sqlite->max_pages = options->log_max_pages > 0 ? options->log_max_pages : NM_STORE_WAL_MAX_PAGES;
+  sqlite->step_pages = NM_STORE_WAL_STEP_MAX_PAGES;
+  if (sqlite->step_pages > sqlite->max_pages) sqlite->step_pages = sqlite->max_pages;
+  sqlite->next_at_pages = sqlite->step_pages;
   nm_mailbox_init(&sqlite->writer_box, NM_STORE_MAILBOX_MAX, NULL, NULL);
   for (int i = 0; i < NM_READERS; i++) {
     sqlite->readers[i].sqlite = sqlite;

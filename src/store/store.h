@@ -44,6 +44,7 @@ struct nm_store_options {
   void (*on_work)(void *data, unsigned work);
   void *data;
   int64_t max_bytes; /* 0 = as the disk allows; beyond it NM_EFULL, as on a full disk */
+  int log_max_pages; /* 0 = NM_STORE_WAL_MAX_PAGES; above so many the log is begun anew */
 };
 
 /* Opens, migrates, checks, starts the threads.  A schema newer than ours, a second daemon on the
