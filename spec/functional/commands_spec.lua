@@ -37,7 +37,26 @@ describe("netmove without a daemon", function()
     assert.equal(2, wrong.code)
     assert.matches("tenant", wrong.err)
     assert.equal(2, run("queue", "retry").code)
-    assert.equal(2, run("serve", "--lisen", "x").code)
+    local option = run("serve", "--lisen", "x")
+    assert.equal(2, option.code)
+    assert.matches("did you mean --listen?", option.err, 1, true)
+    assert.matches("--url needs a value", run("status", "--url").err, 1, true)
+    assert.matches("expected https://HOST:PORT", run("status", "--url", "nonsense").err, 1, true)
+  end)
+
+  it("gives a token to another machine only by https, whatever its name begins with", function()
+    for _, url in ipairs({ "http://example.com:9090", "http://127.0.0.1.example.com",
+                           "http://localhost:9090@example.com", "http://localhost.example.com" }) do
+      local refused = run("status", "--url", url)
+      assert.equal(2, refused.code, url)
+      assert.matches("not sent in the clear", refused.err, 1, true)
+    end
+  end)
+
+  it("answers the words that other programs have for help", function()
+    assert.equal(run("--help").out, run("help").out)
+    assert.equal(run("queue", "--help").out, run("help", "queue").out)
+    assert.equal(run("version").out, run("--version").out)
   end)
 
   it("answers 3 and what to do where no daemon is", function()

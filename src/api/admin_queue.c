@@ -104,21 +104,23 @@ static int64_t *read_ids(struct nm_http_request *request, size_t *count)
   json_t *body = nm_api_body(request);
   if (!body) return NULL;
   const json_t *list_of = json_object_get(body, "ids"), *item;
+  char wrong[128] = "ids should be a list of 1 to 10000 ids";
   size_t i, n = json_array_size(list_of);
   bool is_good = n > 0 && n <= NM_API_RETRY_IDS_MAX;
   int64_t *ids = is_good ? nm_arena_alloc(nm_http_arena(request), n * sizeof *ids) : NULL;
   if (ids)
     json_array_foreach(list_of, i, item) {
       ids[i] = json_integer_value(item);
-      if (json_is_string(item) &&
-          !nm_text_to_i64((struct nm_text){ json_string_value(item), json_string_length(item) }, &ids[i]))
-        ids[i] = 0;
-      if (ids[i] <= 0) is_good = false;
+      if (json_is_string(item) && !nm_text_to_i64(nm_json_string_of(item), &ids[i])) ids[i] = 0;
+      if (ids[i] > 0) continue;
+      if (is_good)
+        snprintf(wrong, sizeof wrong, "ids[%zu] is no id, as lists and answers show them", i);
+      is_good = false;
     }
   json_decref(body);
   *count = n;
   if (ids && is_good) return ids;
-  nm_http_refuse(request, 400, "invalid", "ids should be a list of 1 to 10000 ids", "ids", 0);
+  nm_http_refuse(request, 400, "invalid", wrong, "ids", 0);
   return NULL;
 }
 

@@ -44,15 +44,18 @@ struct peer {
   struct nm_text token;  /* "Authorization: Bearer nm_..."; empty: none */
 };
 
-/* "http://127.0.0.1:9090", "http://[::1]:9090", "http://localhost". */
+/* "http://127.0.0.1:9090", "http://[::1]:9090", "http://localhost"; never what only begins so, as
+ * 127.0.0.1.example.com and localhost:9090@example.com do. */
 static bool is_loopback(struct nm_text url)
 {
-  static const char *const hosts[] = { "http://127.", "http://localhost:", "http://localhost/",
-                                       "http://[::1]" };
-  for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++)
-    if (nm_text_starts_with(url, nm_text_from(hosts[i])))
-      return true;
-  return nm_text_equal(url, NM_TEXT("http://localhost"));
+  static const char *const hosts[] = { "http://127.0.0.1", "http://localhost", "http://[::1]" };
+  if (memchr(url.ptr, '@', url.len)) return false;
+  for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
+    size_t len = strlen(hosts[i]);
+    if (!nm_text_starts_with(url, nm_text_from(hosts[i]))) continue;
+    if (url.len == len || url.ptr[len] == ':' || url.ptr[len] == '/') return true;
+  }
+  return false;
 }
 
 static int read_token(struct nm_invocation *invocation, struct nm_text *out)
@@ -92,6 +95,12 @@ static int find_peer(struct nm_invocation *invocation, struct peer *peer)
     struct nm_text url = nm_text_from(invocation->url);
     while (url.len > 0 && url.ptr[url.len - 1] == '/')
       url.len--;
+    if (!nm_text_starts_with(url, NM_TEXT("https://")) &&
+        !nm_text_starts_with(url, NM_TEXT("http://"))) {
+      fprintf(stderr, "netmove %s: --url %s: expected https://HOST:PORT, as admin.listen has it\n",
+              invocation->command->name, invocation->url);
+      return NM_CLI_WRONG_USAGE;
+    }
     if (!nm_text_starts_with(url, NM_TEXT("https://")) && !is_loopback(url)) {
       fprintf(stderr,
               "netmove %s: --url %s: a token is not sent in the clear to another machine; use "

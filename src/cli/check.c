@@ -25,7 +25,7 @@ enum kind { KIND_RULES = 0, KIND_TENANT = 1, KIND_SETTINGS = 2, KIND_LIBRARY = 3
 
 static const char *const kind_names[] = { "rules", "tenant", "settings", "library" };
 
-/* ---- one file ------------------------------------------------------------------------------------------- */
+/* ---- one file -------------------------------------------------------------------------------- */
 
 static int read_file(struct nm_arena *arena, const char *path, struct nm_text *out)
 {
@@ -119,7 +119,7 @@ static void check_file(struct findings *findings, const char *path)
                                                    kind_names[kind], "ok", is_fine));
 }
 
-/* ---- folders ---------------------------------------------------------------------------------------------- */
+/* ---- folders --------------------------------------------------------------------------------- */
 
 static int compare_names(const void *a, const void *b)
 {
@@ -210,8 +210,12 @@ int nm_cli_check(struct nm_invocation *invocation)
     json_decref(all);
   } else {
     nm_cli_print_problems(stderr, &findings.problems, with_trace);
-    printf("%d file%s checked, %d wrong\n", findings.count, findings.count == 1 ? "" : "s",
-           findings.wrong);
+    if (findings.missing > 0 && invocation->word_count == 0)
+      fprintf(stderr, "netmove check: without arguments it looks at rules/ and config/ of this "
+                      "folder; name the files or folders\n");
+    printf("%d file%s checked, %d wrong%s\n", findings.count, findings.count == 1 ? "" : "s",
+           findings.wrong,
+           findings.count + findings.missing == 0 ? ": of a folder only .lua files count" : "");
   }
   json_decref(findings.files);
   json_decref(findings.warnings);

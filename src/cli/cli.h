@@ -11,7 +11,8 @@ enum {
   NM_CLI_COULD_NOT = 3,   /* no daemon, no file */
 };
 
-/* While `serve` runs: reads the same file and options again.  Gives *out; problems say what is wrong. */
+/* While `serve` runs: reads the same file and options again.  Gives *out; problems say what is
+ * wrong. */
 NM_MUST_CHECK int nm_cli_settings_again(struct nm_settings **out, struct nm_problems *problems);
 
 /* Runs the command that argv names; `serve` runs the daemon and gives the exit code. */

@@ -1,4 +1,5 @@
 /* explain.c - why a message went, waits or failed, step by step. */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "base/limits.h"
@@ -209,7 +210,7 @@ static int read_event(struct nm_invocation *invocation, const char *path, json_t
   char *bytes = nm_arena_alloc(invocation->arena, NM_HTTP_EVENT_BODY_MAX_BYTES + 1);
   FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
   if (!file || !bytes) {
-    fprintf(stderr, "netmove explain: cannot read %s\n", path);
+    fprintf(stderr, "netmove explain: %s: %s\n", path, strerror(errno));
     return NM_CLI_COULD_NOT;
   }
   size_t len = fread(bytes, 1, NM_HTTP_EVENT_BODY_MAX_BYTES + 1, file);
@@ -232,7 +233,7 @@ int nm_cli_explain(struct nm_invocation *invocation)
 
   if (invocation->word_count == 1 && !tenant && !file) return explain_id(invocation);
   if (invocation->word_count > 0 || !tenant || !file) {
-    fprintf(stderr, "netmove explain: give either an ID, or --tenant T and --event FILE\n");
+    fprintf(stderr, "netmove explain: give either an ID, or --tenant TENANT and --event FILE\n");
     return NM_CLI_WRONG_USAGE;
   }
   int code = read_event(invocation, file, &event);

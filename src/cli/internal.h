@@ -41,6 +41,23 @@ struct nm_command {
   int (*run)(struct nm_invocation *invocation); /* NULL = a later version brings it */
 };
 
+/* ---- the table (commands.c) ------------------------------------------------------------------ */
+
+/* "queue list"; NULL = there is none. */
+const struct nm_command *nm_cli_find(const char *name);
+
+/* True for "queue", which commands have as their first word. */
+bool nm_cli_is_group(const char *word);
+
+/* Says on stderr that there is none of this name, and which is nearest; NM_CLI_WRONG_USAGE. */
+int nm_cli_refuse_command(const char *word);
+
+void nm_cli_print_overview(FILE *to);
+void nm_cli_print_group(FILE *to, const char *group);
+void nm_cli_print_help(FILE *to, const struct nm_command *command);
+
+/* ---- the commands: each returns its exit code (enum in cli.h) -------------------------------- */
+
 int nm_cli_serve(struct nm_invocation *invocation);
 int nm_cli_check(struct nm_invocation *invocation);
 int nm_cli_explain(struct nm_invocation *invocation);
@@ -82,7 +99,7 @@ int nm_cli_audit_list(struct nm_invocation *invocation);
 /* The settings that --config names (default config/netmove.lua where it exists).  NULL after saying
  * on stderr what is wrong with them. */
 struct nm_settings *nm_cli_settings(struct nm_invocation *invocation);
-const char *nm_cli_settings_path(const struct nm_invocation *invocation); /* "" where there is none */
+const char *nm_cli_settings_path(const struct nm_invocation *invocation); /* "" = there is none */
 
 /* An answer of the daemon. */
 struct nm_cli_answer {
@@ -91,9 +108,9 @@ struct nm_cli_answer {
   json_t *body; /* owned; NULL where it was none */
 };
 
-/* Asks the daemon over its admin socket: method, path under /api/v1, body or NULL.  NM_CLI_DONE with a
- * 2xx, else the exit code after saying on stderr what went wrong (404, 400, 409: NOT_RIGHT).  The
- * answer is the caller's to free in any case. */
+/* Asks the daemon over its admin socket: method, path under /api/v1, body or NULL.  NM_CLI_DONE
+ * with a 2xx, else the exit code after saying on stderr what went wrong (404, 400, 409: NOT_RIGHT).
+ * The answer's body is the caller's to free in any case. */
 int nm_cli_ask(struct nm_invocation *invocation, const char *method, struct nm_text path,
                const json_t *body, struct nm_cli_answer *answer);
 
@@ -102,13 +119,11 @@ int nm_cli_ask_if(struct nm_invocation *invocation, const char *method, struct n
                   const json_t *body, struct nm_text if_match, struct nm_cli_answer *answer);
 
 /* GET, where a 404 is no failure: then answer->status says so. */
-int nm_cli_look(struct nm_invocation *invocation, struct nm_text path, struct nm_cli_answer *answer);
+int nm_cli_look(struct nm_invocation *invocation, struct nm_text path,
+                struct nm_cli_answer *answer);
 
 /* True where a person says so on the terminal, or said --yes; else it says why not on stderr. */
 bool nm_cli_confirm(const struct nm_invocation *invocation, bool is_said, const char *question);
-
-/* "/queue?tenant=acme&limit=10" of a command whose options begin with --tenant, --limit and --before. */
-struct nm_text nm_cli_list_path(struct nm_invocation *invocation, const char *path);
 
 /* Prints JSON, indented, for --json. */
 void nm_cli_print_json(const json_t *value);
@@ -120,11 +135,24 @@ struct nm_cli_column {
 void nm_cli_print_table(const json_t *rows, const struct nm_cli_column *columns, size_t count,
                         const char *when_empty);
 
+/* "/queue?tenant=acme&limit=10": for commands whose options begin with --tenant, --limit, --before;
+ * in the arena. */
+struct nm_text nm_cli_list_path(struct nm_invocation *invocation, const char *path);
+
+/* Asks for such a list and prints it as a table, or with --json as it came; the exit code. */
+int nm_cli_list(struct nm_invocation *invocation, const char *path,
+                const struct nm_cli_column *columns, size_t count, const char *when_empty);
+
+/* The first word of the command as an id between two pieces of a path: "/runs/7/cancel"; in the
+ * arena. */
+struct nm_text nm_cli_id_path(struct nm_invocation *invocation, const char *before,
+                              const char *behind);
+
 /* "label   value" lines of one object, for the keys that it has. */
 void nm_cli_print_facts(const json_t *object, const struct nm_cli_column *facts, size_t count);
 
-/* A value as people read it: keys that end in _ms and _at are times, true is "yes".  In a buffer of the
- * caller. */
+/* A value as people read it: keys that end in _ms and _at are times, true is "yes".  In a buffer of
+ * the caller. */
 void nm_cli_format(char *out, size_t size, const char *key, const json_t *value);
 
 /* "fine  key: ..." lines of {checks:[{what, result, text}]}. */

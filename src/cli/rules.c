@@ -43,7 +43,8 @@ int nm_cli_rules_list(struct nm_invocation *invocation)
       bool is_pinned = is_active && nm_json_string(row, "pinned_over").len > 0;
       bool is_used = json_integer_value(json_object_get(row, "open_runs")) > 0;
       struct nm_text digest = nm_json_string(row, "digest");
-      json_object_set_new(row, "digest", json_stringn(digest.ptr, digest.len < 12 ? digest.len : 12));
+      size_t shown = digest.len < 12 ? digest.len : 12;
+      json_object_set_new(row, "digest", json_stringn(digest.ptr, shown));
       bool is_suspended = json_object_get(row, "suspended") != NULL;
       set_cpu(invocation, row);
       json_object_set_new(row, "state", json_string(is_suspended ? "suspended"
@@ -219,21 +220,22 @@ int nm_cli_rules_rollback(struct nm_invocation *invocation)
   struct nm_cli_answer answer;
   struct nm_text name = nm_arena_escape(invocation->arena, nm_text_from(invocation->words[0]));
   const char *to = invocation->options[0];
+  struct nm_text id = nm_arena_escape(invocation->arena, nm_text_from(to));
   struct nm_text path =
-      nm_arena_printf(invocation->arena, "/rules/%.*s/rollback%s%s", NM_TEXT_ARG(name),
-                      to ? "?generation=" : "", to ? to : "");
+      nm_arena_printf(invocation->arena, "/rules/%.*s/rollback%s%.*s", NM_TEXT_ARG(name),
+                      to ? "?generation=" : "", NM_TEXT_ARG(id));
   int code = nm_cli_ask(invocation, "POST", path, NULL, &answer);
   if (code == NM_CLI_DONE && invocation->is_json)
     nm_cli_print_json(answer.body);
   else if (code == NM_CLI_DONE)
-    printf("%s: generation %.12s serves again, in place of %.12s; it stays until the file changes\n",
-           invocation->words[0], nm_json_string(answer.body, "digest").ptr,
+    printf("%s: generation %.12s serves again, in place of %.12s; it stays until the file "
+           "changes\n", invocation->words[0], nm_json_string(answer.body, "digest").ptr,
            nm_json_string(answer.body, "was").ptr);
   json_decref(answer.body);
   return code;
 }
 
-/* ---- init ------------------------------------------------------------------------------------------------- */
+/* ---- init ------------------------------------------------------------------------------------ */
 
 static bool is_plain_name(struct nm_text name)
 {
@@ -269,9 +271,12 @@ int nm_cli_init(struct nm_invocation *invocation)
   }
   int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   if (fd < 0) {
+    int cause = errno;
     fprintf(stderr, "netmove init: %s: %s\n", path,
-            errno == EEXIST ? "is there already; it is left as it is" : strerror(errno));
-    return errno == EEXIST ? NM_CLI_NOT_RIGHT : NM_CLI_COULD_NOT;
+            cause == EEXIST   ? "is there already; it is left as it is"
+            : cause == ENOENT ? "there is no such folder; make it, or name settings with --config"
+                              : strerror(cause));
+    return cause == EEXIST ? NM_CLI_NOT_RIGHT : NM_CLI_COULD_NOT;
   }
   ssize_t written = write(fd, text.ptr, text.len);
   if (close(fd) || written != (ssize_t)text.len) {

@@ -99,7 +99,8 @@ void nm_rules_keeper_rollback(struct nm_rules_keeper *keeper, struct nm_text ten
   struct rollback *rollback = calloc(1, sizeof *rollback);
   struct nm_tenant *found = nm_tenants_by_name(keeper->env.tenants, tenant);
   nm_require(rollback != NULL);
-  *rollback = (struct rollback){ .asked = { .is_pin = true, .end = on_pinned }, .keeper = keeper, .file = nm_rules_keeper_file(keeper, tenant),
+  *rollback = (struct rollback){ .asked = { .is_pin = true, .end = on_pinned }, .keeper = keeper,
+                                 .file = nm_rules_keeper_file(keeper, tenant),
                                  .wanted = generation, .done = done, .data = data };
   memcpy(rollback->was, rollback->file->digest, sizeof rollback->was);
   rollback->load = (struct nm_store_generations_load){
@@ -108,9 +109,11 @@ void nm_rules_keeper_rollback(struct nm_rules_keeper *keeper, struct nm_text ten
                  .arena = nm_arena_create(LOAD_ARENA_MAX_BYTES) },
     .tenant_id = found ? found->id : 0,
   };
-  int rc = !found ? NM_ENOTFOUND : nm_store_submit(keeper->env.store, &rollback->load.request);
+  struct nm_error error = { 0 };
+  int rc = found ? nm_store_submit(keeper->env.store, &rollback->load.request)
+                 : nm_fail(&error, NM_ENOTFOUND, "there is no tenant of this name");
   nm_tenant_unref(found);
-  if (rc) end_rollback(rollback, rc, NULL, NULL);
+  if (rc) end_rollback(rollback, rc, error.code ? &error : NULL, NULL);
   else keeper->saves++;
 }
 
