@@ -213,6 +213,55 @@ static void one_failing_plan_leaves_nothing_of_its_request(void **state)
   kit_assert_state(kit, id, "new");
 }
 
+enum { HERD = 100 };
+
+static void accept_herd(struct kit *kit, struct nm_plan plans[HERD], const char *campaign)
+{
+  static char identities[HERD][32];
+  struct nm_store_arrival arrivals[HERD];
+  for (int i = 0; i < HERD; i++) {
+    arrivals[i] = kit_event(11, campaign, "u", "");
+    snprintf(identities[i], sizeof identities[i], "%s %d", campaign, i);
+    arrivals[i].identity = nm_text_from(identities[i]);
+  }
+  struct nm_store_accept accept = { .arrivals = arrivals, .count = HERD };
+  KIT_MUST(kit, NM_STORE_ACCEPT, &accept);
+  for (int i = 0; i < HERD; i++) {
+    bool is_held = i < HERD * 4 / 5;
+    plans[i] = (struct nm_plan){ .event_id = arrivals[i].id, .tenant_id = TENANT,
+                                 .state = is_held ? NM_EVENT_HELD : NM_EVENT_DROPPED,
+                                 .reason = is_held ? NM_TEXT("look") : NM_TEXT("") };
+  }
+}
+
+static void plans_that_are_alike_become_what_each_of_them_says(void **state)
+{
+  struct kit *kit = *state;
+  struct nm_plan plans[HERD];
+  accept_herd(kit, plans, "1");
+  plans[40].reason = NM_TEXT("look here");
+  struct nm_store_plan asked = { .plans = plans, .count = HERD };
+  KIT_MUST(kit, NM_STORE_PLAN, &asked);
+  for (int i = 0; i < HERD; i++)
+    kit_assert_state(kit, plans[i].event_id, i < HERD * 4 / 5 ? "held" : "dropped");
+  int64_t alone = kit_sql_number(kit, "SELECT id FROM events WHERE reason = 'look here'");
+  assert_int_equal(alone, plans[40].event_id);
+  assert_int_equal(kit_sql_number(kit, "SELECT count(*) FROM events WHERE reason = 'look'"), 79);
+}
+
+static void of_plans_that_are_alike_one_that_is_late_leaves_all_unplanned(void **state)
+{
+  struct kit *kit = *state;
+  struct nm_plan plans[HERD];
+  accept_herd(kit, plans, "1");
+  struct nm_plan late = plans[70];
+  kit_plan(kit, &late);
+  struct nm_store_plan asked = { .plans = plans, .count = HERD };
+  assert_int_equal(kit_ask(kit, NM_STORE_PLAN, &asked.request), NM_ECONFLICT);
+  for (int i = 0; i < HERD; i++)
+    kit_assert_state(kit, plans[i].event_id, i == 70 ? "held" : "new");
+}
+
 static void ids_go_up_even_where_the_clock_stepped_back(void **state)
 {
   struct kit *kit = *state;
@@ -245,6 +294,8 @@ int main(void)
     KIT_TEST(a_delayed_event_comes_back_when_due),
     KIT_TEST(an_event_is_planned_once),
     KIT_TEST(one_failing_plan_leaves_nothing_of_its_request),
+    KIT_TEST(plans_that_are_alike_become_what_each_of_them_says),
+    KIT_TEST(of_plans_that_are_alike_one_that_is_late_leaves_all_unplanned),
     KIT_TEST(ids_go_up_even_where_the_clock_stepped_back),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,62 +26,98 @@ void nm_row_event(struct nm_row *row, struct nm_event *out)
 
 /* ---- accept ---------------------------------------------------------------------------------- */
 
+#define ROW "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+#define ROWS_4 ROW ", " ROW ", " ROW ", " ROW
+#define ROWS_16 ROWS_4 ", " ROWS_4 ", " ROWS_4 ", " ROWS_4
+/* FAIL: one row of many that cannot be takes its whole transaction with it, or its savepoint. */
+#define INSERT_EVENTS                                                                              \
+  "INSERT OR FAIL INTO events (id, tenant_id, received_at, kind, type, channel_id, template_id,"   \
+  " campaign, customer, stamp, name, foreign_id, body, rank, identity, identity_until, origin_id)" \
+  " VALUES "
+
+enum { COLUMNS = 17 };
+
 static bool is_cancel(const struct nm_event *event)
 {
   return event->kind == NM_EVENT_CAMPAIGN && event->type == NM_EVENT_TYPE_CANCEL;
 }
 
-static int insert_event(struct nm_writer *writer, const struct nm_store_arrival *arrival,
-                        int64_t id, const struct nm_key *key)
+static void list_values(const struct nm_arrived *arrived, struct nm_value *out)
 {
+  const struct nm_store_arrival *arrival = arrived->arrival;
   const struct nm_event *event = &arrival->event;
-  struct nm_text identity = { (const char *)key, arrival->window_ms > 0 ? sizeof *key : 0 };
-  return nm_db_run(
-    &writer->db,
-    "INSERT INTO events (id, tenant_id, received_at, kind, type, channel_id, template_id, campaign,"
-    " customer, stamp, name, foreign_id, body, rank, identity, identity_until, origin_id)"
-    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
-    NM_I(id), NM_I(event->tenant_id), NM_I(event->received_at_ms), NM_I(event->kind),
+  struct nm_text identity = { (const char *)&arrived->key,
+                              arrival->window_ms > 0 ? sizeof arrived->key : 0 };
+  const struct nm_value values[COLUMNS] = {
+    NM_I(arrived->id), NM_I(event->tenant_id), NM_I(event->received_at_ms), NM_I(event->kind),
     NM_I(event->type), NM_I(event->channel_id), NM_I(event->template_id), NM_T(event->campaign),
     NM_T(event->customer), NM_T(event->stamp), NM_T(event->name), NM_T(event->foreign_id),
     NM_B(event->body), NM_I(is_cancel(event) ? 0 : 1), NM_B(identity),
-    NM_I(event->received_at_ms + arrival->window_ms), NM_I(arrival->origin_id));
+    NM_I(event->received_at_ms + arrival->window_ms), NM_I(arrival->origin_id),
+  };
+  memcpy(out, values, sizeof values);
 }
 
-int nm_writer_arrive(struct nm_writer *writer, struct nm_store_arrival *arrival)
+/* Several rows a statement: opening the table and its indexes costs as much as writing a row. */
+static int insert_events(struct nm_writer *writer, const struct nm_arrived *arrived, size_t count)
+{
+  struct nm_value values[NM_ARRIVED_MAX * COLUMNS];
+  for (size_t i = 0; i < count; i++) list_values(&arrived[i], &values[i * COLUMNS]);
+  int rc = NM_OK;
+  for (size_t done = 0, step; rc == 0 && done < count; done += step) {
+    size_t left = count - done;
+    step = left >= 16 ? 16 : left >= 4 ? 4 : 1;
+    const char *sql = step == 16 ? INSERT_EVENTS ROWS_16
+                      : step == 4 ? INSERT_EVENTS ROWS_4
+                                  : INSERT_EVENTS ROW;
+    rc = nm_db_run_values(&writer->db, sql, &values[done * COLUMNS], step * COLUMNS);
+  }
+  return rc;
+}
+
+int nm_writer_write_arrived(struct nm_writer *writer)
+{
+  size_t count = writer->arrived_count;
+  writer->arrived_count = 0;
+  return count > 0 ? insert_events(writer, writer->arrived, count) : NM_OK;
+}
+
+/* Knows it, gives it an id and puts it with those that are to be written. */
+static int arrive(struct nm_writer *writer, struct nm_store_arrival *arrival)
 {
   const struct nm_event *event = &arrival->event;
   struct nm_key key = nm_recent_key(event->tenant_id, event->kind, arrival->identity);
   int64_t first = 0;
   if (arrival->window_ms > 0) first = nm_recent_find(&writer->recent, key, event->received_at_ms);
-  if (first) {
-    arrival->id = first;
-    arrival->is_duplicate = true;
-    return NM_OK;
-  }
+  arrival->is_duplicate = first != 0;
+  arrival->id = first ? first : nm_writer_id(writer);
+  if (first) return NM_OK;
 
-  int64_t id = nm_writer_id(writer);
-  int rc = insert_event(writer, arrival, id, &key);
-  if (rc) return rc;
   if (arrival->window_ms > 0) {
-    rc = nm_writer_note(writer,
-                        (struct nm_pending){ .kind = NM_PENDING_RECENT_ADDED, .key = key });
+    int rc = nm_writer_note(writer,
+                            (struct nm_pending){ .kind = NM_PENDING_RECENT_ADDED, .key = key });
     if (!rc)
-      rc = nm_recent_add(&writer->recent, key, id, event->received_at_ms + arrival->window_ms,
-                         event->received_at_ms);
+      rc = nm_recent_add(&writer->recent, key, arrival->id,
+                         event->received_at_ms + arrival->window_ms, event->received_at_ms);
     if (rc) return rc;
   }
-  arrival->id = id;
-  arrival->is_duplicate = false;
-  nm_fresh_add_event(writer->fresh, event, id, is_cancel(event) ? 0 : 1);
+  writer->arrived[writer->arrived_count++] =
+      (struct nm_arrived){ .arrival = arrival, .id = arrival->id, .key = key };
+  nm_fresh_add_event(writer->fresh, event, arrival->id, is_cancel(event) ? 0 : 1);
   writer->work |= NM_STORE_WORK_EVENTS;
-  return NM_OK;
+  return writer->arrived_count == NM_ARRIVED_MAX ? nm_writer_write_arrived(writer) : NM_OK;
+}
+
+int nm_writer_arrive(struct nm_writer *writer, struct nm_store_arrival *arrival)
+{
+  int rc = arrive(writer, arrival);
+  return rc ? rc : nm_writer_write_arrived(writer);
 }
 
 int nm_writer_accept(struct nm_writer *writer, struct nm_store_accept *accept)
 {
   for (size_t i = 0; i < accept->count; i++) {
-    int rc = nm_writer_arrive(writer, &accept->arrivals[i]);
+    int rc = arrive(writer, &accept->arrivals[i]);
     if (rc) return rc;
   }
   return NM_OK;
@@ -231,25 +267,66 @@ int nm_writer_take(struct nm_writer *writer, struct nm_store_take *take)
 
 /* ---- plan ------------------------------------------------------------------------------------ */
 
-static int set_event(struct nm_writer *writer, const struct nm_plan *plan, struct nm_error *err)
+#define IDS_4 "?, ?, ?, ?"
+#define IDS_16 IDS_4 ", " IDS_4 ", " IDS_4 ", " IDS_4
+#define IDS_64 IDS_16 ", " IDS_16 ", " IDS_16 ", " IDS_16
+#define UPDATE_EVENTS                                                                              \
+  "UPDATE OR FAIL events SET state = ?1, reason = ?2, due_at = ?3, generation_id = ?4"             \
+  " WHERE tenant_id = ?5 AND state IN (0, 1) AND id IN "
+
+enum { ALIKE_MAX = 64, ALIKE_FEW = 16, ALIKE_VALUES = 5 };
+
+static bool are_alike(const struct nm_plan *a, const struct nm_plan *b)
 {
-  int64_t due_at_ms = plan->state == NM_EVENT_DELAYED ? plan->due_at_ms : 0;
-  if (!nm_claims_find(&writer->events, plan->event_id)) nm_fresh_forget(writer->fresh);
-  int rc = nm_db_run(&writer->db,
-                     "UPDATE events SET state = ?3, reason = ?4, due_at = ?5, generation_id = ?6"
-                     " WHERE id = ?1 AND tenant_id = ?2 AND state IN (0, 1)",
-                     NM_I(plan->event_id), NM_I(plan->tenant_id), NM_I(plan->state),
-                     NM_T(plan->reason), NM_I(due_at_ms),
-                     NM_I(plan->generation_id));
+  return a->tenant_id == b->tenant_id && a->state == b->state &&
+         a->due_at_ms == b->due_at_ms && a->generation_id == b->generation_id &&
+         nm_text_equal(a->reason, b->reason);
+}
+
+/* Plans that are alike but for their events. */
+static int set_alike(struct nm_writer *writer, const struct nm_plan *plans, size_t count,
+                     struct nm_error *err)
+{
+  const struct nm_plan *first = plans;
+  struct nm_value values[ALIKE_VALUES + ALIKE_MAX] = {
+    NM_I(first->state), NM_T(first->reason),
+    NM_I(first->state == NM_EVENT_DELAYED ? first->due_at_ms : 0), NM_I(first->generation_id),
+    NM_I(first->tenant_id),
+  };
+  for (size_t i = 0; i < count; i++) {
+    values[ALIKE_VALUES + i] = NM_I(plans[i].event_id);
+    if (!nm_claims_find(&writer->events, plans[i].event_id)) nm_fresh_forget(writer->fresh);
+  }
+  const char *sql = count == ALIKE_MAX   ? UPDATE_EVENTS "(" IDS_64 ")"
+                    : count == ALIKE_FEW ? UPDATE_EVENTS "(" IDS_16 ")"
+                                         : UPDATE_EVENTS "(?)";
+  int rc = nm_db_run_values(&writer->db, sql, values, ALIKE_VALUES + count);
   if (rc) return rc;
-  if (nm_db_changes(&writer->db) == 0)
-    return nm_fail(err, NM_ECONFLICT, "event %lld of tenant %lld does not wait to be planned",
-                   (long long)plan->event_id, (long long)plan->tenant_id);
-  if (plan->state == NM_EVENT_NEW) {
+  if (nm_db_changes(&writer->db) != (int64_t)count)
+    return nm_fail(err, NM_ECONFLICT, "event %lld of tenant %lld%s does not wait to be planned",
+                   (long long)first->event_id, (long long)first->tenant_id,
+                   count > 1 ? ", or one that was planned with it," : "");
+  if (first->state == NM_EVENT_NEW) {
     writer->work |= NM_STORE_WORK_EVENTS;
     nm_fresh_forget(writer->fresh); /* it waits in the table again */
   }
   return NM_OK;
+}
+
+/* What became of the events: those that follow each other and are alike by one statement. */
+static int set_events(struct nm_writer *writer, const struct nm_plan *plans, size_t count,
+                      struct nm_error *err)
+{
+  int rc = NM_OK;
+  for (size_t done = 0, step; rc == 0 && done < count; done += step) {
+    size_t alike = 1;
+    while (alike < ALIKE_MAX && done + alike < count &&
+           are_alike(&plans[done], &plans[done + alike]))
+      alike++;
+    step = alike == ALIKE_MAX ? ALIKE_MAX : alike >= ALIKE_FEW ? ALIKE_FEW : 1;
+    rc = set_alike(writer, plans + done, step, err);
+  }
+  return rc;
 }
 
 static int plan_messages(struct nm_writer *writer, const struct nm_plan *plan)
@@ -289,14 +366,12 @@ static int plan_arrivals(struct nm_writer *writer, const struct nm_plan *plan)
   return NM_OK;
 }
 
+/* What the event became; its own row says so already. */
 static int plan_one(struct nm_writer *writer, struct nm_plan *plan,
                     struct nm_store_request *request)
 {
-  bool is_suppressed;
-  int rc = nm_writer_suppress_plan(writer, plan, &is_suppressed);
-  if (!rc) rc = nm_writer_cap_plan(writer, plan, request->arena);
-  if (!rc) rc = set_event(writer, plan, &request->error);
-  if (!rc && is_suppressed) rc = nm_writer_blank_event(writer, plan->event_id);
+  int rc = NM_OK;
+  if (plan->is_suppressed) rc = nm_writer_blank_event(writer, plan->event_id);
   if (plan->cancel) nm_fresh_forget(writer->fresh); /* what waits may be stopped */
   if (!rc && plan->cancel) rc = nm_writer_cancel(writer, plan, request->arena);
   if (!rc && plan->run) rc = nm_writer_add_run(writer, plan, request->arena);
@@ -309,9 +384,14 @@ static int plan_one(struct nm_writer *writer, struct nm_plan *plan,
 
 int nm_writer_plan(struct nm_writer *writer, struct nm_store_plan *plan)
 {
-  for (size_t i = 0; i < plan->count; i++) {
-    int rc = plan_one(writer, &plan->plans[i], &plan->request);
-    if (rc) return rc;
+  int rc = NM_OK;
+  for (size_t i = 0; rc == 0 && i < plan->count; i++) {
+    struct nm_plan *one = &plan->plans[i];
+    rc = nm_writer_suppress_plan(writer, one, &one->is_suppressed);
+    if (!rc) rc = nm_writer_cap_plan(writer, one, plan->request.arena);
   }
-  return NM_OK;
+  if (!rc) rc = set_events(writer, plan->plans, plan->count, &plan->request.error);
+  for (size_t i = 0; rc == 0 && i < plan->count; i++)
+    rc = plan_one(writer, &plan->plans[i], &plan->request);
+  return rc;
 }

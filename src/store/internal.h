@@ -170,6 +170,16 @@ struct nm_pending {
   int64_t number_was;
 };
 
+/* An event of this transaction that is not written yet: those of several callers are written
+ * together, before anything else is done and before the commit (events.c). */
+enum { NM_ARRIVED_MAX = 16 };
+
+struct nm_arrived {
+  const struct nm_store_arrival *arrival; /* its asker's */
+  int64_t id;
+  struct nm_key key;
+};
+
 enum { NM_TOMBSTONE_BITS = 8192 }; /* which campaigns may have been cancelled */
 enum { NM_RETAIN_TABLES = 9 };
 
@@ -183,6 +193,8 @@ struct nm_writer {
   struct nm_claims events, messages, batches;
   struct nm_pending *pending;
   size_t pending_count, pending_capacity;
+  struct nm_arrived arrived[NM_ARRIVED_MAX];
+  size_t arrived_count;
   uint64_t cancelled[NM_TOMBSTONE_BITS / 64]; /* hashes of tombstones' campaigns; grows only */
   unsigned work;                           /* of this transaction */
   int64_t retain_after[NM_RETAIN_TABLES]; /* how far the sweep of each table is */
@@ -216,6 +228,8 @@ NM_MUST_CHECK int nm_writer_recover_clock(struct nm_writer *writer, int64_t now_
 
 int nm_writer_accept(struct nm_writer *writer, struct nm_store_accept *accept);
 int nm_writer_arrive(struct nm_writer *writer, struct nm_store_arrival *arrival);
+/* Writes what `accept` has put together. */
+NM_MUST_CHECK int nm_writer_write_arrived(struct nm_writer *writer);
 int nm_writer_take(struct nm_writer *writer, struct nm_store_take *take);
 int nm_writer_plan(struct nm_writer *writer, struct nm_store_plan *plan);
 int nm_writer_lease(struct nm_writer *writer, struct nm_store_lease *lease);

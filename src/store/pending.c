@@ -154,6 +154,7 @@ void nm_writer_keep(struct nm_writer *writer)
 void nm_writer_undo(struct nm_writer *writer, size_t from)
 {
   nm_fresh_forget(writer->fresh);
+  writer->arrived_count = 0;
   while (writer->pending_count > from) {
     const struct nm_pending *pending = &writer->pending[--writer->pending_count];
     struct nm_claim *claim;

@@ -10,6 +10,7 @@ enum {
   IDLE_MS = 60 * 1000,
   COMPANY_MIN = 8,       /* callers whose events were in the last transaction */
   COMPANY_MAX_US = 400,  /* so long they are waited for */
+  LIGHT_AT_ONCE = 16,    /* requests of one event before the clock is asked */
 };
 
 static int run_verb(struct nm_writer *writer, struct nm_store_request *request)
@@ -107,6 +108,10 @@ static int run_request(struct nm_writer *writer, struct nm_store_request *reques
   bool is_guarded = !is_plain(request->verb);
   size_t mark = writer->pending_count;
   request->error = (struct nm_error){ 0 };
+  if (request->verb != NM_STORE_ACCEPT) {
+    int rc = nm_writer_write_arrived(writer);
+    if (rc) return rc;
+  }
   request->rc = is_guarded ? nm_db_run_values(db, "SAVEPOINT one", NULL, 0) : NM_OK;
   if (request->rc == NM_OK) request->rc = run_verb(writer, request);
   nm_fresh_note_verb(writer->fresh, request->verb);
@@ -160,6 +165,12 @@ void nm_sqlite_break(struct nm_sqlite *sqlite, const char *why)
            sqlite->path, why);
 }
 
+static bool is_light(const struct nm_store_request *request)
+{
+  return request->verb == NM_STORE_ACCEPT &&
+         ((const struct nm_store_accept *)(const void *)request)->count == 1;
+}
+
 /* Runs requests until the list or the time is up and commits them.  *end is the first that did not
  * come in. */
 static int commit_group(struct nm_sqlite *sqlite, struct nm_mail *first, struct nm_mail **end)
@@ -182,8 +193,9 @@ static int commit_group(struct nm_sqlite *sqlite, struct nm_mail *first, struct 
     if (request->verb == NM_STORE_ACCEPT) accepts++;
     count++;
     mail = mail->next;
-    if (nm_clock_mono_ms() >= until_ms) break;
+    if ((!is_light(request) || count % LIGHT_AT_ONCE == 0) && nm_clock_mono_ms() >= until_ms) break;
   }
+  if (rc == 0) rc = nm_writer_write_arrived(&sqlite->writer);
   if (rc == 0) rc = nm_db_run_values(db, "COMMIT", NULL, 0);
   if (rc == 0) {
     *end = mail;

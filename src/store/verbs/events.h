@@ -82,6 +82,7 @@ struct nm_plan {
   bool is_capped;             /* out: messages of it are NM_MESSAGE_CAPPED and were not made; state
                                * and reason say so where nothing else is left of it */
   struct nm_text reason_before; /* the store's own */
+  bool is_suppressed;           /* the store's own */
 };
 
 struct nm_store_plan {
