@@ -4,6 +4,8 @@
 #include "base/log.h"
 #include "client/client.h"
 
+enum { CONNECTIONS_MAX = 16 };
+
 static uv_loop_t loop;
 static struct nm_client *client;
 static struct peer peer;
@@ -32,7 +34,8 @@ static int begin(void **state)
 {
   (void)state;
   static const struct nm_text allow = { "127.0.0.0/8", 11 };
-  struct nm_client_options options = { .allow = &allow, .allow_count = 1 };
+  struct nm_client_options options = { .allow = &allow, .allow_count = 1,
+                                       .connections_per_host_max = CONNECTIONS_MAX };
   return uv_loop_init(&loop) || nm_client_open(&client, &loop, &options, &err);
 }
 
@@ -474,6 +477,85 @@ static void a_request_is_never_sent_twice_behind_our_back(void **state)
   }
 }
 
+static void assert_request(int number, const char *line, const char *header, const char *body)
+{
+  const struct peer_request *seen = &peer.requests[number];
+  if (strncmp(seen->bytes, line, strlen(line)) != 0) fail_msg("%d: %s", number, seen->bytes);
+  const char *mine = strstr(seen->bytes, "\r\nX-Mine: ");
+  bool is_there = mine && header && strncmp(mine, header, strlen(header)) == 0;
+  if (is_there != (header != NULL) || (mine && !header)) fail_msg("%d: %s", number, seen->bytes);
+  assert_string_equal(seen->body, body);
+}
+
+/* What is set up for one request serves the next one that is like it, and only that. */
+static void each_request_carries_its_own(void **state)
+{
+  (void)state;
+  PLAY({ PEER_ANSWER, OK_ANSWER });
+  const struct nm_text one[] = { NM_TEXT("X-Mine: 1") }, two[] = { NM_TEXT("X-Mine: 22") };
+  struct nm_client_call call = { .method = "POST", .url = url_of("/a"), .header_count = 1 };
+  static const char *const bodies[] = { "first", "the second, which is longer", "", "4th" };
+  for (size_t i = 0; i < 4; i++) {
+    call.headers = i < 3 ? one : two;
+    call.body = nm_text_from(bodies[i]);
+    assert_int_equal(run(call).answer.end, NM_CLIENT_ANSWERED);
+  }
+  call.header_count = 0;
+  assert_int_equal(run(call).answer.end, NM_CLIENT_ANSWERED);
+  call.method = "PUT";
+  assert_int_equal(run(call).answer.end, NM_CLIENT_ANSWERED);
+  call.url = url_of("/other");
+  assert_int_equal(run(call).answer.end, NM_CLIENT_ANSWERED);
+  assert_int_equal(run(get()).answer.end, NM_CLIENT_ANSWERED);
+  assert_int_equal(run(post("last")).answer.end, NM_CLIENT_ANSWERED);
+
+  for (int i = 0; i < 3; i++)
+    assert_request(i, "POST /a HTTP/1.1\r\n", "\r\nX-Mine: 1\r\n", bodies[i]);
+  assert_request(3, "POST /a HTTP/1.1\r\n", "\r\nX-Mine: 22\r\n", bodies[3]);
+  assert_request(4, "POST /a HTTP/1.1\r\n", NULL, "4th");
+  assert_request(5, "PUT /a HTTP/1.1\r\n", NULL, "4th");
+  assert_request(6, "PUT /other HTTP/1.1\r\n", NULL, "4th");
+  assert_request(7, "GET / HTTP/1.1\r\n", NULL, "");
+  assert_request(8, "POST / HTTP/1.1\r\n", NULL, "last");
+  assert_int_equal(peer.connections, 1);
+}
+
+/* A header with a line break is refused also where its bytes are those of two that went before. */
+static void a_line_break_does_not_pass_for_two_headers(void **state)
+{
+  (void)state;
+  PLAY({ PEER_ANSWER, OK_ANSWER });
+  const struct nm_text two[] = { NM_TEXT("X-A: 1"), NM_TEXT("X-B: 2") };
+  const struct nm_text joined[] = { NM_TEXT("X-A: 1\r\nX-B: 2") };
+  struct nm_client_call call = post("x");
+  struct result result = { .is_done = false };
+  call.headers = two;
+  call.header_count = 2;
+  assert_int_equal(run(call).answer.end, NM_CLIENT_ANSWERED);
+  call.headers = joined;
+  call.header_count = 1;
+  call.done = on_done;
+  call.data = &result;
+  call.url = url_of("/");
+  assert_int_equal(nm_client_start(client, &call, &err), NM_EINVAL);
+  call.headers = two;
+  call.header_count = 2;
+  assert_int_equal(run(call).answer.end, NM_CLIENT_ANSWERED);
+  assert_int_equal(peer.request_count, 2);
+}
+
+/* The peer hangs up while nothing is under way: the next request goes by another connection. */
+static void an_idle_connection_that_is_closed_is_not_used_again(void **state)
+{
+  (void)state;
+  PLAY({ PEER_CLOSE, OK_ANSWER });
+  for (int i = 1; i <= 3; i++) {
+    assert_int_equal(run(post("x")).answer.end, NM_CLIENT_ANSWERED);
+    while (peer.connections_open > 0) uv_run(&loop, UV_RUN_ONCE);
+    assert_int_equal(peer.connections, i);
+  }
+}
+
 /* ---- many, and the end --------------------------------------------------------------------------
  */
 
@@ -489,7 +571,7 @@ static void many_calls_share_few_connections(void **state)
     peer_run_until(&loop, &results[i].is_done);
     assert_int_equal(results[i].answer.end, NM_CLIENT_ANSWERED);
   }
-  assert_true(peer.connections <= 16);
+  assert_true(peer.connections <= CONNECTIONS_MAX);
   assert_int_equal(peer.request_count, CALLS);
 }
 
@@ -531,7 +613,7 @@ static void closing_ends_every_call_once(void **state)
   static struct result results[CALLS];
   PLAY({ PEER_SILENT, NULL });
   for (int i = 0; i < CALLS; i++) start(post("x"), &results[i]);
-  while (peer.request_count < 16) uv_run(&loop, UV_RUN_ONCE);
+  while (peer.request_count < CONNECTIONS_MAX) uv_run(&loop, UV_RUN_ONCE);
 
   struct nm_client *closing = client;
   bool is_closed = false;
@@ -543,8 +625,8 @@ static void closing_ends_every_call_once(void **state)
     if (results[i].answer.end == NM_CLIENT_UNKNOWN) unknown++;
     if (results[i].answer.end == NM_CLIENT_UNREACHABLE) unsent++;
   }
-  assert_int_equal(unknown, 16);
-  assert_int_equal(unsent, CALLS - 16); /* these waited for a connection */
+  assert_int_equal(unknown, CONNECTIONS_MAX);
+  assert_int_equal(unsent, CALLS - CONNECTIONS_MAX); /* these waited for a connection */
   struct nm_client_call call = get();
   call.url = url_of("/");
   assert_int_equal(nm_client_start(closing, &call, &err), NM_ECLOSED);
@@ -636,6 +718,9 @@ int main(void)
     TEST(an_answer_that_is_too_large_is_unknown),
     TEST(answers_up_to_the_bound_are_taken),
     TEST(a_request_is_never_sent_twice_behind_our_back),
+    TEST(each_request_carries_its_own),
+    TEST(a_line_break_does_not_pass_for_two_headers),
+    TEST(an_idle_connection_that_is_closed_is_not_used_again),
     TEST(many_calls_share_few_connections),
     TEST(a_done_may_start_the_next_call),
     TEST(closing_ends_every_call_once),

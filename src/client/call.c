@@ -10,21 +10,15 @@
 enum { DEFAULT_TIMEOUT_MS = 30 * 1000, CONNECT_TIMEOUT_MS = 10 * 1000 };
 enum { DEFAULT_RESPONSE_MAX_BYTES = 1024 * 1024 };
 
+/* Answers to what we post are short, and curl takes its buffer anew for each request: one of this
+ * size is at hand. */
+enum { POST_BUFFER_BYTES = 1024 };
+
 /* curl counts connections by age: one that a balancer is about to cut (60 s is common) is not
  * reused, and none is kept so long that a moved name is never looked up again. */
 enum { CONNECTION_IDLE_MAX_S = 50, CONNECTION_AGE_MAX_S = 600 };
 
 /* ---- callbacks of curl ----------------------------------------------------------------------- */
-
-static size_t on_body_wanted(char *into, size_t size, size_t count, void *data)
-{
-  struct call *call = data;
-  size_t len = call->body_len - call->body_read;
-  if (len > size * count) len = size * count;
-  if (len > 0) memcpy(into, call->body + call->body_read, len);
-  call->body_read += len;
-  return len;
-}
 
 static size_t on_body(char *bytes, size_t size, size_t count, void *data)
 {
@@ -93,7 +87,7 @@ static curl_socket_t on_socket_wanted(void *data, curlsocktype purpose,
     return CURL_SOCKET_BAD;
   }
   call->was_opened = true;
-  return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+  return nm_client_make_socket(call->client, address);
 }
 
 /* Runs each time that curl is about to send.  A second time means that it found the connection dead
@@ -142,19 +136,22 @@ static bool is_header(struct nm_text line)
 
 static int set_headers(struct call *call, const struct nm_client_call *wanted, struct nm_error *err)
 {
-  bool has_type = false;
+  bool has_type = false, has_agent = false;
   for (size_t i = 0; i < wanted->header_count; i++) {
     struct nm_text line = wanted->headers[i], name, value;
     if (!is_header(line)) /* its value may be a secret: only its number is said */
       return nm_fail(err, NM_EINVAL, "header %zu is not \"Name: value\" on one line", i + 1);
     nm_text_cut(line, ':', &name, &value);
     has_type = has_type || nm_text_equal_nocase(name, NM_TEXT("Content-Type"));
+    has_agent = has_agent || nm_text_equal_nocase(name, NM_TEXT("User-Agent"));
     if (add_header(call, line)) return nm_fail(err, NM_ENOMEM, "no memory for headers");
   }
-  /* curl's own additions to a POST: a form's type, and a question before the body. */
-  static const char *const unwanted[] = { "Expect:", "Content-Type:" };
-  for (size_t i = 0; i < (has_type ? 1u : 2u); i++) {
-    struct curl_slist *longer = curl_slist_append(call->headers, unwanted[i]);
+  /* curl's own additions to a POST: a question before the body, a form's type.  Our name as an
+   * option would be printed twice for each request. */
+  const char *more[] = { "Expect:", has_type ? NULL : "Content-Type:",
+                         has_agent ? NULL : "User-Agent: netmove/" NM_VERSION };
+  for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
+    struct curl_slist *longer = more[i] ? curl_slist_append(call->headers, more[i]) : call->headers;
     if (!longer) return nm_fail(err, NM_ENOMEM, "no memory for headers");
     call->headers = longer;
   }
@@ -176,19 +173,21 @@ static int set_method(struct call *call, const struct nm_client_call *wanted, st
     if (method[0] == 'D') curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, method);
     return NM_OK;
   }
-  if (wanted->body.len > 0) {
-    call->body = malloc(wanted->body.len);
-    if (!call->body)
-      return nm_fail(err, NM_ENOMEM, "no memory for a body of %zu bytes", wanted->body.len);
-    memcpy(call->body, wanted->body.ptr, wanted->body.len);
-  }
-  call->body_len = wanted->body.len;
   curl_easy_setopt(call->easy, CURLOPT_POST, 1L);
+  curl_easy_setopt(call->easy, CURLOPT_BUFFERSIZE, (long)POST_BUFFER_BYTES);
   curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, strcmp(method, "POST") == 0 ? NULL : method);
-  curl_easy_setopt(call->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body_len);
-  /* No seek function: curl can then not go back to the body's beginning to post it again. */
-  curl_easy_setopt(call->easy, CURLOPT_READFUNCTION, on_body_wanted);
-  curl_easy_setopt(call->easy, CURLOPT_READDATA, call);
+  return NM_OK;
+}
+
+/* In memory, so that curl sends it with the head in one packet. */
+static int set_body(struct call *call, struct nm_text body, struct nm_error *err)
+{
+  call->body = malloc(body.len + 1);
+  if (!call->body) return nm_fail(err, NM_ENOMEM, "no memory for a body of %zu bytes", body.len);
+  if (body.len > 0) memcpy(call->body, body.ptr, body.len);
+  call->body[body.len] = 0;
+  curl_easy_setopt(call->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
+  curl_easy_setopt(call->easy, CURLOPT_POSTFIELDS, call->body);
   return NM_OK;
 }
 
@@ -219,12 +218,12 @@ static void set_limits(struct call *call)
   curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
   curl_easy_setopt(easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
   curl_easy_setopt(easy, CURLOPT_PROXY, "");
+  curl_easy_setopt(easy, CURLOPT_NOPROXY, "*"); /* else the environment is asked for it each time */
   curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
   set_trust(call);
   curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)CONNECTION_IDLE_MAX_S);
   curl_easy_setopt(easy, CURLOPT_MAXLIFETIME_CONN, (long)CONNECTION_AGE_MAX_S);
   curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
-  curl_easy_setopt(easy, CURLOPT_USERAGENT, "netmove/" NM_VERSION);
 }
 
 static void set_callbacks(struct call *call)
@@ -238,6 +237,8 @@ static void set_callbacks(struct call *call)
   curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
   curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_socket_wanted);
   curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, call);
+  curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, nm_client_close_socket);
+  curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, call->client);
   curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_sending);
   curl_easy_setopt(easy, CURLOPT_PREREQDATA, call);
 }
@@ -251,20 +252,49 @@ static int set_url(struct call *call, struct nm_text url, struct nm_error *err)
     return NM_OK;
   }
   char *copy = strndup(url.ptr, url.len); /* the check let no NUL pass */
-  CURLcode code = copy ? curl_easy_setopt(call->easy, CURLOPT_URL, copy) : CURLE_OUT_OF_MEMORY;
+  call->url = curl_url();
+  if (!copy || !call->url) {
+    free(copy);
+    return nm_fail(err, NM_ENOMEM, "no memory for the URL");
+  }
+  /* Read once and not for each request; what curl cannot read it says when it tries. */
+  CURLcode code = curl_url_set(call->url, CURLUPART_URL, copy, CURLU_DISALLOW_USER)
+                      ? curl_easy_setopt(call->easy, CURLOPT_URL, copy)
+                      : curl_easy_setopt(call->easy, CURLOPT_CURLU, call->url);
   free(copy);
   return code ? nm_fail(err, NM_ENOMEM, "no memory for the URL") : NM_OK;
 }
 
-int nm_call_prepare(struct call *call, const struct nm_client_call *wanted, struct nm_error *err)
+/* What a handle is set up for, in bytes that two requests have in common only where they are alike
+ * but for their bodies.  Empty for those without a body: their URLs mostly differ. */
+static void write_shape(struct nm_buffer *out, const struct nm_client_call *wanted)
 {
-  size_t max_bytes = wanted->response_max_bytes;
-  call->done = wanted->done;
-  call->data = wanted->data;
-  call->timeout_ms = wanted->timeout_ms > 0 ? wanted->timeout_ms : DEFAULT_TIMEOUT_MS;
-  call->retry_after_ms = -1;
-  nm_buffer_init(&call->answer, max_bytes > 0 ? max_bytes : DEFAULT_RESPONSE_MAX_BYTES);
+  nm_buffer_clear(out);
+  if (!wanted->method || wanted->method[0] != 'P') return;
+  int rc = nm_buffer_append_text(out, nm_text_from(wanted->method));
+  if (!rc) rc = nm_buffer_append(out, &wanted->timeout_ms, sizeof wanted->timeout_ms);
+  if (!rc) rc = nm_buffer_append(out, &wanted->wants_http2, sizeof wanted->wants_http2);
+  if (!rc) rc = nm_buffer_append(out, &wanted->url.len, sizeof wanted->url.len);
+  if (!rc) rc = nm_buffer_append_text(out, wanted->url);
+  for (size_t i = 0; rc == NM_OK && i < wanted->header_count; i++) {
+    rc = nm_buffer_append(out, &wanted->headers[i].len, sizeof wanted->headers[i].len);
+    if (!rc) rc = nm_buffer_append_text(out, wanted->headers[i]);
+  }
+  if (rc) nm_buffer_clear(out);
+}
 
+static void forget_shape(struct call *call)
+{
+  curl_easy_reset(call->easy);
+  curl_slist_free_all(call->headers);
+  curl_url_cleanup(call->url);
+  call->headers = NULL;
+  call->url = NULL;
+  nm_buffer_clear(&call->shape);
+}
+
+static int set_up(struct call *call, const struct nm_client_call *wanted, struct nm_error *err)
+{
   int rc = set_url(call, wanted->url, err);
   if (rc == NM_OK) rc = set_method(call, wanted, err);
   if (rc == NM_OK) rc = set_headers(call, wanted, err);
@@ -280,19 +310,46 @@ int nm_call_prepare(struct call *call, const struct nm_client_call *wanted, stru
   return NM_OK;
 }
 
-void nm_call_clear(struct call *call)
+int nm_call_prepare(struct call *call, const struct nm_client_call *wanted, struct nm_error *err)
 {
-  curl_easy_reset(call->easy);
-  curl_slist_free_all(call->headers);
+  struct nm_buffer *shape = &call->client->shape, before = call->shape;
+  size_t max_bytes = wanted->response_max_bytes;
+  int rc = NM_OK;
+  call->done = wanted->done;
+  call->data = wanted->data;
+  call->timeout_ms = wanted->timeout_ms > 0 ? wanted->timeout_ms : DEFAULT_TIMEOUT_MS;
+  call->retry_after_ms = -1;
+  nm_buffer_init(&call->answer, max_bytes > 0 ? max_bytes : DEFAULT_RESPONSE_MAX_BYTES);
+
+  write_shape(shape, wanted);
+  if (shape->len == 0 || !nm_text_equal(nm_buffer_text(shape), nm_buffer_text(&before))) {
+    if (before.len > 0) forget_shape(call);
+    rc = set_up(call, wanted, err);
+    call->shape = *shape;
+    *shape = before;
+  }
+  if (rc == NM_OK && wanted->method[0] == 'P') rc = set_body(call, wanted->body, err);
+  return rc;
+}
+
+void nm_call_clear(struct call *call, bool is_well)
+{
+  if (!is_well || call->shape.len == 0) forget_shape(call);
   free(call->body);
   nm_buffer_deinit(&call->answer);
-  call->headers = NULL;
   call->body = NULL;
-  call->body_len = call->body_read = call->head_bytes = 0;
+  call->head_bytes = 0;
   call->requests = 0;
   call->is_refused = call->was_guarded = call->was_opened = false;
   call->is_head_whole = call->is_too_large = false;
   call->why[0] = 0;
+}
+
+void nm_call_deinit(struct call *call)
+{
+  curl_slist_free_all(call->headers);
+  curl_url_cleanup(call->url);
+  nm_buffer_deinit(&call->shape);
 }
 
 /* ---- how it ended ---------------------------------------------------------------------------- */

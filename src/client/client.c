@@ -1,15 +1,22 @@
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "client/internal.h"
 
-enum { CONNECTIONS_PER_HOST = 16, CONNECTIONS_KEPT = 256, IDLE_CALLS_MAX = 64 };
+enum { CONNECTIONS_PER_HOST = 64, CONNECTIONS_KEPT = 256, IDLE_CALLS_MAX = 64 };
 
+/* curl takes a connection's socket off after each request and puts it on again for the next: it
+ * stays on the loop meanwhile.  The resolver's sockets come and go as curl says. */
 struct watched {
   struct watched *prev, *next;
   struct nm_client *client;
   uv_poll_t poll;
   curl_socket_t socket;
+  bool is_connection;
+  int wanted; /* by curl; 0 = no request is on it */
+  int armed;  /* on the loop */
 };
 
 static uv_once_t curl_once = UV_ONCE_INIT;
@@ -32,6 +39,8 @@ static void close_one_less(struct nm_client *client)
   void *data = client->data;
   nm_guard_deinit(&client->guard);
   free(client->ca_file);
+  free(client->by_socket);
+  nm_buffer_deinit(&client->shape);
   free(client);
   if (on_closed) on_closed(data);
 }
@@ -50,13 +59,14 @@ static void drop_call(struct call *call)
 {
   curl_easy_cleanup(call->easy);
   call->easy = NULL;
+  nm_call_deinit(call);
   uv_close((uv_handle_t *)&call->deadline, on_call_closed);
 }
 
-static void release_call(struct call *call)
+static void release_call(struct call *call, bool is_well)
 {
   struct nm_client *client = call->client;
-  nm_call_clear(call);
+  nm_call_clear(call, is_well);
   if (client->is_closing || client->idle_count >= IDLE_CALLS_MAX) {
     drop_call(call);
     return;
@@ -82,6 +92,7 @@ static struct call *take_call(struct nm_client *client)
     return NULL;
   }
   call->client = client;
+  nm_buffer_init(&call->shape, NM_CLIENT_SHAPE_MAX_BYTES);
   uv_timer_init(client->loop, &call->deadline);
   call->deadline.data = call;
   client->handles_open++;
@@ -118,7 +129,7 @@ static void end_call(struct call *call, CURLcode code)
   call->is_in_multi = false;
   unlink_call(call);
   call->done(call->data, &answer);
-  release_call(call);
+  release_call(call, answer.end == NM_CLIENT_ANSWERED);
 }
 
 static void on_deadline(uv_timer_t *timer)
@@ -148,6 +159,11 @@ static void on_ready(uv_poll_t *poll, int status, int events)
   struct nm_client *client = watched->client;
   int flags = status < 0 ? CURL_CSELECT_ERR : 0;
   int running;
+  if (!watched->wanted) { /* idle, and closed or speaking unasked: curl sees it when it needs it */
+    uv_poll_stop(&watched->poll);
+    watched->armed = 0;
+    return;
+  }
   if (events & UV_READABLE) flags |= CURL_CSELECT_IN;
   if (events & UV_WRITABLE) flags |= CURL_CSELECT_OUT;
   curl_multi_socket_action(client->multi, watched->socket, flags, &running);
@@ -165,6 +181,7 @@ static void on_watched_closed(uv_handle_t *handle)
 static void unwatch(struct watched *watched)
 {
   struct nm_client *client = watched->client;
+  client->by_socket[watched->socket] = NULL;
   if (watched->prev) watched->prev->next = watched->next;
   else client->watched = watched->next;
   if (watched->next) watched->next->prev = watched->prev;
@@ -172,9 +189,27 @@ static void unwatch(struct watched *watched)
   uv_close((uv_handle_t *)&watched->poll, on_watched_closed);
 }
 
+static struct watched *find_watched(const struct nm_client *client, curl_socket_t socket)
+{
+  return (size_t)socket < client->socket_places ? client->by_socket[socket] : NULL;
+}
+
+static bool make_place(struct nm_client *client, size_t socket)
+{
+  size_t places = client->socket_places ? client->socket_places : 64;
+  while (places <= socket) places *= 2;
+  if (places == client->socket_places) return true;
+  struct watched **grown = realloc(client->by_socket, places * sizeof *grown);
+  if (!grown) return false;
+  memset(grown + client->socket_places, 0, (places - client->socket_places) * sizeof *grown);
+  client->by_socket = grown;
+  client->socket_places = places;
+  return true;
+}
+
 static struct watched *watch(struct nm_client *client, curl_socket_t socket)
 {
-  struct watched *watched = calloc(1, sizeof *watched);
+  struct watched *watched = make_place(client, (size_t)socket) ? calloc(1, sizeof *watched) : NULL;
   if (!watched) return NULL;
   *watched = (struct watched){ .client = client, .socket = socket, .next = client->watched };
   if (uv_poll_init_socket(client->loop, &watched->poll, socket)) {
@@ -184,6 +219,7 @@ static struct watched *watch(struct nm_client *client, curl_socket_t socket)
   watched->poll.data = watched;
   if (watched->next) watched->next->prev = watched;
   client->watched = watched;
+  client->by_socket[socket] = watched;
   client->handles_open++;
   return watched;
 }
@@ -191,24 +227,44 @@ static struct watched *watch(struct nm_client *client, curl_socket_t socket)
 static int on_socket_changed(CURL *easy, curl_socket_t socket, int what, void *data, void *known)
 {
   struct nm_client *client = data;
-  struct watched *watched = known;
+  struct watched *watched = find_watched(client, socket);
   int events = 0;
-  (void)easy;
+  (void)easy, (void)known;
 
   if (what == CURL_POLL_REMOVE) {
-    if (!watched) return 0;
-    curl_multi_assign(client->multi, socket, NULL);
-    unwatch(watched);
+    if (watched && watched->is_connection) watched->wanted = 0;
+    else if (watched) unwatch(watched);
     return 0;
   }
-  if (!watched) {
-    watched = watch(client, socket);
-    if (!watched) return -1;
-    curl_multi_assign(client->multi, socket, watched);
-  }
+  if (!watched) watched = watch(client, socket);
+  if (!watched) return -1;
   if (what != CURL_POLL_OUT) events |= UV_READABLE;
   if (what != CURL_POLL_IN) events |= UV_WRITABLE;
+  watched->wanted = events;
+  if (watched->armed == events) return 0;
+  watched->armed = events;
   return uv_poll_start(&watched->poll, events, on_ready) ? -1 : 0;
+}
+
+curl_socket_t nm_client_make_socket(struct nm_client *client, const struct curl_sockaddr *address)
+{
+  curl_socket_t made =
+      socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+  if (made == CURL_SOCKET_BAD) return made;
+  struct watched *watched = watch(client, made);
+  if (watched) {
+    watched->is_connection = true;
+    return made;
+  }
+  close(made);
+  return CURL_SOCKET_BAD;
+}
+
+int nm_client_close_socket(void *data, curl_socket_t socket)
+{
+  struct watched *watched = find_watched(data, socket);
+  if (watched) unwatch(watched);
+  return close(socket);
 }
 
 static void on_timeout(uv_timer_t *timer)
@@ -267,6 +323,7 @@ int nm_client_open(struct nm_client **out, uv_loop_t *loop, const struct nm_clie
     return rc;
   }
   client->loop = loop;
+  nm_buffer_init(&client->shape, NM_CLIENT_SHAPE_MAX_BYTES);
   client->multi = curl_multi_init();
   client->ca_file = options->ca_file ? strdup(options->ca_file) : NULL;
   if (!client->multi || (options->ca_file && !client->ca_file)) {
@@ -298,7 +355,7 @@ int nm_client_start(struct nm_client *client, const struct nm_client_call *wante
     call->is_in_multi = rc == NM_OK;
   }
   if (rc != NM_OK) {
-    release_call(call);
+    release_call(call, false);
     return rc;
   }
   link_call(call);

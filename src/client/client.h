@@ -1,9 +1,9 @@
 /* client.h - outbound HTTP on a uv loop: libcurl multi.  One client a loop; only on its thread.
  *
- * Never re-sends by itself: the body is given by a read callback without a seek callback, so that
- * libcurl reports a lost connection instead of posting again.  No redirects, no proxies of the
- * environment, no protocol but http and https, certificates always verified.  Every address is
- * looked at after the name was resolved (guard.h).
+ * Never re-sends by itself: no call reaches the wire a second time, so that libcurl reports a lost
+ * connection instead of posting again.  No redirects, no proxies of the environment, no
+ * protocol but http and https, certificates always verified.  Every address is looked at after the
+ * name was resolved (guard.h).
  */
 #pragma once
 
@@ -49,7 +49,7 @@ struct nm_client_options {
    */
   const struct nm_text *allow;
   size_t allow_count;
-  int connections_per_host_max; /* 0 = 16 */
+  int connections_per_host_max; /* 0 = 64 */
   const char *ca_file;          /* trusted certificates, PEM; NULL = the system's */
 };
 

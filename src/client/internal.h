@@ -7,6 +7,8 @@
 #include "client/client.h"
 #include "net/guard.h"
 
+enum { NM_CLIENT_SHAPE_MAX_BYTES = 32 * 1024 };
+
 /* One request: its easy handle and timer are kept for the next one. */
 struct call {
   struct call *prev, *next; /* active, or (next only) idle */
@@ -16,9 +18,10 @@ struct call {
   void (*done)(void *data, const struct nm_client_answer *answer);
   void *data;
 
+  struct nm_buffer shape; /* what the handle is set up for; empty = nothing (call.c) */
+  CURLU *url;
   struct curl_slist *headers;
   char *body;
-  size_t body_len, body_read;
   int64_t timeout_ms;
   bool is_refused;           /* by the URL check, for the reason in guarded; curl never sees it */
   bool is_in_multi;
@@ -45,10 +48,13 @@ struct nm_client {
   bool is_in_timer;
   struct nm_guard guard;
   char *ca_file;
+  struct nm_buffer shape; /* of the next call, while it is set up */
   struct call *active;
-  struct call *idle;
+  struct call *idle; /* the last one that ended first */
   size_t active_count, idle_count;
   struct watched *watched;
+  struct watched **by_socket; /* the same, by their numbers */
+  size_t socket_places;
   size_t handles_open;
   bool is_closing;
   void (*on_closed)(void *data);
@@ -60,8 +66,17 @@ struct nm_client {
 /* Sets up an easy handle for one request.  On failure the call is as release_call wants it. */
 int nm_call_prepare(struct call *call, const struct nm_client_call *wanted, struct nm_error *err);
 
-/* Forgets the request; the easy handle stays. */
-void nm_call_clear(struct call *call);
+/* Forgets the request; the easy handle stays, and where `is_well` what it was set up for, too. */
+void nm_call_clear(struct call *call, bool is_well);
+
+/* Frees what it keeps between requests. */
+void nm_call_deinit(struct call *call);
 
 /* What became of it, given curl's word. */
 void nm_call_describe(struct call *call, CURLcode code, struct nm_client_answer *out);
+
+/* client.c */
+
+/* A socket for a connection, on the loop as long as the connection lives. */
+curl_socket_t nm_client_make_socket(struct nm_client *client, const struct curl_sockaddr *address);
+int nm_client_close_socket(void *client, curl_socket_t socket);
