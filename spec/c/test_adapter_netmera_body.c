@@ -12,12 +12,13 @@
 
 enum { NOW_MS = 1000000 };
 
+static const char *unfit[NM_NETMERA_BATCH_MAX];
 static struct nm_netmera_body body;
 
 static int begin(void **state)
 {
   (void)state;
-  memset(&body, 0, sizeof body);
+  body = (struct nm_netmera_body){ .unfit = unfit };
   nm_buffer_init(&body.json, NM_NETMERA_BODY_MAX_BYTES);
   return 0;
 }

@@ -24,9 +24,9 @@ enum { NM_NETMERA_BATCH_MAX = 1000, NM_NETMERA_BODY_MAX_BYTES = 8 * 1024 * 1024 
 /* What one request holds. */
 struct nm_netmera_body {
   struct nm_buffer json;
-  size_t included;                              /* messages in it */
-  size_t groups;                                /* objects in it */
-  const char *unfit[NM_NETMERA_BATCH_MAX];      /* why a message is not in it; NULL = it is */
+  size_t included;    /* messages in it */
+  size_t groups;      /* objects in it */
+  const char **unfit; /* why a message is not in it; NULL = it is; places by who makes this */
 };
 
 /* Why this message cannot go at all, or NULL. */

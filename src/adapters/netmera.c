@@ -233,8 +233,9 @@ static void send_netmera(struct nm_provider *provider, struct nm_send *send)
 {
   struct netmera *netmera = (struct netmera *)provider;
   nm_require(send->count <= NM_NETMERA_BATCH_MAX);
-  struct job *job = calloc(1, sizeof *job);
+  struct job *job = calloc(1, sizeof *job + send->count * sizeof *job->body.unfit);
   nm_require(job != NULL);
+  job->body.unfit = (const char **)(void *)(job + 1);
   job->netmera = netmera;
   job->send = send;
   job->next = netmera->jobs;

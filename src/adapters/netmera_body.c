@@ -8,14 +8,13 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "adapters/internal.h"
 #include "json/scan.h"
 
 enum { MINUTE_MS = 60 * 1000, HOUR_MS = 60 * MINUTE_MS, DAY_MS = 24 * HOUR_MS };
-enum { TTL_MAX_BYTES = 24, SLOTS = 2048 };
-
-_Static_assert(SLOTS >= 2 * NM_NETMERA_BATCH_MAX, "a slot is always free");
+enum { TTL_MAX_BYTES = 24 };
 
 /* What of a content is told to Netmera. */
 struct content {
@@ -42,8 +41,9 @@ struct writing {
   struct nm_netmera_body *body;
   struct group *groups;
   struct entry *entries;
-  int group_slots[SLOTS];  /* the first group of a hash; -1 = none */
-  int person_slots[SLOTS]; /* an entry of a recipient; -1 = none */
+  size_t mask;       /* of the slots: there are twice as many as messages, a power of two */
+  int *group_slots;  /* the first group of a hash; -1 = none */
+  int *person_slots; /* an entry of a recipient; -1 = none */
   /* of the message before: the next one mostly says the same */
   struct nm_text said;
   struct content content;
@@ -62,9 +62,9 @@ static uint64_t hash_of(struct nm_text text)
   return hash_on(0xcbf29ce484222325u, text);
 }
 
-static size_t slot_of(uint64_t hash)
+static size_t slot_of(const struct writing *w, uint64_t hash)
 {
-  return (size_t)(hash ^ (hash >> 32)) & (SLOTS - 1);
+  return (size_t)(hash ^ (hash >> 32)) & w->mask;
 }
 
 /* Rounded down, so that nothing is shown after its time. */
@@ -156,8 +156,8 @@ const char *nm_netmera_unfit(const struct nm_message *message)
 static int note_person(struct writing *w, int index)
 {
   const struct entry *entry = &w->entries[index];
-  size_t at = slot_of(entry->hash);
-  for (; w->person_slots[at] >= 0; at = (at + 1) & (SLOTS - 1)) {
+  size_t at = slot_of(w, entry->hash);
+  for (; w->person_slots[at] >= 0; at = (at + 1) & w->mask) {
     const struct entry *there = &w->entries[w->person_slots[at]];
     if (there->hash == entry->hash && nm_text_equal(there->recipient, entry->recipient))
       return w->person_slots[at];
@@ -189,7 +189,7 @@ static struct group *group_for(struct writing *w, const struct entry *entry, boo
 {
   uint64_t hash = hash_on(hash_of(w->content.params), w->content.key);
   if (w->ttl[0]) hash = hash_on(hash, nm_text_from(w->ttl));
-  int *at = &w->group_slots[slot_of(hash)];
+  int *at = &w->group_slots[slot_of(w, hash)];
   for (; *at >= 0; at = &w->groups[*at].next) {
     struct group *group = &w->groups[*at];
     if (group->hash == hash && says_the_same(w, group) &&
@@ -265,7 +265,7 @@ static int write_recipient(struct nm_buffer *out, struct nm_text recipient)
 static int write_head(struct nm_buffer *out, const struct group *group)
 {
   struct nm_text params = group->content.params, key = group->content.key;
-  const char *quote = key.ptr[0] == '"' ? "" : "\"";
+  struct nm_text quote = key.ptr[0] == '"' ? NM_TEXT("") : NM_TEXT("\"");
   int rc = nm_buffer_append_text(out, NM_TEXT("{"));
   if (rc == NM_OK && (params.len > 0 || group->ttl[0])) {
     rc = nm_buffer_append_text(out, NM_TEXT("\"message\":{"));
@@ -275,9 +275,10 @@ static int write_head(struct nm_buffer *out, const struct group *group)
       rc = nm_buffer_appendf(out, "%s\"ttl\":\"%s\"", params.len > 0 ? "," : "", group->ttl);
     if (rc == NM_OK) rc = nm_buffer_append_text(out, NM_TEXT("},"));
   }
-  if (rc == NM_OK) rc = nm_buffer_appendf(out, "\"notificationKey\":%s", quote);
+  if (rc == NM_OK) rc = nm_buffer_append_text(out, NM_TEXT("\"notificationKey\":"));
+  if (rc == NM_OK) rc = nm_buffer_append_text(out, quote);
   if (rc == NM_OK) rc = nm_buffer_append_text(out, key);
-  return rc == NM_OK ? nm_buffer_appendf(out, "%s", quote) : rc;
+  return rc == NM_OK ? nm_buffer_append_text(out, quote) : rc;
 }
 
 static int write_group(struct writing *w, const struct group *group)
@@ -285,12 +286,14 @@ static int write_group(struct writing *w, const struct group *group)
   struct nm_buffer *out = &w->body->json;
   bool is_list = group->first != group->last;
   int rc = write_head(out, group);
-  if (rc == NM_OK) rc = nm_buffer_appendf(out, ",\"target\":{\"extId\":%s", is_list ? "[" : "");
+  if (rc == NM_OK) rc = nm_buffer_append_text(out, NM_TEXT(",\"target\":{\"extId\":"));
+  if (rc == NM_OK && is_list) rc = nm_buffer_append_text(out, NM_TEXT("["));
   for (int i = group->first; i >= 0 && rc == NM_OK; i = w->entries[i].next) {
     if (i != group->first) rc = nm_buffer_append_text(out, NM_TEXT(","));
     if (rc == NM_OK) rc = write_recipient(out, w->entries[i].recipient);
   }
-  return rc == NM_OK ? nm_buffer_appendf(out, "%s}}", is_list ? "]" : "") : rc;
+  if (rc == NM_OK && is_list) rc = nm_buffer_append_text(out, NM_TEXT("]"));
+  return rc == NM_OK ? nm_buffer_append_text(out, NM_TEXT("}}")) : rc;
 }
 
 static int write_groups(struct writing *w)
@@ -305,18 +308,30 @@ static int write_groups(struct writing *w)
   return rc == NM_OK && is_list ? nm_buffer_append_text(out, NM_TEXT("]")) : rc;
 }
 
+/* Room for so many messages in one piece, the one that is to be freed; NULL without memory. */
+static void *make_room(struct writing *w, size_t count)
+{
+  size_t slots = 2;
+  while (slots < 2 * count) slots *= 2;
+  size_t bytes = count * (sizeof *w->groups + sizeof *w->entries) + 2 * slots * sizeof(int);
+  void *room = malloc(bytes);
+  if (!room) return NULL;
+  w->groups = room;
+  w->entries = (struct entry *)(void *)(w->groups + count);
+  w->group_slots = (int *)(void *)(w->entries + count);
+  w->person_slots = w->group_slots + slots;
+  w->mask = slots - 1;
+  memset(w->group_slots, 0xff, 2 * slots * sizeof(int));
+  return room;
+}
+
 int nm_netmera_write(struct nm_netmera_body *body, const struct nm_message *const *messages,
                      size_t count, int64_t now_ms)
 {
   nm_require(count <= NM_NETMERA_BATCH_MAX);
-  struct nm_arena *arena = nm_arena_create(NM_NETMERA_BODY_MAX_BYTES);
-  if (!arena) return NM_ENOMEM;
   struct writing w = { .body = body };
-  memset(w.group_slots, 0xff, sizeof w.group_slots);
-  memset(w.person_slots, 0xff, sizeof w.person_slots);
-  w.groups = nm_arena_alloc(arena, (count + 1) * sizeof *w.groups);
-  w.entries = nm_arena_alloc(arena, (count + 1) * sizeof *w.entries);
-  int rc = w.groups && w.entries ? NM_OK : NM_ENOMEM;
+  void *room = make_room(&w, count);
+  int rc = room ? NM_OK : NM_ENOMEM;
 
   body->included = body->groups = 0;
   for (size_t i = 0; i < count && rc == NM_OK; i++) {
@@ -324,6 +339,6 @@ int nm_netmera_write(struct nm_netmera_body *body, const struct nm_message *cons
     if (!body->unfit[i]) add_message(&w, messages[i], (int)i, now_ms);
   }
   if (rc == NM_OK) rc = write_groups(&w);
-  nm_arena_destroy(arena);
+  free(room);
   return rc;
 }
