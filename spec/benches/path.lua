@@ -83,7 +83,7 @@ return {
   name = "path",
   about = "event 11 in, 200 once durable, HTTP requests out (people a request: 1.0 is one by one); " ..
      CONNECTIONS .. " connections in",
-  sides = { { name = "netmove, one by one", play = with_sink(ours(", batch = 1")) },
+  sides = { { name = "netmove, one by one", play = with_sink(ours(", batch = 1, concurrency = 64")) },
             { name = "netmove, batches", play = with_sink(ours()) },
             { name = "node+sqlite+undici", play = with_sink(node) },
             { name = "node+bullmq+redis", play = with_sink(bullmq) } },

@@ -82,7 +82,7 @@ struct nm_adapter {
   const char *name;       /* "netmera": what a tenant's provider names */
   unsigned channels;      /* bits 1u << enum nm_channel that it can carry */
   size_t batch_max;       /* messages that one send may carry */
-  int sends_max; /* sends under way at a time, for each provider, unless settings say less */
+  int sends_max; /* sends under way at a time, for each provider, where settings do not say */
 
   /* Checks a provider's settings: the provider's table without `adapter`, secrets as plain text (or
    * as any word, where only their presence can be checked).  Names the key that is wrong, also one

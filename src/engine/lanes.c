@@ -130,14 +130,12 @@ static struct nm_backoff backoff_of(const struct nm_tenant_provider *settings)
                        seconds_of(retry, "most_s"), seconds_of(retry, "give_up_s"));
 }
 
-/* The most sends that adapter and settings allow; 0 = as many as there are. */
+/* The most sends that settings, or else the adapter, allow; 0 = as many as there are. */
 static size_t sends_max_of(const struct nm_tenant_provider *settings)
 {
   const struct nm_adapter *adapter = settings ? nm_adapter_find(settings->adapter) : NULL;
   size_t most = adapter && adapter->sends_max > 0 ? (size_t)adapter->sends_max : 0;
-  size_t wanted = settings ? (size_t)settings->concurrency : 0;
-  if (wanted > 0 && (most == 0 || wanted < most)) most = wanted;
-  return most;
+  return settings && settings->concurrency > 0 ? (size_t)settings->concurrency : most;
 }
 
 /* Reads the provider's settings of the tenant as it is now. */
