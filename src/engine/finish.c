@@ -12,12 +12,17 @@ enum {
   ITEMS_MAX = 1024,
   LOG_MAX_BYTES = 4096, /* of a message's MESSAGE_LOG event */
   REQUESTS_MAX = 1, /* at the store; meanwhile more is gathered: few syncs under load, none waits idle */
-  ARENA_MAX_BYTES = ITEMS_MAX * (NM_ERROR_TEXT_MAX_BYTES + 32 + LOG_MAX_BYTES),
+  ITEM_MAX_BYTES = NM_ERROR_TEXT_MAX_BYTES + 32 + LOG_MAX_BYTES + (int)sizeof(struct nm_finish),
+  ARENA_MAX_BYTES = ITEMS_MAX * ITEM_MAX_BYTES,
+};
+
+struct ended {
+  struct nm_finish item;
+  struct nm_lane *lane;
 };
 
 struct batch {
-  struct nm_finish *items;
-  struct nm_lane **lanes;
+  struct ended *all;
   size_t count, capacity;
   bool has_run; /* messages of runs are among them */
 };
@@ -33,8 +38,7 @@ struct nm_finisher {
 static void destroy_batch(struct nm_call *call)
 {
   struct batch *batch = call->data;
-  free(batch->items);
-  free(batch->lanes);
+  free(batch->all);
   free(batch);
   nm_call_destroy(call);
 }
@@ -63,15 +67,26 @@ static void on_finished(struct nm_call *call)
            "%zu outcomes could not be stored; their messages go again after a restart: %s",
            batch->count, call->u.head.error.text);
   for (size_t i = 0; i < batch->count && !call->u.head.rc; i++)
-    note_item(batch->lanes[i], &batch->items[i]);
+    note_item(batch->all[i].lane, &batch->all[i].item);
   destroy_batch(call);
   nm_engine_soon(finisher->engine, &finisher->job);
 }
 
+static int compare_ids(const void *a, const void *b)
+{
+  const struct ended *x = a, *y = b;
+  return (x->item.message_id > y->item.message_id) - (x->item.message_id < y->item.message_id);
+}
+
+/* By id: what was planned together and sent one by one has ids without a gap, and the store then
+ * ends those that ended alike in one go. */
 static void submit(struct nm_finisher *finisher, struct nm_call *call)
 {
   struct batch *batch = call->data;
-  call->u.finish.items = batch->items;
+  struct nm_finish *items = nm_call_alloc(call, batch->count * sizeof *items);
+  qsort(batch->all, batch->count, sizeof *batch->all, compare_ids);
+  for (size_t i = 0; i < batch->count; i++) items[i] = batch->all[i].item;
+  call->u.finish.items = items;
   call->u.finish.count = batch->count;
   finisher->at_store++;
   if (batch->has_run) nm_call_submit_bulk(call);
@@ -106,12 +121,9 @@ static void make_room(struct batch *batch)
 {
   if (batch->count < batch->capacity) return;
   size_t capacity = batch->capacity ? batch->capacity * 2 : ITEMS_FIRST;
-  struct nm_finish *items = realloc(batch->items, capacity * sizeof *items);
-  nm_require(items != NULL);
-  batch->items = items;
-  struct nm_lane **lanes = realloc(batch->lanes, capacity * sizeof *lanes);
-  nm_require(lanes != NULL);
-  batch->lanes = lanes;
+  struct ended *all = realloc(batch->all, capacity * sizeof *all);
+  nm_require(all != NULL);
+  batch->all = all;
   batch->capacity = capacity;
 }
 
@@ -131,7 +143,8 @@ void nm_finisher_add(struct nm_lane *lane, const struct nm_finish *item)
   if (!finisher->gathering) begin_batch(finisher);
   struct batch *batch = finisher->gathering->data;
   make_room(batch);
-  struct nm_finish *copy = &batch->items[batch->count];
+  batch->all[batch->count].lane = lane;
+  struct nm_finish *copy = &batch->all[batch->count++].item;
   *copy = *item;
   if (item->reason.len > 0)
     copy->reason = nm_arena_copy(finisher->gathering->u.head.arena, item->reason);
@@ -139,7 +152,6 @@ void nm_finisher_add(struct nm_lane *lane, const struct nm_finish *item)
     copy->log = nm_message_log_make(lane->book, finisher->gathering->u.head.arena, item->message, item);
   copy->message = NULL;
   if (item->run_id != 0) batch->has_run = true;
-  batch->lanes[batch->count++] = lane;
   if (batch->count == ITEMS_MAX) close_batch(finisher);
   nm_engine_soon(finisher->engine, &finisher->job);
 }

@@ -300,11 +300,20 @@ static int end_message(struct nm_writer *writer, const struct nm_finish *item,
 
 /* ---- sent at once ------------------------------------------------------------------------------ */
 
+enum { ENDS_APART_MAX_MS = 10 };
+
 /* Went out at the first try that counts: the try is kept in the message's own row. */
 static bool is_sent_at_once(const struct nm_finish *item)
 {
   bool is_told = item->log != NULL; /* its MESSAGE_LOG event comes with it */
   return item->state == NM_MESSAGE_SENT && item->has_attempt && item->attempts == 1 && !is_told;
+}
+
+/* Of answers that came at nearly the same time the first one's is kept. */
+static bool ended_together(const struct nm_finish *a, const struct nm_finish *b)
+{
+  int64_t apart_ms = a->ended_at_ms - b->ended_at_ms;
+  return apart_ms <= ENDS_APART_MAX_MS && apart_ms >= -ENDS_APART_MAX_MS;
 }
 
 /* How many from here on went out together and have ids without a gap. */
@@ -316,19 +325,22 @@ static size_t count_together(const struct nm_finish *items, size_t count)
          items[n].message_id == items[n - 1].message_id + 1 &&
          items[n].run_id == items[0].run_id && items[n].outcome == items[0].outcome &&
          items[n].code == items[0].code && items[n].started_at_ms == items[0].started_at_ms &&
-         nm_text_equal(items[n].reason, items[0].reason))
+         ended_together(&items[n], &items[0]) && nm_text_equal(items[n].reason, items[0].reason))
     n++;
   return n;
 }
+
+#define SENT_AT_ONCE                                                                               \
+  "UPDATE messages NOT INDEXED SET state = 1, attempts = 1, content = '', ended_at = ?3,"          \
+  " first_attempt_at = ?4, sent_as = ?5, reason = ?6"
 
 static int finish_together(struct nm_writer *writer, const struct nm_finish *items, size_t count,
                            struct tallies *tallies)
 {
   /* The row's own order, whatever the planner thinks of the indexes on what waits. */
   int rc = nm_db_run(&writer->db,
-                     "UPDATE messages NOT INDEXED SET state = 1, attempts = 1, content = '',"
-                     " ended_at = ?3, first_attempt_at = ?4, sent_as = ?5, reason = ?6"
-                     " WHERE id BETWEEN ?1 AND ?2 AND state = 0",
+                     count > 1 ? SENT_AT_ONCE " WHERE id BETWEEN ?1 AND ?2 AND state = 0"
+                               : SENT_AT_ONCE " WHERE id = ?1 AND state = 0",
                      NM_I(items[0].message_id), NM_I(items[count - 1].message_id),
                      NM_I(items[0].ended_at_ms > 0 ? items[0].ended_at_ms : nm_clock_wall_ms()),
                      NM_I(items[0].started_at_ms),
