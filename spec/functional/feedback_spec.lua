@@ -4,6 +4,7 @@ local json = require("spec.support.json")
 local http = require("spec.support.http")
 local daemon = require("spec.support.daemon")
 local loop = require("spec.support.loop")
+local world = require("spec.support.world")
 
 describe("catch-up", function()
   local story
@@ -80,6 +81,29 @@ describe("catch-up", function()
     story.optimove.post("execute", { campaign = 70, channel = 459 })
     story.daemon.start()
     story.netmera.reaches("deliveries=5")
+  end)
+
+  it("learns anew what was there before us at another account", function()
+    local second = world.optimove({ "--key", "second-key" })
+    finally(second.close)
+    begin("run")
+    for campaign = 74, 75 do
+      second.post("campaigns", { campaign = campaign, channel = 459, templates = { 1201 }, count = 2 })
+    end
+    second.post("execute", { campaign = 74, channel = 459, silent = true })
+    local text = story.daemon.read("tenants/acme.lua"):gsub("optimove%-key", "second-key")
+      :gsub(story.optimove.url:gsub("%p", "%%%0"), second.url)
+    story.daemon.write("tenants/acme.lua", text)
+    assert.equal(0, story.daemon.cli("tenant", "apply", "tenants/acme.lua").code)
+    loop.await("looks at the second account", function()
+      local calls = second.ledger().calls.GetExecutedCampaignsByChannel
+      return calls and calls["200"] >= 12
+    end)
+    assert.equal(0, status().missed)
+    second.post("execute", { campaign = 75, channel = 459, silent = true })
+    story.netmera.reaches("deliveries=2")
+    assert.equal(2, story.netmera.ledger().deliveries)
+    assert.equal(1, #story.daemon.ask("run", "list").items)
   end)
 
   it("says where the key may not ask, and asks nothing when it is off", function()

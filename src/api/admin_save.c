@@ -161,6 +161,8 @@ static void store(struct saving *saving)
                                                     .app_key = fresh->app_key,
                                                     .sealed = sealed };
     saving->save.retires_account = saving->old && nm_tenant_has_left(saving->old, fresh);
+    saving->save.keeps_host = saving->old && nm_text_equal(saving->old->connector.base_url,
+                                                           fresh->connector.base_url);
     saving->save.if_id = saving->old ? saving->old->id : 0;
     saving->save.if_version = saving->old ? saving->old->version : -1;
     note(saving);

@@ -201,7 +201,10 @@ static void next(struct look *look)
 static void on_alarm(void *data)
 {
   struct nm_catchup *catchup = data;
+  const struct nm_reconciler *reconciler = &catchup->book->reconciler;
   if (catchup->is_running || !may_look(catchup)) return;
+  /* It may find that this is another account than before; its end asks for a look. */
+  if (reconciler->is_running || reconciler->is_wanted) return;
   struct look *look = calloc(1, sizeof *look);
   nm_require(look != NULL);
   look->catchup = catchup;

@@ -175,8 +175,9 @@ static struct nm_listener_finding judge_orphan(const struct nm_listener *row,
   struct count count = count_pair(row, there, own);
   struct nm_listener_finding finding = { .verdict = NM_LISTENER_ORPHAN, .listener = *row,
                                          .needs_clearing = true };
-  finding.why = is_channel_wanted(wanted, row->channel_id) ? "nothing routes this type"
-                                                           : "its channel is none of ours now";
+  finding.why = wanted.count == 0                             ? "nothing is wanted any more"
+                : is_channel_wanted(wanted, row->channel_id) ? "nothing routes this type"
+                                                             : "its channel is none of ours now";
   if (count.foreign > 0) {
     finding.verdict = NM_LISTENER_CONFLICT;
     finding.theirs = without_query(count.a_foreign);

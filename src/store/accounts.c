@@ -4,15 +4,22 @@
 
 #include "base/clock.h"
 
+/* Catch-up learns anew what was there before us: what another account executed earlier was never ours. */
+static int forget_campaigns(struct nm_writer *writer, int64_t tenant_id)
+{
+  return nm_db_run(&writer->db, "DELETE FROM catch_ups WHERE tenant_id = ?1", NM_I(tenant_id));
+}
+
 /* In the transaction that saves the tenant anew: what the journal says from now on is about the new
  * account. */
-int nm_writer_retire_account(struct nm_writer *writer, int64_t tenant_id)
+int nm_writer_retire_account(struct nm_writer *writer, int64_t tenant_id, bool keeps_host)
 {
   int64_t id = nm_writer_id(writer);
   int rc = nm_db_run(&writer->db,
-                     "INSERT INTO old_accounts (id, tenant_id, sealed, saved_at)"
-                     " SELECT ?1, id, sealed, ?3 FROM tenants WHERE id = ?2",
-                     NM_I(id), NM_I(tenant_id), NM_I(nm_clock_wall_ms()));
+                     "INSERT INTO old_accounts (id, tenant_id, sealed, saved_at, is_same_host)"
+                     " SELECT ?1, id, sealed, ?3, ?4 FROM tenants WHERE id = ?2",
+                     NM_I(id), NM_I(tenant_id), NM_I(nm_clock_wall_ms()), NM_I(keeps_host));
+  if (!rc && !keeps_host) rc = forget_campaigns(writer, tenant_id);
   if (!rc)
     rc = nm_db_run(&writer->db,
                    "UPDATE listeners SET account_id = ?1 WHERE tenant_id = ?2 AND account_id = 0",
@@ -35,7 +42,13 @@ static int keep_templates(struct nm_writer *writer, const struct nm_store_accoun
 
 int nm_writer_account_forget(struct nm_writer *writer, struct nm_store_account_forget *forget)
 {
-  int rc = nm_db_run(&writer->db, "DELETE FROM old_accounts WHERE id = ?1 AND tenant_id = ?2",
+  int64_t is_same_host = 0;
+  int rc = nm_db_number(&writer->db, &is_same_host, 0,
+                        "SELECT is_same_host FROM old_accounts WHERE id = ?1 AND tenant_id = ?2",
+                        NM_I(forget->account_id), NM_I(forget->tenant_id));
+  if (!rc && is_same_host && !forget->keeps_templates)
+    rc = forget_campaigns(writer, forget->tenant_id);
+  if (!rc) rc = nm_db_run(&writer->db, "DELETE FROM old_accounts WHERE id = ?1 AND tenant_id = ?2",
                      NM_I(forget->account_id), NM_I(forget->tenant_id));
   if (!rc)
     rc = nm_db_run(&writer->db, "DELETE FROM listeners WHERE tenant_id = ?1 AND account_id = ?2",

@@ -268,7 +268,7 @@ NM_MUST_CHECK int nm_writer_audit_end(struct nm_writer *writer,
                                       const struct nm_store_audit_end *end);
 int nm_writer_profiles_save(struct nm_writer *writer, struct nm_store_profiles_save *save);
 int nm_writer_account_forget(struct nm_writer *writer, struct nm_store_account_forget *forget);
-int nm_writer_retire_account(struct nm_writer *writer, int64_t tenant_id);
+int nm_writer_retire_account(struct nm_writer *writer, int64_t tenant_id, bool keeps_host);
 int nm_reader_accounts_load(struct nm_db *db, struct nm_store_accounts_load *load);
 int nm_writer_erase(struct nm_writer *writer, struct nm_store_erase *erase);
 int nm_writer_erase_step(struct nm_writer *writer, struct nm_store_erase_step *step);

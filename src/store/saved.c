@@ -57,7 +57,8 @@ int nm_writer_tenant_save(struct nm_writer *writer, struct nm_store_tenant_save 
   rc = check_version(writer, save, id);
   if (rc) return rc;
   if (is_new) id = nm_writer_id(writer);
-  else if (save->retires_account && (rc = nm_writer_retire_account(writer, id))) return rc;
+  else if (save->retires_account && (rc = nm_writer_retire_account(writer, id, save->keeps_host)))
+    return rc;
   rc = nm_db_run(&writer->db,
                  "INSERT INTO tenants (id, version, name, app_key, sealed, saved_at)"
                  " VALUES (?1, 1, ?2, ?3, ?4, ?5) ON CONFLICT (id) DO UPDATE SET"

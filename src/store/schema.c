@@ -208,7 +208,7 @@ static const char *const step_3[] = {
   "ALTER TABLE listeners ADD COLUMN account_id INTEGER NOT NULL DEFAULT 0;"
   "CREATE TABLE old_accounts ("
   " id INTEGER PRIMARY KEY, tenant_id INTEGER NOT NULL, sealed TEXT NOT NULL,"
-  " saved_at INTEGER NOT NULL) STRICT;"
+  " saved_at INTEGER NOT NULL, is_same_host INTEGER NOT NULL) STRICT;"
   "CREATE TABLE suppressed ("
   " tenant_id INTEGER NOT NULL, hash BLOB NOT NULL, saved_at INTEGER NOT NULL,"
   " PRIMARY KEY (tenant_id, hash)) STRICT, WITHOUT ROWID",

@@ -19,6 +19,7 @@ struct nm_store_tenant_save {
                                   * -1 = there must be none.  Else NM_ECONFLICT with is_stale */
   bool is_stale;                 /* out */
   bool retires_account;          /* leaves its account at Optimove: see struct nm_store_account */
+  bool keeps_host;               /* of that account: it may be the same one under another key */
   bool is_new;                   /* out */
 };
 
