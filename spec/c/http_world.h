@@ -4,21 +4,18 @@
  */
 #pragma once
 
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "http/http.h"
+#include "check.h"
 
 enum { WORLD_HELD_MAX = 2048 };
 

@@ -4,18 +4,14 @@
 #pragma once
 
 #include <arpa/inet.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <uv.h>
 
-#include <cmocka.h>
+#include "check.h"
 
 enum peer_kind {
   PEER_ANSWER = 0, /* write the bytes, keep the connection */

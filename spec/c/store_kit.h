@@ -1,22 +1,17 @@
 /* store_kit.h - a real store in a folder of its own for each test, asked one request at a time. */
 #pragma once
 
-#include <ftw.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-#include <sqlite3.h>
-
 #include "base/clock.h"
 #include "base/limits.h"
 #include "store/store.h"
+#include "check.h"
+#include "folder.h"
 
 struct kit {
   char folder[64];
@@ -109,20 +104,12 @@ static int kit_setup(void **state)
   return 0;
 }
 
-static int kit_remove(const char *path, const struct stat *status, int kind, struct FTW *ftw)
-{
-  (void)status;
-  (void)kind;
-  (void)ftw;
-  return remove(path);
-}
-
 static int kit_teardown(void **state)
 {
   struct kit *kit = *state;
   nm_store_close(kit->store);
   nm_arena_destroy(kit->arena);
-  nftw(kit->folder, kit_remove, 16, FTW_DEPTH | FTW_PHYS);
+  remove_folder(kit->folder);
   free(kit);
   return 0;
 }

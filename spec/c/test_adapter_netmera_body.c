@@ -1,14 +1,9 @@
 /* links: adapters */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #include "adapters/internal.h"
+#include "check.h"
 
 enum { NOW_MS = 1000000 };
 

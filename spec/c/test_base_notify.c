@@ -1,9 +1,5 @@
 /* links: base */
 /* What a supervisor hears: readiness, status, and "alive" only from who is. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,9 +7,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "base/notify.h"
+#include "check.h"
 
 static char folder[] = "/tmp/nm-notify-XXXXXX";
 static char path[64];

@@ -1,12 +1,8 @@
 /* links: base */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
 #include <stdio.h>
 
 #include "base/zone.h"
+#include "check.h"
 
 static const struct nm_zone *zone(const char *name)
 {

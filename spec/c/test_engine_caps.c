@@ -1,12 +1,8 @@
 /* links: engine */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
 #include <inttypes.h>
 
 #include "engine/caps.h"
+#include "check.h"
 
 static const struct nm_zone *zone_of(const char *name)
 {

@@ -186,7 +186,7 @@ static int teardown(void **state)
   nm_tenants_destroy(flow->tenants);
   nm_keyring_destroy(flow->keyring);
   nm_arena_destroy(flow->kit.arena);
-  nftw(flow->kit.folder, kit_remove, 16, FTW_DEPTH | FTW_PHYS);
+  remove_folder(flow->kit.folder);
   free(flow);
   return errors > 0 ? -1 : 0;
 }

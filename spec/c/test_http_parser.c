@@ -1,12 +1,9 @@
 /* links: http */
 /* What the parser takes and refuses, the same at every cut. */
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #include "base/limits.h"
+#include "check.h"
 #include "http_transcript.h"
 
 #define HOST "Host: x\r\n"

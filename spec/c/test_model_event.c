@@ -1,30 +1,9 @@
 /* links: model */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "model/event.h"
+#include "arena_kit.h"
 
-static struct nm_arena *arena;
 static struct nm_error err;
 static const char *field;
-
-static int begin(void **state)
-{
-  (void)state;
-  arena = nm_arena_create(1024 * 1024);
-  return arena ? 0 : -1;
-}
-
-static int end(void **state)
-{
-  (void)state;
-  nm_arena_destroy(arena);
-  return 0;
-}
 
 static struct nm_event read_hinted(const char *body, int64_t hint)
 {
@@ -556,9 +535,9 @@ static void the_short_way_and_the_long_way_agree(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, arena_begin, arena_end)
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test_setup_teardown(the_short_way_and_the_long_way_agree, begin, end),
+    cmocka_unit_test_setup_teardown(the_short_way_and_the_long_way_agree, arena_begin, arena_end),
     TEST(reads_every_spelling_of_a_bulk_event),
     TEST(reads_a_single_event_whose_campaign_is_no_number),
     TEST(keeps_ids_of_64_bits_exactly),

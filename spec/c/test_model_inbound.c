@@ -1,13 +1,9 @@
 /* links: model */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
 #include <stdlib.h>
 
 #include "base/limits.h"
 #include "model/inbound.h"
+#include "check.h"
 
 static struct nm_arena *arena;
 

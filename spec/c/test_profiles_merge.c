@@ -1,12 +1,6 @@
 /* links: profiles */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "profiles/profiles.h"
+#include "check.h"
 
 static json_t *json_of(const char *quoted)
 {

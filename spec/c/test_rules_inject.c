@@ -1,61 +1,17 @@
 /* links: rules, wraps: malloc calloc realloc */
 /* The i-th allocation fails, ours, Lua's or jansson's, once or from then on: loading and running
  * rules say so, nothing crashes or leaks, and with memory everything is as before. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "rules/rules.h"
+#include "want_of_memory.h"
 
 enum { ARENA_MAX_BYTES = 1024 * 1024 };
 
-static struct {
-  bool is_armed, for_ever;
-  long after, calls, failed;
-} memory;
-
-static bool is_out(void)
+static bool is_tests_own(void)
 {
-  memory.calls++;
-  if (!memory.is_armed)
-    return false;
-  long left = memory.after--;
-  if (left != 0 && !(left < 0 && memory.for_ever))
-    return false;
-  memory.failed++;
-  return true;
-}
-
-void *__real_malloc(size_t len);
-void *__real_calloc(size_t count, size_t len);
-void *__real_realloc(void *old, size_t len);
-void *__wrap_malloc(size_t len);
-void *__wrap_calloc(size_t count, size_t len);
-void *__wrap_realloc(void *old, size_t len);
-
-void *__wrap_malloc(size_t len)
-{
-  return is_out() ? NULL : __real_malloc(len);
-}
-
-void *__wrap_calloc(size_t count, size_t len)
-{
-  return is_out() ? NULL : __real_calloc(count, len);
-}
-
-void *__wrap_realloc(void *old, size_t len)
-{
-  return is_out() ? NULL : __real_realloc(old, len);
-}
-
-static void *jansson_malloc(size_t len)
-{
-  return is_out() ? NULL : __real_malloc(len);
+  return false;
 }
 
 static const char tenant[] =
@@ -118,17 +74,13 @@ static void want_of_memory_is_said_and_survived(void **state)
   const char *is_long = getenv("NETMOVE_LONG");
   long count = text ? strtol(text, NULL, 10) : is_long && strcmp(is_long, "1") == 0 ? 2000 : 120;
   assert_int_equal(life(), NM_OK); /* what is made once is made */
-  long before = memory.calls, refused = 0, met = 0;
+  long before = memory_calls(MEMORY_ALL), refused = 0, met = 0;
   assert_int_equal(life(), NM_OK);
-  long calls = memory.calls - before;
+  long calls = memory_calls(MEMORY_ALL) - before;
   for (long i = 0; i < count; i++) {
-    memory.after = i * calls / count;
-    memory.for_ever = i % 2 == 1;
-    memory.failed = 0;
-    memory.is_armed = true;
+    memory_fail(MEMORY_ALL, i * calls / count, i % 2 == 1);
     refused += life() != NM_OK;
-    memory.is_armed = false;
-    met += memory.failed > 0;
+    met += memory_mend();
     if (i % 8 == 0)
       assert_int_equal(life(), NM_OK);
   }
@@ -140,6 +92,6 @@ static void want_of_memory_is_said_and_survived(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = { cmocka_unit_test(want_of_memory_is_said_and_survived) };
-  json_set_alloc_funcs(jansson_malloc, free);
+  wrap_jansson();
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

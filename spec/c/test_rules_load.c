@@ -1,14 +1,10 @@
 /* links: rules */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/limits.h"
 #include "rules/rules.h"
+#include "check.h"
 
 static const char tenant[] =
     "return tenant {\n"

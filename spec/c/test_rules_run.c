@@ -1,15 +1,11 @@
 /* links: rules */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/limits.h"
 #include "rules/internal.h"
+#include "check.h"
 
 static const char tenant[] =
     "local function spin() while true do end end\n"

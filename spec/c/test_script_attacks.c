@@ -3,17 +3,13 @@
  * What hostile rules may try, one attack a row: each is refused when the file is loaded or stopped
  * within its budget; the state then serves as before, with its memory back, and another tenant's
  * event costs as many instructions as ever. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/limits.h"
 #include "script/internal.h"
+#include "arena_kit.h"
 
 enum want {
   REFUSED = 0, /* when it is loaded */
@@ -343,7 +339,6 @@ static const struct attack attacks[] = {
 static const struct nm_script_context context = {
     .now_ms = 1000000000000, .year = 2026, .month = 11, .day = 23, .minute = 720, .weekday = 1,
   };
-static struct nm_arena *arena;
 
 static const char *row_of(const struct attack *attack)
 {
@@ -503,20 +498,6 @@ static void nothing_that_is_written_into_an_event_reaches_the_next(void **state)
   nm_script_destroy(script);
 }
 
-static int begin(void **state)
-{
-  (void)state;
-  arena = nm_arena_create(64 << 20);
-  return arena ? 0 : -1;
-}
-
-static int end(void **state)
-{
-  (void)state;
-  nm_arena_destroy(arena);
-  return 0;
-}
-
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -524,5 +505,5 @@ int main(void)
     cmocka_unit_test(every_attack_is_refused_or_stopped),
     cmocka_unit_test(nothing_that_is_written_into_an_event_reaches_the_next),
   };
-  return cmocka_run_group_tests(tests, begin, end);
+  return cmocka_run_group_tests(tests, arena_begin, arena_end);
 }

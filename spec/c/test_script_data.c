@@ -1,14 +1,10 @@
 /* links: script */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "script/data.h"
+#include "check.h"
 
 static char folder[64];
 

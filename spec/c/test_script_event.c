@@ -2,16 +2,12 @@
  *
  * The short way from an event's bytes into Lua shows rules the same as the long one; and what the
  * tape takes of JSON, the strict reader takes, too, and sees the same. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "script/internal.h"
 #include "json/tape.h"
+#include "script/internal.h"
+#include "check.h"
 
 static struct nm_state state;
 static struct nm_arena *arena;

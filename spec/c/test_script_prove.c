@@ -2,14 +2,10 @@
  *
  * A thread proves one file after the other in one state: each is judged as if it were alone,
  * whatever those before it did. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
 #include <pthread.h>
 
 #include "script/internal.h"
+#include "check.h"
 
 static const char good[] =
     "return tenant { name = \"a\", messages = { m = push { body = \"{n|x}\" } },"

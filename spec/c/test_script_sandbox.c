@@ -2,21 +2,16 @@
  *
  * What hostile rules try: each is stopped in time, and the state then works as before, with its
  * memory back. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
 #include <stdio.h>
 
 #include "base/clock.h"
 #include "script/internal.h"
 #include "script/script.h"
+#include "arena_kit.h"
 
 static const struct nm_script_context context = {
     .now_ms = 1000000000000, .year = 2026, .month = 11, .day = 23, .minute = 720, .weekday = 1,
   };
-static struct nm_arena *arena;
 
 /* Rules with `body` as the entry of event 1; event 2 is harmless. */
 static struct nm_script *load(const char *top, const char *body)
@@ -186,20 +181,6 @@ static void long_texts_of_an_event_cannot_hold_a_thread(void **state)
   nm_script_destroy(script);
 }
 
-static int begin(void **state)
-{
-  (void)state;
-  arena = nm_arena_create(64 << 20);
-  return arena ? 0 : -1;
-}
-
-static int end(void **state)
-{
-  (void)state;
-  nm_arena_destroy(arena);
-  return 0;
-}
-
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -211,5 +192,5 @@ int main(void)
     cmocka_unit_test(what_is_not_there_cannot_be_reached),
     cmocka_unit_test(long_texts_of_an_event_cannot_hold_a_thread),
   };
-  return cmocka_run_group_tests(tests, begin, end);
+  return cmocka_run_group_tests(tests, arena_begin, arena_end);
 }

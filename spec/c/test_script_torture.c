@@ -2,14 +2,9 @@
  *
  * Each allocation of loading and of running fails once, that one and all later ones: each time a
  * clean error, no leak (ASan), and the state can still be used and destroyed. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include "script/internal.h"
 #include "script/script.h"
+#include "check.h"
 
 static const char tenant[] =
     "return tenant {\n"

@@ -1,14 +1,8 @@
 /* links: script */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
 #include <math.h>
 
 #include "script/value.h"
-
-static struct nm_arena *arena;
+#include "arena_kit.h"
 
 static struct nm_value number(double value)
 {
@@ -109,20 +103,6 @@ static void what_has_no_json_is_named_by_its_path(void **state)
   refuses(other, "a function; expected text, number, boolean or table");
 }
 
-static int begin(void **state)
-{
-  (void)state;
-  arena = nm_arena_create(1 << 20);
-  return arena ? 0 : -1;
-}
-
-static int end(void **state)
-{
-  (void)state;
-  nm_arena_destroy(arena);
-  return 0;
-}
-
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -131,5 +111,5 @@ int main(void)
     cmocka_unit_test(tables_are_lists_or_objects),
     cmocka_unit_test(what_has_no_json_is_named_by_its_path),
   };
-  return cmocka_run_group_tests(tests, begin, end);
+  return cmocka_run_group_tests(tests, arena_begin, arena_end);
 }

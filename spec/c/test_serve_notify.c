@@ -1,11 +1,6 @@
 /* links: base */
 /* What systemd hears of the real daemon: readiness, reloads, the watchdog, a hand-over, the end. */
-#include <ftw.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
+#include "check.h"
+#include "folder.h"
 
 static const char SETTINGS[] =
     "return { public = { listen = \"127.0.0.1:0\" }, admin = { listen = false, socket = \"s\" },\n"
@@ -45,20 +41,12 @@ static int set_up(void **state)
   return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); /* the new process becomes ours to wait for */
 }
 
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *ftw)
-{
-  (void)status;
-  (void)kind;
-  (void)ftw;
-  return remove(path);
-}
-
 static int tear_down(void **state)
 {
   (void)state;
   if (daemon_pid > 0) kill(daemon_pid, SIGKILL);
   close(supervisor);
-  return nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+  return remove_folder(folder);
 }
 
 static void serve(void)

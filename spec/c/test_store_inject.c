@@ -5,79 +5,36 @@
  * them. */
 #include "faulty_vfs.h"
 #include "store_kit.h"
+#include "want_of_memory.h"
 
 enum { ROUNDS = 6, ACKS_MAX = 64 };
 
 /* ---- allocations ----------------------------------------------------------------------------- */
 
-enum source { OURS = 0, SQLITES, JANSSONS, SOURCES };
+static pthread_t testing; /* its memory never fails, but for what it does inside open */
+static atomic_bool is_opening;
 
-static struct {
-  atomic_bool is_armed, is_opening;
-  bool for_ever;
-  enum source source;
-  atomic_long after, calls[SOURCES], failed;
-  pthread_t test; /* the test's own memory never fails, but for what it does inside open */
-} memory;
-
-static bool is_out_of_memory(enum source source)
+static bool is_tests_own(void)
 {
-  bool is_tests = pthread_equal(pthread_self(), memory.test) && !memory.is_opening;
-  if (is_tests)
-    return false;
-  memory.calls[source]++;
-  if (!memory.is_armed || source != memory.source)
-    return false;
-  long left = atomic_fetch_sub(&memory.after, 1);
-  if (left != 0 && !(left < 0 && memory.for_ever))
-    return false;
-  memory.failed++;
-  return true;
-}
-
-void *__real_malloc(size_t len);
-void *__real_calloc(size_t count, size_t len);
-void *__real_realloc(void *old, size_t len);
-void *__wrap_malloc(size_t len);
-void *__wrap_calloc(size_t count, size_t len);
-void *__wrap_realloc(void *old, size_t len);
-
-void *__wrap_malloc(size_t len)
-{
-  return is_out_of_memory(OURS) ? NULL : __real_malloc(len);
-}
-
-void *__wrap_calloc(size_t count, size_t len)
-{
-  return is_out_of_memory(OURS) ? NULL : __real_calloc(count, len);
-}
-
-void *__wrap_realloc(void *old, size_t len)
-{
-  return is_out_of_memory(OURS) ? NULL : __real_realloc(old, len);
-}
-
-static void *jansson_malloc(size_t len)
-{
-  return is_out_of_memory(JANSSONS) ? NULL : __real_malloc(len);
+  return pthread_equal(pthread_self(), testing) && !is_opening;
 }
 
 static sqlite3_mem_methods real_memory;
 
 static void *sqlite_malloc(int len)
 {
-  return is_out_of_memory(SQLITES) ? NULL : real_memory.xMalloc(len);
+  return is_out_of_memory(MEMORY_SQLITES) ? NULL : real_memory.xMalloc(len);
 }
 
 static void *sqlite_realloc(void *old, int len)
 {
-  return is_out_of_memory(SQLITES) ? NULL : real_memory.xRealloc(old, len);
+  return is_out_of_memory(MEMORY_SQLITES) ? NULL : real_memory.xRealloc(old, len);
 }
 
 static void install_memory(void)
 {
-  memory.test = pthread_self();
-  json_set_alloc_funcs(jansson_malloc, free);
+  testing = pthread_self();
+  wrap_jansson();
   assert_int_equal(sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real_memory), SQLITE_OK);
   sqlite3_mem_methods ours = real_memory;
   ours.xMalloc = sqlite_malloc;
@@ -213,9 +170,9 @@ static int try_life(struct kit *kit, int serial)
 {
   struct nm_error err = { 0 };
   ack_count = 0;
-  memory.is_opening = true;
+  is_opening = true;
   int rc = kit_try_open(kit, &err);
-  memory.is_opening = false;
+  is_opening = false;
   if (rc) {
     kit->store = NULL;
     if (err.text[0] == '\0')
@@ -339,26 +296,21 @@ static void after_a_failed_sync_nothing_is_acknowledged(void **state)
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
-static void fail_memory(struct kit *kit, const char *what, enum source source, long count)
+static void fail_memory(struct kit *kit, const char *what, enum memory_source source, long count)
 {
   static int serial = 100000;
   nm_store_close(kit->store);
   kit->store = NULL;
-  long before = memory.calls[source];
+  long before = memory_calls(source);
   assert_int_equal(try_life(kit, serial++), NM_OK);
-  long calls = memory.calls[source] - before;
+  long calls = memory_calls(source) - before;
   check_life(kit, what, -1);
   long hit = 0;
   refusals = 0;
   for (long i = 0; i < count; i++) {
-    memory.source = source;
-    memory.for_ever = i % 2 == 1;
-    memory.failed = 0;
-    memory.after = i * calls / count;
-    memory.is_armed = true;
+    memory_fail(source, i * calls / count, i % 2 == 1);
     (void)try_life(kit, serial++);
-    memory.is_armed = false;
-    hit += memory.failed > 0;
+    hit += memory_mend();
     check_life(kit, what, i);
   }
   print_message("%s: %ld of %ld injections met a call (of %ld), %ld requests refused\n", what, hit,
@@ -369,17 +321,17 @@ static void fail_memory(struct kit *kit, const char *what, enum source source, l
 
 static void want_of_memory_loses_nothing(void **state)
 {
-  fail_memory(*state, "our memory", OURS, injections(30));
+  fail_memory(*state, "our memory", MEMORY_OURS, injections(30));
 }
 
 static void sqlites_want_of_memory_loses_nothing(void **state)
 {
-  fail_memory(*state, "SQLite's memory", SQLITES, injections(40));
+  fail_memory(*state, "SQLite's memory", MEMORY_SQLITES, injections(40));
 }
 
 static void janssons_want_of_memory_loses_nothing(void **state)
 {
-  fail_memory(*state, "jansson's memory", JANSSONS, injections(10));
+  fail_memory(*state, "jansson's memory", MEMORY_JANSSONS, injections(10));
 }
 
 int main(void)

@@ -1,12 +1,6 @@
 /* links: tenants */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "tenants/tenants.h"
+#include "check.h"
 
 static const char acme[] =
     "{'name':'acme','appKey':'acme-app-key','restApiKey':'rest-secret',"

@@ -1,17 +1,11 @@
 /* links: tenants */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "tenants/tenants.h"
+#include "check.h"
 
 static char folder[] = "/tmp/netmove-test-XXXXXX";
 static char key_path[64];

@@ -10,8 +10,6 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <poll.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,9 +17,8 @@
 #include <unistd.h>
 #include <uv.h>
 
-#include <cmocka.h>
-
 #include "base/text.h"
+#include "check.h"
 
 /* ---- certificates ------------------------------------------------------------------------------ */
 
