@@ -18,12 +18,6 @@ static struct nm_event read_event(const char *body)
   return read_hinted(body, 0);
 }
 
-static void assert_text(struct nm_text text, const char *expected)
-{
-  if (!nm_text_equal(text, nm_text_from(expected)))
-    fail_msg("got \"%.*s\", expected \"%s\"", NM_TEXT_ARG(text), expected);
-}
-
 static void assert_refused(const char *body, const char *expected_field)
 {
   struct nm_event event = { .id = 77 };

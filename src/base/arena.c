@@ -108,8 +108,3 @@ struct nm_text nm_arena_escape(struct nm_arena *arena, struct nm_text text)
   char *out = nm_arena_alloc(arena, nm_text_put_escaped(NULL, text) + 1);
   return (struct nm_text){ out, out ? nm_text_put_escaped(out, text) : 0 };
 }
-
-size_t nm_arena_used(const struct nm_arena *arena)
-{
-  return arena->used;
-}

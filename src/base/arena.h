@@ -27,6 +27,3 @@ struct nm_text nm_arena_printf(struct nm_arena *arena, const char *format, ...);
 
 /* Percent-encoded (nm_text_put_escaped); ptr is NULL where there was no memory. */
 struct nm_text nm_arena_escape(struct nm_arena *arena, struct nm_text text);
-
-/* Bytes handed out since create or reset. */
-size_t nm_arena_used(const struct nm_arena *arena);

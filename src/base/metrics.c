@@ -17,11 +17,6 @@ void nm_metric_add(enum nm_metric metric, int64_t by)
   atomic_fetch_add_explicit(&values[metric], by, memory_order_relaxed);
 }
 
-void nm_metric_set(enum nm_metric metric, int64_t value)
-{
-  atomic_store_explicit(&values[metric], value, memory_order_relaxed);
-}
-
 int64_t nm_metric_get(enum nm_metric metric)
 {
   return atomic_load_explicit(&values[metric], memory_order_relaxed);

@@ -16,7 +16,6 @@ enum nm_metric {
 };
 
 void nm_metric_add(enum nm_metric metric, int64_t by);
-void nm_metric_set(enum nm_metric metric, int64_t value);
 int64_t nm_metric_get(enum nm_metric metric);
 
 /* Appends all of them as text; passes `promtool check metrics`. */

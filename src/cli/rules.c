@@ -8,7 +8,7 @@
 #include "script/file.h"
 #include "script/starter.h"
 
-enum { PATH_BYTES = 1024, STARTER_MAX_BYTES = 64 * 1024 };
+enum { PATH_BYTES = 1024 };
 
 /* "12 us, 340 us": what one event takes; empty where nothing ran yet. */
 static void set_cpu(struct nm_invocation *invocation, json_t *row)

@@ -52,7 +52,8 @@ bool nm_http_parser_reuse(struct nm_http_parser *parser, size_t head_max_bytes)
   return true;
 }
 
-bool nm_http_is_token_char(char c)
+/* A byte of an RFC 9110 token: methods, header names. */
+static bool is_token_char(char c)
 {
   /* a bit for each byte below 128: letters, digits and !#$%&'*+-.^_`|~ */
   static const uint64_t SETS[2] = { 0x03ff6cfa00000000u, 0x57ffffffc7fffffeu };
@@ -63,7 +64,7 @@ bool nm_http_is_token_char(char c)
 static bool is_token(struct nm_text text)
 {
   for (size_t i = 0; i < text.len; i++)
-    if (!nm_http_is_token_char(text.ptr[i])) return false;
+    if (!is_token_char(text.ptr[i])) return false;
   return text.len > 0;
 }
 
@@ -166,7 +167,7 @@ static bool is_host(struct nm_text host)
 {
   for (size_t i = 0; i < host.len; i++) {
     char c = host.ptr[i];
-    if (!nm_http_is_token_char(c) && c != ':' && c != '[' && c != ']') return false;
+    if (!is_token_char(c) && c != ':' && c != '[' && c != ']') return false;
   }
   return true;
 }

@@ -68,6 +68,3 @@ bool nm_http_parser_has_body(const struct nm_http_parser *parser);
 /* The first header of that name in any case; NULL when missing.  *count, if not NULL: how many. */
 const struct nm_http_field *nm_http_parser_field(const struct nm_http_parser *parser,
                                                  struct nm_text name, unsigned *count);
-
-/* True for a byte of an RFC 9110 token: methods, header names. */
-bool nm_http_is_token_char(char c);

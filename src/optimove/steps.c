@@ -10,8 +10,9 @@
 
 enum { TROUBLES_IN_A_ROW_MAX = 3 };
 
-struct nm_store_listener *nm_work_journal_row(struct nm_work *work,
-                                              const struct nm_listener *listener)
+/* The journal's row of a pair; a new one, gone, where there is none. */
+static struct nm_store_listener *journal_row(struct nm_work *work,
+                                             const struct nm_listener *listener)
 {
   for (size_t i = 0; i < work->journal_count; i++)
     if (work->journal[i].event_type == listener->event_type &&
@@ -63,7 +64,7 @@ static struct nm_work *work_of(struct nm_task *task)
 static void note(struct nm_work *work, enum nm_listener_state state,
                  void (*next)(struct nm_task *task))
 {
-  struct nm_store_listener *row = nm_work_journal_row(work, &step_of(work)->listener);
+  struct nm_store_listener *row = journal_row(work, &step_of(work)->listener);
   row->state = state;
   if (state == NM_LISTENER_REGISTERING || state == NM_LISTENER_REGISTERED) {
     row->url = work->prefixes[0];
@@ -85,7 +86,7 @@ static bool is_noted(struct nm_work *work)
 {
   const struct nm_store_request *request = &work->request.save.request;
   if (!request->rc) {
-    nm_work_journal_row(work, &step_of(work)->listener)->id = work->request.save.listener.id;
+    journal_row(work, &step_of(work)->listener)->id = work->request.save.listener.id;
     return true;
   }
   nm_work_tell(work->todo, "the journal takes no notes now (%s)", request->error.text);

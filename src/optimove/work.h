@@ -73,10 +73,6 @@ struct nm_text nm_work_channel_name(struct nm_work *work, int64_t id);
  * help. */
 void nm_work_finish(struct nm_work *work, int rc);
 
-/* The journal's row of a pair; a new one, gone, where there is none. */
-struct nm_store_listener *nm_work_journal_row(struct nm_work *work,
-                                              const struct nm_listener *listener);
-
 /* Takes work->steps from work->step_at on, each noted before and after, then calls after_steps. */
 void nm_work_take_step(struct nm_work *work);
 
