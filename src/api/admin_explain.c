@@ -9,19 +9,6 @@ enum { EXPLAIN_MS = 10 * 1000 };
 
 /* ---- POST {tenant, event} ---------------------------------------------------------------------------- */
 
-static void answer_explained(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
-                             const struct nm_error *err, json_t *answer)
-{
-  (void)api;
-  (void)data;
-  if (rc) {
-    json_decref(answer);
-    nm_api_refuse(request, rc, err);
-    return;
-  }
-  nm_api_answer(request, 200, answer ? answer : json_object());
-}
-
 void nm_api_explain(struct nm_http_request *request, void *data)
 {
   struct nm_api *api = data;
@@ -36,7 +23,7 @@ void nm_api_explain(struct nm_http_request *request, void *data)
   if (tenant && json_is_object(event)) {
     json_t *args = json_pack("{s:s%,s:O,s:b}", "tenant", tenant->name.ptr, tenant->name.len, "event",
                              event, "recipient", json_is_true(json_object_get(body, "recipient")));
-    nm_api_tell(api, request, NM_CONTROL_EXPLAIN, args, EXPLAIN_MS, answer_explained, NULL);
+    nm_api_tell(api, request, NM_CONTROL_EXPLAIN, args, EXPLAIN_MS, nm_api_answer_told, NULL);
   } else if (!tenant) {
     nm_http_refuse(request, 404, "not_found", "there is no tenant of this name", "tenant", 0);
   } else {

@@ -68,8 +68,8 @@ void nm_api_query(struct nm_api *api, struct nm_http_request *request, enum nm_s
   then(api, request, data, rc, NULL, NULL);
 }
 
-static void answer_plainly(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
-                           const struct nm_error *err, json_t *answer)
+void nm_api_answer_told(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
+                        const struct nm_error *err, json_t *answer)
 {
   (void)api;
   (void)data;
@@ -78,13 +78,14 @@ static void answer_plainly(struct nm_api *api, struct nm_http_request *request, 
     nm_api_refuse(request, rc, err);
     return;
   }
+  if (!answer) answer = json_object();
   nm_api_answer(request, 200, json_is_array(answer) ? json_pack("{s:o}", "items", answer) : answer);
 }
 
 void nm_api_query_and_answer(struct nm_api *api, struct nm_http_request *request,
                              enum nm_store_query_kind kind, json_t *args)
 {
-  nm_api_query(api, request, kind, args, answer_plainly, NULL);
+  nm_api_query(api, request, kind, args, nm_api_answer_told, NULL);
 }
 
 /* ---- the engine --------------------------------------------------------------------------------------- */

@@ -133,6 +133,9 @@ void nm_api_query_and_answer(struct nm_api *api, struct nm_http_request *request
 typedef void nm_api_told(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
                          const struct nm_error *err, json_t *answer);
 
+/* One that answers 200 with what it was told, lists as {"items":[...]}, or refuses. */
+nm_api_told nm_api_answer_told;
+
 /* Asks the engine (or, for NM_CONTROL_RELOAD, whoever answers that); takes args.  `then` runs once: with
  * NM_ETIMEOUT after timeout_ms, when the answer is no longer waited for; data must live in the request's arena. */
 void nm_api_tell(struct nm_api *api, struct nm_http_request *request, enum nm_control_verb verb, json_t *args,

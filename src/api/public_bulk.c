@@ -150,7 +150,7 @@ static struct nm_text take_ext_id(struct nm_api_bulk *bulk, json_t *patch, int64
   struct nm_text id = { NULL, 0 };
   if (json_is_string(value))
     id = nm_arena_copy(bulk->arena,
-                       (struct nm_text){ json_string_value(value), json_string_length(value) });
+                       nm_json_string_of(value));
   else if (json_is_integer(value))
     id = nm_arena_printf(bulk->arena, "%lld", (long long)json_integer_value(value));
   json_object_del(patch, "extId");

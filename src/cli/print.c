@@ -13,13 +13,18 @@ void nm_cli_print_json(const json_t *value)
   fputc('\n', stdout);
 }
 
+static bool ends_with(const char *key, const char *end)
+{
+  size_t len = strlen(key), end_len = strlen(end);
+  return len > end_len && strcmp(key + len - end_len, end) == 0;
+}
+
 /* at, due_at, fenced_at_ms: milliseconds since 1970, 0 = never; took_ms is none. */
 static bool is_time(const char *key, const json_t *value)
 {
-  size_t len = strlen(key);
-  return json_is_integer(value) &&
-         (strcmp(key, "at") == 0 || (len > 3 && strcmp(key + len - 3, "_at") == 0) ||
-          (len > 6 && strcmp(key + len - 6, "_at_ms") == 0));
+  if (!json_is_integer(value)) return false;
+  return strcmp(key, "at") == 0 || strcmp(key, "from_ms") == 0 || strcmp(key, "until_ms") == 0 ||
+         ends_with(key, "_at") || ends_with(key, "_at_ms");
 }
 
 static void format_time(char *out, size_t size, int64_t ms)

@@ -27,7 +27,7 @@ int nm_cli_rules_list(struct nm_invocation *invocation)
 {
   static const struct nm_cli_column columns[] = {
     { "tenant", "TENANT" },     { "id", "GENERATION" }, { "digest", "DIGEST" },
-    { "activated_at_ms", "SERVES SINCE" }, { "state", "STATE" }, { "open_runs", "OPEN RUNS" },
+    { "activated_at", "SERVES SINCE" }, { "state", "STATE" }, { "open_runs", "OPEN RUNS" },
     { "bytes", "BYTES" }, { "cpu", "CPU, MEAN AND MOST" },
   };
   struct nm_cli_answer answer;

@@ -126,22 +126,16 @@ static void expected(const struct loading *loading, const char *path, const json
 static void keep_text(const struct loading *loading, const char *path, const json_t *value,
                       struct nm_text *out)
 {
-  struct nm_text text = { json_string_value(value), json_string_length(value) };
+  struct nm_text text = nm_json_string_of(value);
   *out = nm_arena_copy(loading->settings->arena, text);
   if (!out->ptr)
     nm_problems_add(loading->problems, "%.*s: %s: out of memory", NM_TEXT_ARG(loading->file), path);
 }
 
-static struct nm_text text_of(const json_t *value)
-{
-  if (!json_is_string(value)) return (struct nm_text){ NULL, 0 };
-  return (struct nm_text){ json_string_value(value), json_string_length(value) };
-}
-
 static void read_url(const struct loading *loading, const char *path, const json_t *value,
                      struct nm_text *out)
 {
-  struct nm_text url = text_of(value);
+  struct nm_text url = nm_json_string_of(value);
   bool is_http = nm_text_starts_with(url, NM_TEXT("https://")) ||
                  nm_text_starts_with(url, NM_TEXT("http://"));
   if (!is_http || strpbrk(url.ptr, "?# \t\r\n\"<>")) {
@@ -173,7 +167,7 @@ static void read_networks(const struct loading *loading, const char *path, const
   }
   for (size_t i = 0; i < count; i++) {
     const json_t *one = json_array_get(value, i);
-    if (nm_config_is_network(text_of(one))) keep_text(loading, path, one, &list[i]);
+    if (nm_config_is_network(nm_json_string_of(one))) keep_text(loading, path, one, &list[i]);
     else expected(loading, path, one, "a network such as \"10.0.0.0/8\"");
   }
   *out = list;
@@ -216,7 +210,7 @@ static void read_secret(const struct loading *loading, const char *path, const j
 
 static void read_text(const struct loading *loading, const struct key *key, const json_t *value)
 {
-  struct nm_text *out = field_of(loading->settings, key), text = text_of(value);
+  struct nm_text *out = field_of(loading->settings, key), text = nm_json_string_of(value);
   enum nm_log_level level;
   char where[256];
   bool is_address = key->kind == KIND_ADDRESS || key->kind == KIND_ADDRESS_OR_NONE;

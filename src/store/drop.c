@@ -15,14 +15,9 @@ static int drop_event(struct nm_writer *writer, int64_t id)
 
 static int drop_message(struct nm_writer *writer, int64_t id)
 {
-  sqlite3_stmt *stmt;
-  int rc = nm_db_find(&writer->db, &stmt,
-                      "SELECT state, run_id FROM messages WHERE id = ?1 AND state IN (2, 4)",
-                      NM_I(id));
-  if (!rc) rc = nm_db_step(&writer->db, stmt);
+  int64_t state, run_id;
+  int rc = nm_writer_find_stuck(writer, id, &state, &run_id);
   if (rc != 1) return rc;
-  int64_t state = sqlite3_column_int64(stmt, 0), run_id = sqlite3_column_int64(stmt, 1);
-  sqlite3_reset(stmt);
   rc = nm_db_run(&writer->db,
                  "UPDATE messages SET state = 3, reason = 'dropped by hand', content = '',"
                  " ended_at = ?2 WHERE id = ?1",

@@ -134,7 +134,7 @@ static int add_person(struct nm_erase_pass *pass, sqlite3_stmt *stmt)
     return NM_OK;
   json_array_foreach(list, i, address)
   {
-    struct nm_text text = { json_string_value(address), json_string_length(address) };
+    struct nm_text text = nm_json_string_of(address);
     text = nm_arena_copy(pass->arena, text);
     if (text.ptr)
       add_needle(pass, person->tenant_id, text, false);

@@ -31,7 +31,7 @@ static struct nm_erase_person *person_of(struct nm_erase_pass *pass, int64_t ten
     if (json_is_string(value))
       return nm_erase_find(
           pass, tenant_id,
-          nm_text_trim((struct nm_text){ json_string_value(value), json_string_length(value) }));
+          nm_text_trim(nm_json_string_of(value)));
     if (json_is_integer(value))
       return nm_erase_find(
           pass, tenant_id,

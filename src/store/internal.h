@@ -310,6 +310,9 @@ NM_MUST_CHECK int nm_writer_add_preferences(struct nm_writer *writer, int64_t te
 NM_MUST_CHECK int nm_writer_note_keys(struct nm_writer *writer,
                                       const struct nm_store_expand *expand);
 NM_MUST_CHECK int nm_writer_recover_facts(struct nm_writer *writer, int64_t now_ms);
+/* State and run of a message that is held or dead; 1 = it is, 0 = there is none such. */
+NM_MUST_CHECK int nm_writer_find_stuck(struct nm_writer *writer, int64_t id, int64_t *state,
+                                       int64_t *run_id);
 int nm_writer_add_message(struct nm_writer *writer, struct nm_message *message, int64_t stamp_ms);
 /* Its id and times, and word of it to those who wait for work. */
 void nm_writer_begin_message(struct nm_writer *writer, struct nm_message *message, int64_t now_ms);

@@ -40,8 +40,7 @@ static int check_cancelled(struct nm_writer *writer, int64_t id, int64_t run_id,
                  (long long)id);
 }
 
-static int retry_message(struct nm_writer *writer, int64_t id, int64_t now_ms,
-                         struct nm_error *err)
+int nm_writer_find_stuck(struct nm_writer *writer, int64_t id, int64_t *state, int64_t *run_id)
 {
   sqlite3_stmt *stmt;
   int rc = nm_db_find(&writer->db, &stmt,
@@ -49,13 +48,23 @@ static int retry_message(struct nm_writer *writer, int64_t id, int64_t now_ms,
                       NM_I(id));
   if (!rc) rc = nm_db_step(&writer->db, stmt);
   if (rc != 1) return rc;
-  int64_t state = sqlite3_column_int64(stmt, 0), run_id = sqlite3_column_int64(stmt, 1);
+  *state = sqlite3_column_int64(stmt, 0);
+  *run_id = sqlite3_column_int64(stmt, 1);
   sqlite3_reset(stmt);
+  return 1;
+}
+
+static int retry_message(struct nm_writer *writer, int64_t id, int64_t now_ms,
+                         struct nm_error *err)
+{
+  int64_t state, run_id;
+  int rc = nm_writer_find_stuck(writer, id, &state, &run_id);
+  if (rc != 1) return rc;
   rc = check_cancelled(writer, id, run_id, err);
   if (!rc)
     rc = nm_db_run(&writer->db,
-                   "UPDATE messages SET state = 0, due_at = ?2, attempts = 0, first_attempt_at = 0, reason = '',"
-                   " ended_at = 0 WHERE id = ?1",
+                   "UPDATE messages SET state = 0, due_at = ?2, attempts = 0, first_attempt_at = 0,"
+                   " reason = '', ended_at = 0 WHERE id = ?1",
                    NM_I(id), NM_I(now_ms));
   if (!rc && run_id != 0)
     rc = nm_db_run(&writer->db,

@@ -55,7 +55,7 @@ static bool names_person(const struct nm_needles *needles, int64_t tenant_id, co
   char digits[24];
   struct nm_text text = { NULL, 0 };
   if (json_is_string(value))
-    text = (struct nm_text){ json_string_value(value), json_string_length(value) };
+    text = nm_json_string_of(value);
   else if (json_is_integer(value) && is_id_key(key))
     text = (struct nm_text){ digits, (size_t)snprintf(digits, sizeof digits, "%lld",
                                                       (long long)json_integer_value(value)) };

@@ -237,7 +237,7 @@ static void read_chain(struct nm_tenant_reader *reader, struct nm_tenant *tenant
       nm_tenant_complain(reader, at, "expected a provider's name, got %s", nm_tenant_kind(entry));
       continue;
     }
-    struct nm_text name = { json_string_value(entry), json_string_length(entry) };
+    struct nm_text name = nm_json_string_of(entry);
     const struct nm_tenant_provider *provider = nm_tenant_find_provider(tenant, name);
     if (!provider) {
       complain_of_stranger(reader, tenant, at, name);

@@ -147,7 +147,7 @@ struct nm_text nm_tenant_text_of(struct nm_tenant_reader *reader, const char *at
     nm_tenant_complain(reader, at, "expected text, got %s", nm_tenant_kind(value));
     return none;
   }
-  struct nm_text text = { json_string_value(value), json_string_length(value) };
+  struct nm_text text = nm_json_string_of(value);
   if (text.len == 0) nm_tenant_complain(reader, at, "is empty");
   else if (text.len > NM_TENANT_TEXT_MAX_BYTES)
     nm_tenant_complain(reader, at, "%zu bytes, at most %d are allowed", text.len,
