@@ -13,6 +13,7 @@ local world = require("spec.support.world")
 local is_long = os.getenv("NETMOVE_LONG") == "1"
 local rounds = is_long and 5 or 1
 local singles = is_long and 400 or 25
+local people = tonumber(os.getenv("NETMOVE_RECIPIENTS") or "") or is_long and 200000 or 10000 -- of a neighbour's run
 local times_small, times_long, floor_ms = 20, 1.2, 10
 
 local function now_ms()
@@ -106,7 +107,7 @@ describe("fairness", function()
       campaign = campaign + 1
       local before = neighbour.netmera.ledger().deliveries
       neighbour.optimove.post("campaigns", { campaign = campaign, channel = 459, templates = { 1201 },
-                                             count = is_long and 200000 or 10000 })
+                                             count = people })
       neighbour.optimove.post("execute", { campaign = campaign, channel = 459 })
       neighbour.netmera.reaches("deliveries=" .. before + 1)
     end)
@@ -163,7 +164,7 @@ describe("fairness", function()
   end)
 
   it("single messages overtake a campaign in their own lane", function()
-    story.daemon.apply(story, { provider = ", rate = 400" })
+    story.daemon.apply(story, { provider = ", rate = 100" })
     local count = 3000
     story.optimove.post("campaigns", { campaign = 1, channel = 459, templates = { 1201 }, count = count })
     story.optimove.post("execute", { campaign = 1, channel = 459 })

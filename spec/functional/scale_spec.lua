@@ -4,6 +4,7 @@
 
 local daemon = require("spec.support.daemon")
 local loop = require("spec.support.loop")
+local uv = require("luv")
 local world = require("spec.support.world")
 
 local is_long = os.getenv("NETMOVE_LONG") == "1"
@@ -57,10 +58,12 @@ describe("a recipient of a campaign", function()
     end, 60000 + people)
     local cost, peak = (cpu_us(pid) - before) / people, peak_mb(pid)
     assert.equal(people, run.sent)
+    local disk = 0
+    for _, name in ipairs({ "/netmove.db", "/netmove.db-wal" }) do disk = disk + uv.fs_stat(folder.path .. name).size end
     folder.kill()
     optimove.close()
     folder.remove()
-    return cost, peak
+    return cost, peak, disk / people
   end
 
   it("costs the same of few and of many, and memory stays flat", function()
@@ -71,8 +74,9 @@ describe("a recipient of a campaign", function()
     end
     local least, first_peak
     for _, people in ipairs(sizes) do
-      local cost, peak = cost_of(people)
-      print(("# %d recipients: %.1f us of CPU time each, %.0f MB at most"):format(people, cost, peak))
+      local cost, peak, disk = cost_of(people)
+      print(("# %d recipients: %.1f us of CPU time each, %.0f MB at most, %.0f bytes of disk each"):format(
+        people, cost, peak, disk))
       least, first_peak = least or cost, first_peak or peak
       -- The first run also pays for what is made once.
       assert.is_true(cost <= least * (is_long and 1.5 or 2),
