@@ -139,7 +139,7 @@ enum {
   NM_RUN_GENTLE_ROWS_MAX = 200,      /* and so many while single messages come, which wait behind it */
   NM_RUN_GENTLE_TURN_MAX_MS = 1,     /* and turns so long */
   NM_RUN_GENTLE_MESSAGES_MAX = 250,    /* and so many in one send */
-  NM_RUN_GENTLE_MS = 1000,           /* so long after the last of them */
+  NM_RUN_GENTLE_MS = 10 * 1000,      /* so long after the last of them */
   NM_RUN_FETCH_BUDGET_MS = 24 * 3600 * 1000, /* after that a run whose recipients cannot be had failed */
   NM_RUN_REPEAT_WINDOW_MS = 12 * 3600 * 1000, /* a second 13 of a campaign and channel is held */
   NM_ENGINE_TAKE_MAX = 256,          /* events planned together */

@@ -9,8 +9,9 @@
 enum {
   WALL_WAIT_MAX_MS = 60 * 1000,
   MAILBOX_FULL_WAIT_MS = 2,
-  BULK_PAUSE_TIMES = 2,    /* as long as the last group took */
-  BULK_PAUSE_MAX_MS = 25,
+  RUN_REST_TIMES = 3,      /* as long as the last piece of work took */
+  BULK_PAUSE_TIMES = 4,    /* as long as the last group took */
+  BULK_PAUSE_MAX_MS = 50,
   NS_IN_MS = 1000 * 1000,
 };
 
@@ -79,7 +80,7 @@ int64_t nm_engine_run_rest_ms(const struct nm_engine *engine)
 void nm_engine_run_worked(struct nm_engine *engine, int64_t since_ns)
 {
   int64_t now_ns = nm_clock_mono_ns();
-  engine->run_rest_until_ns = now_ns + (now_ns - since_ns);
+  engine->run_rest_until_ns = now_ns + (now_ns - since_ns) * RUN_REST_TIMES;
 }
 
 /* ---- alarms ---------------------------------------------------------------------------------- */
