@@ -59,7 +59,9 @@ describe("a recipient of a campaign", function()
     local cost, peak = (cpu_us(pid) - before) / people, peak_mb(pid)
     assert.equal(people, run.sent)
     local disk = 0
-    for _, name in ipairs({ "/netmove.db", "/netmove.db-wal" }) do disk = disk + uv.fs_stat(folder.path .. name).size end
+    for _, name in ipairs({ "netmove.db", "netmove.db-wal" }) do
+      disk = disk + uv.fs_stat(folder.path .. "/" .. name).size
+    end
     folder.kill()
     optimove.close()
     folder.remove()
