@@ -5,6 +5,7 @@
 #pragma once
 
 #include "engine/book.h"
+#include "engine/yield.h"
 
 struct nm_batch;
 struct nm_suspended;
@@ -19,6 +20,7 @@ struct nm_planner {
   size_t plans_open;
   size_t take_max;
   struct nm_suspended *suspended;
+  struct nm_yield yield;
 };
 
 /* One event on its way. */

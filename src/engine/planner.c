@@ -344,6 +344,14 @@ static void take_failed(struct nm_planner *planner, struct nm_call *call)
   nm_alarm_within(&planner->alarm, TAKE_FAILED_WAIT_MS);
 }
 
+/* The last of them: before it may stand what was delayed. */
+static int64_t waited_ms(const struct nm_store_take *take)
+{
+  if (take->count == 0) return -1;
+  int64_t waited = take->now_ms - take->events[take->count - 1].received_at_ms;
+  return waited > 0 ? waited : 0; /* its clock may have been ahead */
+}
+
 static void on_taken(struct nm_call *call)
 {
   struct nm_planner *planner = call->data;
@@ -357,6 +365,7 @@ static void on_taken(struct nm_call *call)
     take_failed(planner, call);
     return;
   }
+  nm_yield_look(&planner->yield, nm_clock_mono_ms(), waited_ms(take));
   if (take->count > 0) planner->is_wanted = true;
   if (take->next_due_ms > 0) nm_alarm_due(&planner->alarm, take->next_due_ms);
   if (take->count > 0) begin_batch(planner, call);
@@ -405,6 +414,7 @@ void nm_planner_open(struct nm_engine *engine)
   planner->engine = engine;
   planner->take_max = NM_ENGINE_TAKE_MAX;
   planner->job = (struct nm_job){ .run = on_turn, .data = planner };
+  nm_yield_open(&planner->yield);
   nm_alarm_open(&planner->alarm, engine, on_alarm, planner);
   planner->suspended = nm_suspended_open(engine);
   engine->planner = planner;
