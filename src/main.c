@@ -117,6 +117,7 @@ static void on_ready(struct nm_task *task)
   struct nm_daemon *daemon = task->home->data;
   int64_t watchdog_ms = nm_notify_watchdog_ms();
   daemon->is_ready = true;
+  nm_process_forget_start();
   nm_log(NM_LOG_INFO, "main", NULL, "ready");
   if (daemon->control_fd < 0) nm_daemon_say_serving(daemon); /* else the old process says it of us */
   if (watchdog_ms > 0) nm_watchdog_start(&daemon->watchdog, watchdog_ms / 4);

@@ -3,11 +3,14 @@
 #include <errno.h>
 #include <grp.h>
 #include <limits.h>
+#include <link.h>
+#include <malloc.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -80,6 +83,32 @@ void nm_process_prepare(void)
 const char *nm_process_program(void)
 {
   return program[0] ? program : NULL;
+}
+
+/* Of one file's segments those that nobody has written to: what is used of them again comes from the
+ * file.  A segment with PF_W is left alone, whatever protection it has by now. */
+static int forget_segments(struct dl_phdr_info *info, size_t size, void *data)
+{
+  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+  bool is_kernels = strncmp(info->dlpi_name, "linux-", 6) == 0;
+  (void)size;
+  (void)data;
+  for (size_t i = 0; i < info->dlpi_phnum && !is_kernels; i++) {
+    const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+    if (segment->p_type != PT_LOAD || (segment->p_flags & PF_W)) continue;
+    uintptr_t from = info->dlpi_addr + segment->p_vaddr, to = from + segment->p_memsz;
+    from = (from + page - 1) / page * page;
+    to = to / page * page;
+    if (to > from) (void)madvise((void *)from, to - from, MADV_DONTNEED);
+  }
+  return 0;
+}
+
+void nm_process_forget_start(void)
+{
+  if (IS_WATCHED) return;
+  malloc_trim(0);
+  dl_iterate_phdr(forget_segments, NULL);
 }
 
 int nm_process_find_user(struct nm_process_user *out, struct nm_text name, struct nm_error *err)

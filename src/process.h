@@ -13,6 +13,11 @@
  * never written (it would hold secrets), and as many files may be open as the system lets us. */
 void nm_process_prepare(void);
 
+/* Once all is up: gives back what only the start needed, free memory of the heap and pages of our
+ * libraries that hold names, relocations and code that ran once.  Nothing is lost: what is used
+ * again is mapped again. */
+void nm_process_forget_start(void);
+
 /* The program's file as it was called when this process began; a newer one may lie there by now.
  * NULL where the system does not tell. */
 const char *nm_process_program(void);
