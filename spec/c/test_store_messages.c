@@ -42,6 +42,49 @@ static void a_planned_message_is_leased_whole(void **state)
   assert_int_equal(kit_lease(kit, 10).count, 0); /* it is out */
 }
 
+enum { MANY = 39 };
+
+/* Written several a statement, and each as if it were alone; a cancel among them stops those that
+ * were planned before it, and those behind it never wait. */
+static void messages_of_many_plans_are_each_their_own(void **state)
+{
+  struct kit *kit = *state;
+  static char customers[MANY][8], contents[MANY][16];
+  struct nm_message messages[MANY];
+  struct nm_plan plans[MANY + 1];
+  struct nm_cancel cancel = { .campaign = NM_TEXT("off"), .arrived_at_ms = nm_clock_wall_ms() };
+  for (int i = 0; i < MANY; i++) {
+    snprintf(customers[i], sizeof customers[i], "u%d", i);
+    snprintf(contents[i], sizeof contents[i], "{\"n\":%d}", i);
+    messages[i] = kit_message(i % 3 == 0 ? "off" : "on", customers[i]);
+    messages[i].content = nm_text_from(contents[i]);
+    int64_t event_id = kit_event_id(kit, 11, i % 3 == 0 ? "off" : "on", customers[i], "");
+    int at = i < 20 ? i : i + 1;
+    plans[at] = (struct nm_plan){ .event_id = event_id, .tenant_id = TENANT,
+                                  .state = NM_EVENT_PLANNED, .messages = &messages[i],
+                                  .message_count = 1 };
+  }
+  plans[20] = (struct nm_plan){ .event_id = kit_event_id(kit, 4, "off", "", ""),
+                                .tenant_id = TENANT, .state = NM_EVENT_PLANNED, .cancel = &cancel };
+  struct nm_store_plan asked = { .plans = plans, .count = MANY + 1 };
+  KIT_MUST(kit, NM_STORE_PLAN, &asked);
+  assert_int_equal(cancel.stopped, 7); /* 0, 3, .. 18 */
+
+  struct nm_store_lease lease = kit_lease(kit, MANY);
+  size_t next = 0;
+  for (int i = 0; i < MANY; i++) {
+    kit_assert_state(kit, messages[i].id, i % 3 == 0 ? "stopped" : "waiting");
+    if (i % 3 == 0) continue;
+    assert_true(next < lease.count);
+    const struct nm_message *leased = &lease.messages[next++];
+    assert_int_equal(leased->id, messages[i].id);
+    assert_true(nm_text_equal(leased->customer, messages[i].customer));
+    assert_true(nm_text_equal(leased->content, messages[i].content));
+    assert_int_equal(leased->event_id, messages[i].event_id);
+  }
+  assert_int_equal(next, lease.count);
+}
+
 static void lanes_are_leased_apart(void **state)
 {
   struct kit *kit = *state;
@@ -404,6 +447,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
     KIT_TEST(a_planned_message_is_leased_whole),
+    KIT_TEST(messages_of_many_plans_are_each_their_own),
     KIT_TEST(lanes_are_leased_apart),
     KIT_TEST(messages_come_by_priority_then_due_time_then_id),
     KIT_TEST(a_sent_message_is_over_and_its_attempt_is_kept),

@@ -329,7 +329,7 @@ static int set_events(struct nm_writer *writer, const struct nm_plan *plans, siz
   return rc;
 }
 
-static int plan_messages(struct nm_writer *writer, const struct nm_plan *plan)
+static int plan_messages(struct nm_writer *writer, const struct nm_plan *plan, struct nm_made *made)
 {
   for (size_t i = 0; i < plan->message_count; i++) {
     struct nm_message *message = &plan->messages[i];
@@ -347,7 +347,7 @@ static int plan_messages(struct nm_writer *writer, const struct nm_plan *plan)
     }
     message->tenant_id = plan->tenant_id;
     message->event_id = plan->event_id;
-    int rc = nm_writer_add_message(writer, message, plan->stamp_ms);
+    int rc = nm_writer_make_message(writer, made, message, plan->stamp_ms);
     if (rc) return rc;
   }
   return NM_OK;
@@ -368,14 +368,16 @@ static int plan_arrivals(struct nm_writer *writer, const struct nm_plan *plan)
 
 /* What the event became; its own row says so already. */
 static int plan_one(struct nm_writer *writer, struct nm_plan *plan,
-                    struct nm_store_request *request)
+                    struct nm_store_request *request, struct nm_made *made)
 {
   int rc = NM_OK;
-  if (plan->is_suppressed) rc = nm_writer_blank_event(writer, plan->event_id);
+  /* Both look at what there is. */
+  if (plan->cancel || plan->run) rc = nm_writer_write_made(writer, made);
+  if (!rc && plan->is_suppressed) rc = nm_writer_blank_event(writer, plan->event_id);
   if (plan->cancel) nm_fresh_forget(writer->fresh); /* what waits may be stopped */
   if (!rc && plan->cancel) rc = nm_writer_cancel(writer, plan, request->arena);
   if (!rc && plan->run) rc = nm_writer_add_run(writer, plan, request->arena);
-  if (!rc) rc = plan_messages(writer, plan);
+  if (!rc) rc = plan_messages(writer, plan, made);
   for (size_t i = 0; rc == 0 && i < plan->update_count; i++)
     rc = nm_writer_add_update(writer, plan, &plan->updates[i]);
   if (!rc) rc = plan_arrivals(writer, plan);
@@ -384,6 +386,7 @@ static int plan_one(struct nm_writer *writer, struct nm_plan *plan,
 
 int nm_writer_plan(struct nm_writer *writer, struct nm_store_plan *plan)
 {
+  struct nm_made made = { .count = 0 };
   int rc = NM_OK;
   for (size_t i = 0; rc == 0 && i < plan->count; i++) {
     struct nm_plan *one = &plan->plans[i];
@@ -392,6 +395,6 @@ int nm_writer_plan(struct nm_writer *writer, struct nm_store_plan *plan)
   }
   if (!rc) rc = set_events(writer, plan->plans, plan->count, &plan->request.error);
   for (size_t i = 0; rc == 0 && i < plan->count; i++)
-    rc = plan_one(writer, &plan->plans[i], &plan->request);
-  return rc;
+    rc = plan_one(writer, &plan->plans[i], &plan->request, &made);
+  return rc ? rc : nm_writer_write_made(writer, &made);
 }

@@ -314,6 +314,25 @@ NM_MUST_CHECK int nm_writer_recover_facts(struct nm_writer *writer, int64_t now_
 NM_MUST_CHECK int nm_writer_find_stuck(struct nm_writer *writer, int64_t id, int64_t *state,
                                        int64_t *run_id);
 int nm_writer_add_message(struct nm_writer *writer, struct nm_message *message, int64_t stamp_ms);
+
+/* Messages of one request that have their ids and are not in the table yet: they go there several a
+ * statement, since opening the table and its indexes costs as much as writing a row. */
+enum { NM_MADE_MAX = 16 };
+
+struct nm_made_row {
+  const struct nm_message *message;
+  int64_t stamp_ms, made_at_ms;
+};
+
+struct nm_made {
+  size_t count;
+  struct nm_made_row rows[NM_MADE_MAX];
+};
+
+/* Borrows the message until it is written. */
+int nm_writer_make_message(struct nm_writer *writer, struct nm_made *made,
+                           struct nm_message *message, int64_t stamp_ms);
+int nm_writer_write_made(struct nm_writer *writer, struct nm_made *made);
 /* Its id and times, and word of it to those who wait for work. */
 void nm_writer_begin_message(struct nm_writer *writer, struct nm_message *message, int64_t now_ms);
 /* All messages of a slice; how many of them wait, and how many do not. */

@@ -58,26 +58,68 @@ void nm_writer_begin_message(struct nm_writer *writer, struct nm_message *messag
   nm_fresh_add_message(writer->fresh, message, now_ms);
 }
 
-int nm_writer_add_message(struct nm_writer *writer, struct nm_message *message, int64_t stamp_ms)
+#define ROW "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)"
+#define ROWS_4 ROW ", " ROW ", " ROW ", " ROW
+#define ROWS_16 ROWS_4 ", " ROWS_4 ", " ROWS_4 ", " ROWS_4
+/* FAIL: one row of many that cannot be takes the savepoint of its request with it. */
+#define INSERT_MESSAGES                                                                            \
+  "INSERT OR FAIL INTO messages (" NM_MESSAGE_COLUMNS ", stamp_ms, ended_at) VALUES "
+
+enum { COLUMNS = 27 };
+
+static void list_values(const struct nm_made_row *row, struct nm_value *out)
 {
-  int64_t now_ms = nm_clock_wall_ms();
-  int rc = suppress_message(writer, message);
-  if (rc) return rc;
+  const struct nm_message *message = row->message;
   bool is_waiting = message->state == NM_MESSAGE_WAITING;
-  nm_writer_begin_message(writer, message, now_ms);
-  return nm_db_run(
-    &writer->db,
-    "INSERT INTO messages (" NM_MESSAGE_COLUMNS ", stamp_ms, ended_at) VALUES (?1, ?2, ?3, ?4, ?5,"
-    " ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24,"
-    " ?25, 0, ?26, ?27)",
+  const struct nm_value values[COLUMNS] = {
     NM_I(message->id), NM_I(message->tenant_id), NM_I(message->event_id), NM_I(message->run_id),
     NM_I(message->generation_id), NM_I(message->state), NM_I(message->priority),
     NM_I(message->channel), NM_I(message->channel_id), NM_I(message->template_id),
     NM_T(message->campaign), NM_T(message->customer), NM_T(message->address), NM_T(message->name),
     NM_T(message->provider), NM_T(message->content), NM_T(message->stamp), NM_T(message->reason),
     NM_I(message->triggered_at_ms), NM_I(message->created_at_ms), NM_I(message->due_at_ms),
-    NM_I(message->expires_at_ms), NM_I(message->quiet.from_minute), NM_I(message->quiet.to_minute),
-    NM_I(message->attempts), NM_I(stamp_ms), NM_I(is_waiting ? 0 : now_ms));
+    NM_I(message->expires_at_ms), NM_I(message->quiet.from_minute),
+    NM_I(message->quiet.to_minute), NM_I(message->attempts), NM_I(row->stamp_ms),
+    NM_I(is_waiting ? 0 : row->made_at_ms),
+  };
+  memcpy(out, values, sizeof values);
+}
+
+int nm_writer_write_made(struct nm_writer *writer, struct nm_made *made)
+{
+  struct nm_value values[NM_MADE_MAX * COLUMNS];
+  size_t count = made->count;
+  int rc = NM_OK;
+  made->count = 0;
+  for (size_t i = 0; i < count; i++) list_values(&made->rows[i], &values[i * COLUMNS]);
+  for (size_t done = 0, step; rc == 0 && done < count; done += step) {
+    size_t left = count - done;
+    step = left >= 16 ? 16 : left >= 4 ? 4 : 1;
+    const char *sql = step == 16  ? INSERT_MESSAGES ROWS_16
+                      : step == 4 ? INSERT_MESSAGES ROWS_4
+                                  : INSERT_MESSAGES ROW;
+    rc = nm_db_run_values(&writer->db, sql, &values[done * COLUMNS], step * COLUMNS);
+  }
+  return rc;
+}
+
+int nm_writer_make_message(struct nm_writer *writer, struct nm_made *made,
+                           struct nm_message *message, int64_t stamp_ms)
+{
+  int64_t now_ms = nm_clock_wall_ms();
+  int rc = suppress_message(writer, message);
+  if (rc) return rc;
+  nm_writer_begin_message(writer, message, now_ms);
+  made->rows[made->count++] =
+      (struct nm_made_row){ .message = message, .stamp_ms = stamp_ms, .made_at_ms = now_ms };
+  return made->count == NM_MADE_MAX ? nm_writer_write_made(writer, made) : NM_OK;
+}
+
+int nm_writer_add_message(struct nm_writer *writer, struct nm_message *message, int64_t stamp_ms)
+{
+  struct nm_made made = { .count = 0 };
+  int rc = nm_writer_make_message(writer, &made, message, stamp_ms);
+  return rc ? rc : nm_writer_write_made(writer, &made);
 }
 
 /* ---- lease ----------------------------------------------------------------------------------- */
@@ -331,7 +373,7 @@ static size_t count_together(const struct nm_finish *items, size_t count)
 }
 
 #define SENT_AT_ONCE                                                                               \
-  "UPDATE messages NOT INDEXED SET state = 1, attempts = 1, content = '', ended_at = ?3,"          \
+  "UPDATE OR FAIL messages NOT INDEXED SET state = 1, attempts = 1, content = '', ended_at = ?3,"          \
   " first_attempt_at = ?4, sent_as = ?5, reason = ?6"
 
 static int finish_together(struct nm_writer *writer, const struct nm_finish *items, size_t count,
