@@ -271,6 +271,15 @@ static void configure_once(void)
   (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 }
 
+/* Pages that only the start has read. */
+static void forget_start(struct nm_sqlite *sqlite)
+{
+  sqlite3_db_release_memory(sqlite->writer.db.handle);
+  sqlite3_db_release_memory(sqlite->checkpointer.handle);
+  for (int i = 0; i < NM_READERS; i++)
+    sqlite3_db_release_memory(sqlite->readers[i].db.handle);
+}
+
 int nm_sqlite_open(struct nm_store **out, struct nm_text path,
                    const struct nm_store_options *options, struct nm_error *err)
 {
@@ -287,6 +296,7 @@ int nm_sqlite_open(struct nm_store **out, struct nm_text path,
     destroy(sqlite);
     return rc;
   }
+  forget_start(sqlite);
   nm_require(uv_thread_create(&sqlite->writer_thread, nm_sqlite_write, sqlite) == 0);
   for (int i = 0; i < NM_READERS; i++) {
     struct nm_reader *reader = &sqlite->readers[i];
