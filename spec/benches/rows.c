@@ -76,7 +76,8 @@ static void insert(int64_t count)
 
 static void finish(int64_t count)
 {
-  sqlite3_stmt *statement = prepare("UPDATE messages SET state = 1, content = '', ended_at = 2 WHERE id = ?");
+  sqlite3_stmt *statement =
+      prepare("UPDATE messages SET state = 1, content = '', ended_at = 2 WHERE id = ?");
   for (int64_t id = 1; id <= count; id++) {
     if (id % GROUP_ROWS == 1) run("BEGIN IMMEDIATE");
     sqlite3_bind_int64(statement, 1, id);

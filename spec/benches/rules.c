@@ -1,12 +1,11 @@
 /* links: rules
  * rules.c - what an event costs in its rules, and what tenants' rules cost together.
  *
- *   rules run FILE COUNT       COUNT events 11, from their bytes to effects: reading, conversion in and
- *                              out, limits on; prints {"us":..} of CPU time an event
- *   rules own FILE COUNT       the same with two lines of a basket in each
- *   rules tenants FILE COUNT   loads and proves FILE, each time another, for COUNT tenants that then serve an
- *                              event each, and once more as a reload does (the old one goes when the new one
- *                              is proven); prints CPU times and memory
+ *   rules run FILE COUNT       COUNT events 11, from their bytes to effects: reading, conversion in
+ * and out, limits on; prints {"us":..} of CPU time an event rules own FILE COUNT       the same
+ * with two lines of a basket in each rules tenants FILE COUNT   loads and proves FILE, each time
+ * another, for COUNT tenants that then serve an event each, and once more as a reload does (the old
+ * one goes when the new one is proven); prints CPU times and memory
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -146,7 +145,8 @@ static void tenants(struct nm_text text, int64_t count)
     rules[i] = fresh;
   }
   double reload_s = clock_s(CLOCK_PROCESS_CPUTIME_ID) - began;
-  for (int64_t i = 0; i < count; i++) (void)one_event(rules[i], NM_TEXT(FIRST_EVENT), NM_TEXT("C1"));
+  for (int64_t i = 0; i < count; i++)
+    (void)one_event(rules[i], NM_TEXT(FIRST_EVENT), NM_TEXT("C1"));
   printf("{\"load_s\":%.4f,\"reload_s\":%.4f,\"longest_ms\":%.3f,\"idle_kib\":%.1f,"
          "\"tenant_kib\":%.1f,\"after_reload_kib\":%.1f}\n", load_s, reload_s, longest * 1000,
          idle_kib, tenant_kib, kib_each(before, count));

@@ -1,5 +1,5 @@
-/* sink.c - a provider that takes everything: reads requests, answers {} to each, counts them and the
- * people they name (an "extId", or a list of them).
+/* sink.c - a provider that takes everything: reads requests, answers {} to each, counts them and
+ * the people they name (an "extId", or a list of them).
  *
  *   sink PORT       prints one line of JSON when it listens (PORT 0 = any free one)
  *   GET /count      {"requests":N,"people":N,"first_ms":T,"last_ms":T}, T of the monotonic clock
@@ -82,11 +82,13 @@ static bool answer_count(int fd, const char *path)
 {
   char body[160], whole[320];
   int len = snprintf(body, sizeof body,
-                     "{\"requests\":%" PRId64 ",\"people\":%" PRId64 ",\"first_ms\":%" PRId64 ",\"last_ms\":%" PRId64 "}",
+                     "{\"requests\":%" PRId64 ",\"people\":%" PRId64 ",\"first_ms\":%" PRId64
+                     ",\"last_ms\":%" PRId64 "}",
                      requests, people, first_ms, last_ms);
-  int all = snprintf(whole, sizeof whole,
-                     "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
-                     len, body);
+  int all =
+      snprintf(whole, sizeof whole,
+               "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+               len, body);
   if (strncmp(path, "/reset", 6) == 0) requests = people = first_ms = last_ms = 0;
   return write_all(fd, whole, (size_t)all);
 }

@@ -33,7 +33,7 @@ struct world {
   size_t pieces, pieces_bytes, largest_piece, pieces_lost;
 };
 
-/* ---- handlers ---------------------------------------------------------------------------------- */
+/* ---- handlers -------------------------------------------------------------------------------- */
 
 static inline void answer_echo(struct nm_http_request *request)
 {
@@ -137,7 +137,7 @@ static inline void world_answer(struct world *world)
   answer_echo(world->held[world->answered_count++]);
 }
 
-/* ---- the server -------------------------------------------------------------------------------- */
+/* ---- the server ------------------------------------------------------------------------------ */
 
 static inline void world_open_with(struct world *world, const char *address,
                                    struct nm_http_options options)
@@ -188,7 +188,7 @@ static inline void world_close(struct world *world)
   alarm(0);
 }
 
-/* ---- callers ----------------------------------------------------------------------------------- */
+/* ---- callers --------------------------------------------------------------------------------- */
 
 struct caller {
   struct world *world;

@@ -166,8 +166,8 @@ static inline struct nm_store_arrival kit_event(int64_t type, const char *campai
            "{\"EventTypeID\":%d,\"CampaignID\":\"%.60s\",\"CustomerID\":\"%.60s\","
            "\"TimeStamp\":\"%.40s\"}",
            (int)type, campaign, customer, stamp);
-  snprintf(identities[at], sizeof identities[at], "%d|%.60s|%.60s|%.40s", (int)type, campaign, customer,
-           stamp);
+  snprintf(identities[at], sizeof identities[at], "%d|%.60s|%.60s|%.40s", (int)type, campaign,
+           customer, stamp);
   return (struct nm_store_arrival){
     .event = { .tenant_id = TENANT,
                .received_at_ms = nm_clock_wall_ms(),

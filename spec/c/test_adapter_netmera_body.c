@@ -72,7 +72,8 @@ static void those_who_get_the_same_share_an_object(void **state)
   (void)state;
   struct nm_message three[] = {
     message("u1", "{\"notification_key\":\"1\",\"params\":{\"a\":\"1\",\"b\":\"2\"}}"),
-    message("u2", "{ \"params\":{\"a\":\"1\",\"b\":\"2\"}, \"x\":[{}], \"notification_key\":\"1\" }"),
+    message("u2",
+            "{ \"params\":{\"a\":\"1\",\"b\":\"2\"}, \"x\":[{}], \"notification_key\":\"1\" }"),
     message("u3", "{\"notification_key\":\"1\",\"params\":{\"a\":\"1\",\"b\":\"2\"}}")
   };
   assert_written(three, 3,

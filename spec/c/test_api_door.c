@@ -24,7 +24,8 @@ static void slows_an_address_that_fails_again_and_again_up_to_a_bound(void **sta
     assert_int_equal(nm_failures_count(failures, address, now_ms++), 0);
   for (int i = 0; i < 1000; i++) {
     int64_t delay_ms = nm_failures_count(failures, address, now_ms++);
-    int64_t wanted_ms = before_ms * 2 < NM_LOGIN_DELAY_MAX_MS ? before_ms * 2 : NM_LOGIN_DELAY_MAX_MS;
+    int64_t wanted_ms =
+        before_ms * 2 < NM_LOGIN_DELAY_MAX_MS ? before_ms * 2 : NM_LOGIN_DELAY_MAX_MS;
     assert_int_equal(delay_ms, wanted_ms);
     before_ms = delay_ms;
   }

@@ -119,7 +119,7 @@ static void knows_whether_a_watchdog_waits_for_this_process(void **state)
   assert_int_equal(nm_notify_watchdog_ms(), 0);
 }
 
-/* ---- the watchdog ------------------------------------------------------------------------------ */
+/* ---- the watchdog ---------------------------------------------------------------------------- */
 
 struct loops {
   uv_loop_t loop;

@@ -18,7 +18,7 @@ enum { WRITTEN_MAX_BYTES = 24 * 1024 * 1024, GROWTH_MAX_KIB = 96 * 1024 };
 static struct nm_client *client;
 static struct nm_error err;
 
-/* ---- the table ------------------------------------------------------------------------------ */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 #define OK_HEAD "HTTP/1.1 200 OK\r\n"
 #define TWO "Content-Length: 2\r\n"

@@ -33,7 +33,8 @@ static void windows_are_those_of_the_tenants_calendar(void **state)
 {
   (void)state;
   const char *zone = "Europe/Istanbul";
-  window(zone, NM_CAP_PER_HOUR, "2026-11-23 09:30:00", "2026-11-23 09:00:00", "2026-11-23 10:00:00");
+  window(zone, NM_CAP_PER_HOUR, "2026-11-23 09:30:00", "2026-11-23 09:00:00",
+         "2026-11-23 10:00:00");
   window(zone, NM_CAP_PER_DAY, "2026-11-23 00:00:00", "2026-11-23", "2026-11-24");
   window(zone, NM_CAP_PER_DAY, "2026-11-23 23:59:59", "2026-11-23", "2026-11-24");
   window(zone, NM_CAP_PER_WEEK, "2026-11-23 00:00:00", "2026-11-23", "2026-11-30"); /* a Monday */
@@ -53,7 +54,8 @@ static void days_of_23_and_25_hours_are_one_day(void **state)
   window("Europe/Berlin", NM_CAP_PER_WEEK, "2026-10-25 23:30:00", "2026-10-19", "2026-10-26");
   window("Europe/Berlin", NM_CAP_PER_MONTH, "2026-03-29 03:00:00", "2026-03-01", "2026-04-01");
   /* midnight does not exist on this day: it begins at 01:00 */
-  window("America/Havana", NM_CAP_PER_DAY, "2026-03-08 12:00:00", "2026-03-08 01:00:00", "2026-03-09");
+  window("America/Havana", NM_CAP_PER_DAY, "2026-03-08 12:00:00", "2026-03-08 01:00:00",
+         "2026-03-09");
 }
 
 static void each_moment_is_in_its_own_window(void **state)

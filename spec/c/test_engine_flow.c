@@ -554,7 +554,8 @@ static void a_single_message_overtakes_a_campaign(void **state)
   UNTIL(delivered(flow) > 400); /* by now the lane holds as much as it wants to */
   int64_t id = accept_event(flow, 11, "8", "42", "");
   UNTIL(strcmp(message_state(flow, id), "sent") == 0);
-  assert_true(delivered(flow) < 4000); /* in turn it would have come behind all that is made ahead */
+  assert_true(delivered(flow) < 4000); /* in turn it would have come behind all that is made
+                                        * ahead */
 }
 
 /* ---- control --------------------------------------------------------------------------------- */

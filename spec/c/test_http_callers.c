@@ -14,7 +14,7 @@ static struct nm_networks networks(const char *const *texts, size_t count)
   return out;
 }
 
-/* ---- proxies ----------------------------------------------------------------------------------- */
+/* ---- proxies --------------------------------------------------------------------------------- */
 
 static void a_trusted_proxy_is_believed_and_nobody_in_front_of_it(void **state)
 {
@@ -103,7 +103,7 @@ static void networks_hold_what_is_in_them(void **state)
   }
 }
 
-/* ---- numbers ----------------------------------------------------------------------------------- */
+/* ---- numbers --------------------------------------------------------------------------------- */
 
 static void an_address_has_so_many_connections_and_no_more(void **state)
 {
@@ -201,7 +201,7 @@ static void what_waits_on_purpose_is_not_under_way(void **state)
   world_close(&world);
 }
 
-/* ---- no room ----------------------------------------------------------------------------------- */
+/* ---- no room --------------------------------------------------------------------------------- */
 
 static void when_it_is_full_who_says_nothing_whole_makes_room(void **state)
 {

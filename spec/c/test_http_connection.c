@@ -164,7 +164,7 @@ static void frees_a_request_whose_caller_has_gone(void **state)
   world_close(&world);
 }
 
-/* ---- bodies ------------------------------------------------------------------------------------ */
+/* ---- bodies ---------------------------------------------------------------------------------- */
 
 static void invites_a_body_that_waits_to_be_invited(void **state)
 {
@@ -299,7 +299,7 @@ static void sends_a_large_answer_whole(void **state)
   world_close(&world);
 }
 
-/* ---- stopping ---------------------------------------------------------------------------------- */
+/* ---- stopping -------------------------------------------------------------------------------- */
 
 static void stops_after_the_request_under_way_and_closes_the_idle(void **state)
 {

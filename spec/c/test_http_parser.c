@@ -187,7 +187,7 @@ static void refuses_what_could_be_read_in_two_ways_at_every_cut(void **state)
   for (size_t i = 0; i < sizeof REFUSED / sizeof *REFUSED; i++) check_every_cut(&REFUSED[i]);
 }
 
-/* ---- limits ------------------------------------------------------------------------------------ */
+/* ---- limits ---------------------------------------------------------------------------------- */
 
 static void says(struct nm_buffer *said, const struct nm_buffer *bytes, const char *expected)
 {
@@ -273,7 +273,7 @@ static void grows_the_body_with_what_arrives(void **state)
   nm_http_parser_deinit(&parser);
 }
 
-/* ---- random cuts, fixed seed ------------------------------------------------------------------- */
+/* ---- random cuts, fixed seed ----------------------------------------------------------------- */
 
 static uint64_t random_state;
 

@@ -17,7 +17,8 @@ static char *repeat(char c, size_t len)
 static void say_big(struct caller *caller, size_t announced, size_t sent)
 {
   char head[128];
-  snprintf(head, sizeof head, "POST /pieces HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n", announced);
+  snprintf(head, sizeof head, "POST /pieces HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n",
+           announced);
   caller_says(caller, head);
   char *bytes = repeat('x', sent);
   caller_send(caller, (struct nm_text){ bytes, sent });
@@ -99,7 +100,8 @@ static void a_caller_who_leaves_is_told_of_once(void **state)
   world_until(&world, world.pieces_bytes > 1024 * 1024);
   caller_close(&caller);
   world_until(&world, world.pieces_lost == 1);
-  /* and while the handler has a piece, with more of them before the end: when it has asked for those */
+  /* and while the handler has a piece, with more of them before the end: when it has asked for
+   * those */
   world.pieces_wait = true;
   caller_open(&caller, &world);
   say_big(&caller, BIG, BIG / 2);
@@ -118,7 +120,8 @@ static void a_body_above_its_limit_is_refused_in_the_middle(void **state)
   (void)state;
   world_open(&world, "127.0.0.1:0", DEFAULTS);
   caller_open(&caller, &world);
-  caller_says(&caller, "POST /pieces HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2100000\r\n");
+  caller_says(&caller,
+              "POST /pieces HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2100000\r\n");
   char *bytes = repeat('z', 0x2100000);
   caller_send(&caller, (struct nm_text){ bytes, 0x2100000 });
   free(bytes);

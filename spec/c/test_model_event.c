@@ -480,7 +480,8 @@ static void the_long_way_agrees(const char *body, size_t len)
   struct nm_event plain, thorough;
   nm_arena_reset(arena);
   if (len < 3 || len + sizeof more > sizeof longer) return;
-  if (nm_event_read_campaign(arena, (struct nm_text){ body, len }, 11, &plain, &field, &err)) return;
+  if (nm_event_read_campaign(arena, (struct nm_text){ body, len }, 11, &plain, &field, &err))
+    return;
   while (len > 0 && body[len - 1] != '}') len--; /* blanks behind it */
   memcpy(longer, body, len - 1);
   memcpy(longer + len - 1, more, sizeof more);

@@ -52,11 +52,12 @@ static void shows(struct nm_inbound inbound, const char *wanted)
 static void json_is_shown_as_a_table(void **state)
 {
   (void)state;
-  shows((struct nm_inbound){ .content_type = NM_TEXT("application/json"),
-                             .body = NM_TEXT("{\"user\":{\"id\":9007199254740993}}") },
-        "{\"form\":{},\"json\":{\"user\":{\"id\":9007199254740993}},\"method\":\"POST\","
-        "\"name\":\"survey\",\"query\":{},\"text\":\"{\\\"user\\\":{\\\"id\\\":9007199254740993}}\","
-        "\"type\":\"INBOUND\"}");
+  shows(
+      (struct nm_inbound){ .content_type = NM_TEXT("application/json"),
+                           .body = NM_TEXT("{\"user\":{\"id\":9007199254740993}}") },
+      "{\"form\":{},\"json\":{\"user\":{\"id\":9007199254740993}},\"method\":\"POST\","
+      "\"name\":\"survey\",\"query\":{},\"text\":\"{\\\"user\\\":{\\\"id\\\":9007199254740993}}\","
+      "\"type\":\"INBOUND\"}");
   shows((struct nm_inbound){ .content_type = NM_TEXT("application/cloudevents+json"),
                              .body = NM_TEXT("[1,2]") },
         "{\"form\":{},\"json\":[1,2],\"method\":\"POST\",\"name\":\"survey\",\"query\":{},"
@@ -94,7 +95,8 @@ static void refused(const char *type, struct nm_text body, const char *wanted)
   struct nm_text identity;
   int64_t window_ms;
   struct nm_error err = { 0, "" };
-  assert_int_equal(nm_inbound_event(arena, &inbound, &event, &identity, &window_ms, &err), NM_EINVAL);
+  assert_int_equal(nm_inbound_event(arena, &inbound, &event, &identity, &window_ms, &err),
+                   NM_EINVAL);
   assert_non_null(strstr(err.text, wanted));
 }
 
@@ -133,16 +135,18 @@ static void what_rules_make_is_read_as_the_front_door_reads(void **state)
   (void)state;
   struct nm_event event;
   struct nm_error err = { 0, "" };
-  assert_int_equal(nm_inbound_read(arena, NM_TEXT("{\"name\":\"PAID\",\"extId\":42}"), &event, &err), 0);
+  assert_int_equal(
+      nm_inbound_read(arena, NM_TEXT("{\"name\":\"PAID\",\"extId\":42}"), &event, &err), 0);
   assert_int_equal(event.kind, NM_EVENT_HOOK);
   assert_string_equal(event.customer.ptr, "42");
-  assert_int_equal(nm_inbound_read(arena, NM_TEXT("{\"customerid\":42,\"name\":\"Ada\"}"), &event, &err),
-                   0);
+  assert_int_equal(
+      nm_inbound_read(arena, NM_TEXT("{\"customerid\":42,\"name\":\"Ada\"}"), &event, &err), 0);
   assert_int_equal(event.kind, NM_EVENT_CAMPAIGN);
   assert_int_equal(event.type, NM_EVENT_TYPE_SINGLE);
   assert_int_equal(nm_inbound_read(arena, NM_TEXT("{\"extId\":42}"), &event, &err), NM_EINVAL);
   assert_non_null(strstr(err.text, "name is missing"));
-  assert_int_equal(nm_inbound_read(arena, NM_TEXT("{\"EventTypeID\":\"x\"}"), &event, &err), NM_EINVAL);
+  assert_int_equal(nm_inbound_read(arena, NM_TEXT("{\"EventTypeID\":\"x\"}"), &event, &err),
+                   NM_EINVAL);
 }
 
 int main(void)

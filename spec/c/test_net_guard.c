@@ -281,7 +281,7 @@ static void says_which_address_it_refuses_and_what_would_have_to_be_done(void **
   assert_non_null(strstr(err.text, "outbound.allow"));
 }
 
-/* ---- URLs -------------------------------------------------------------------------------------- */
+/* ---- URLs ------------------------------------------------------------------------------------ */
 
 static void reads_a_url_into_its_parts(void **state)
 {

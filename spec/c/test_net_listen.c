@@ -149,7 +149,7 @@ static int remove_folder(void **state)
   return rmdir(folder);
 }
 
-/* ---- addresses --------------------------------------------------------------------------------- */
+/* ---- addresses ------------------------------------------------------------------------------- */
 
 static void says_what_is_wrong_with_an_address(void **state)
 {
@@ -189,7 +189,7 @@ static void says_where_it_really_listens(void **state)
   }
 }
 
-/* ---- unix sockets ------------------------------------------------------------------------------ */
+/* ---- unix sockets ---------------------------------------------------------------------------- */
 
 static void makes_a_socket_file_for_its_user_alone(void **state)
 {
@@ -255,7 +255,7 @@ static void leaves_a_socket_file_that_is_not_its_own(void **state)
   assert_int_equal(unlink(in_folder("", "old.sock")), 0);
 }
 
-/* ---- sockets that are open already -------------------------------------------------------------- */
+/* ---- sockets that are open already ----------------------------------------------------------- */
 
 static const char *fd_address(int fd)
 {
@@ -328,7 +328,7 @@ static void refuses_what_is_no_stream_socket(void **state)
   close(datagrams);
 }
 
-/* ---- streams ----------------------------------------------------------------------------------- */
+/* ---- streams --------------------------------------------------------------------------------- */
 
 static void carries_bytes_both_ways_and_tells_of_the_end(void **state)
 {
@@ -392,7 +392,7 @@ static void ends_only_behind_what_was_queued(void **state)
   free(in);
 }
 
-/* ---- no room ----------------------------------------------------------------------------------- */
+/* ---- no room --------------------------------------------------------------------------------- */
 
 static int iterations;
 

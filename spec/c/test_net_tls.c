@@ -36,7 +36,7 @@ static SSL_CTX *any_version;
     while (!(condition)) uv_run(&world.loop, UV_RUN_ONCE);                                         \
   } while (0)
 
-/* ---- the owner of the streams: echoes ---------------------------------------------------------- */
+/* ---- the owner of the streams: echoes -------------------------------------------------------- */
 
 static void on_bytes(void *data, struct nm_text bytes)
 {
@@ -90,7 +90,7 @@ static void on_stream(void *data, struct nm_stream *stream)
   read_on(owner);
 }
 
-/* ---- the world --------------------------------------------------------------------------------- */
+/* ---- the world ------------------------------------------------------------------------------- */
 
 static const char *path(const char *name)
 {
@@ -154,7 +154,7 @@ static void call(struct kit_caller *caller, SSL_CTX *context, SSL_SESSION *sessi
   kit_call(caller, &world.loop, nm_listener_address(world.listener), context, session);
 }
 
-/* ---- agreeing ---------------------------------------------------------------------------------- */
+/* ---- agreeing -------------------------------------------------------------------------------- */
 
 static void both_sides_hear_each_other(void **state)
 {
@@ -277,7 +277,7 @@ static void leaving_in_the_handshake_is_noticed(void **state)
   close_world();
 }
 
-/* ---- bytes ------------------------------------------------------------------------------------- */
+/* ---- bytes ----------------------------------------------------------------------------------- */
 
 /* Every byte of the caller goes out alone. */
 static void a_conversation_cut_into_single_bytes_is_the_same(void **state)
@@ -393,7 +393,7 @@ static void an_end_is_said_and_reading_goes_on(void **state)
   close_world();
 }
 
-/* ---- tickets ----------------------------------------------------------------------------------- */
+/* ---- tickets --------------------------------------------------------------------------------- */
 
 static SSL_SESSION *kept_session;
 
@@ -445,7 +445,7 @@ static void a_session_survives_one_change_of_keys_but_not_two(void **state)
   }
 }
 
-/* ---- certificates ------------------------------------------------------------------------------ */
+/* ---- certificates ---------------------------------------------------------------------------- */
 
 static void name_shown(SSL_CTX *context, char name[64])
 {
@@ -565,7 +565,7 @@ static void files_that_cannot_serve_are_named_with_the_reason(void **state)
   unlink(bad);
 }
 
-/* ---- callers' certificates --------------------------------------------------------------------- */
+/* ---- callers' certificates ------------------------------------------------------------------- */
 
 static int shake_with(const struct kit_pair *pair)
 {

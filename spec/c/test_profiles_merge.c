@@ -25,7 +25,8 @@ static void expect_json(json_t *got, const char *quoted)
 static void expect_merged(const char *old_text, const char *patch_text, const char *expected,
                           const char *expected_changes)
 {
-  json_t *old = old_text ? json_of(old_text) : NULL, *patch = json_of(patch_text), *out = NULL, *changes = NULL;
+  json_t *old = old_text ? json_of(old_text) : NULL, *patch = json_of(patch_text), *out = NULL,
+         *changes = NULL;
   struct nm_arena *arena = nm_arena_create(65536);
   struct nm_error err = { 0, "" };
   if (nm_profile_check(patch, arena, NULL, &err)) fail_msg("%s", err.text);
@@ -43,9 +44,11 @@ static void expect_merged(const char *old_text, const char *patch_text, const ch
 static void makes_a_profile_of_the_first_patch(void **state)
 {
   (void)state;
-  expect_merged(NULL, "{'email':' ada@example.com ','msisdn':'0090 (532) 123-45 67','attributes':{'city':'Izmir'}}",
-                "{'email':'ada@example.com','msisdn':'+905321234567','attributes':{'city':'Izmir'}}",
-                "{'city':'Izmir'}");
+  expect_merged(
+      NULL,
+      "{'email':' ada@example.com ','msisdn':'0090 (532) 123-45 67','attributes':{'city':'Izmir'}}",
+      "{'email':'ada@example.com','msisdn':'+905321234567','attributes':{'city':'Izmir'}}",
+      "{'city':'Izmir'}");
 }
 
 static void names_only_attributes_that_differ(void **state)
@@ -59,18 +62,20 @@ static void names_only_attributes_that_differ(void **state)
 static void joins_devices_by_token(void **state)
 {
   (void)state;
-  expect_merged("{'devices':[{'kind':'ios','token':'A'},{'kind':'web','token':'B'}]}",
-                "{'devices':[{'kind':'android','token':'C'},{'kind':null,'token':'B'},{'kind':'huawei','token':'A'}]}",
-                "{'devices':[{'kind':'android','token':'C'},{'kind':'huawei','token':'A'}]}", "{}");
+  expect_merged(
+      "{'devices':[{'kind':'ios','token':'A'},{'kind':'web','token':'B'}]}",
+      "{'devices':[{'kind':'android','token':'C'},{'kind':null,'token':'B'},{'kind':'huawei','token':'A'}]}",
+      "{'devices':[{'kind':'android','token':'C'},{'kind':'huawei','token':'A'}]}", "{}");
 }
 
 static void takes_away_what_is_null(void **state)
 {
   (void)state;
-  expect_merged("{'email':'a@b','devices':[{'kind':'ios','token':'A'}],'attributes':{'x':1},"
-                "'permissions':{'sms':false,'push':true}}",
-                "{'email':null,'msisdn':null,'devices':null,'attributes':null,'permissions':{'sms':null}}",
-                "{'devices':[],'attributes':{},'permissions':{'push':true}}", "{'x':null}");
+  expect_merged(
+      "{'email':'a@b','devices':[{'kind':'ios','token':'A'}],'attributes':{'x':1},"
+      "'permissions':{'sms':false,'push':true}}",
+      "{'email':null,'msisdn':null,'devices':null,'attributes':null,'permissions':{'sms':null}}",
+      "{'devices':[],'attributes':{},'permissions':{'push':true}}", "{'x':null}");
 }
 
 static void refuses_what_is_no_profile_and_names_the_field(void **state)
@@ -89,7 +94,8 @@ static void refuses_what_is_no_profile_and_names_the_field(void **state)
     { "{'msisdn':'+90532123456789012'}", "msisdn" },
     { "{'msisdn':'+90x5321234'}", "msisdn" },
     { "{'devices':{}}", "devices" },
-    { "{'devices':[{'kind':'ios','token':'A'},{'kind':'andriod','token':'B'}]}", "devices[1].kind" },
+    { "{'devices':[{'kind':'ios','token':'A'},{'kind':'andriod','token':'B'}]}",
+      "devices[1].kind" },
     { "{'devices':[{'kind':'ios'}]}", "devices[0].token" },
     { "{'devices':[{'token':'x'}]}", "devices[0].kind" },
     { "{'attributes':[]}", "attributes" },
@@ -134,7 +140,8 @@ static void refuses_to_grow_above_its_limits(void **state)
 static void allows_what_nobody_forbade(void **state)
 {
   (void)state;
-  json_t *profile = json_of("{'email':'a@b','msisdn':'+905321234567','permissions':{'sms':false,'push':true}}");
+  json_t *profile =
+      json_of("{'email':'a@b','msisdn':'+905321234567','permissions':{'sms':false,'push':true}}");
   assert_true(nm_profile_may(NULL, NM_CHANNEL_PUSH));
   assert_true(nm_profile_may(profile, NM_CHANNEL_EMAIL));
   assert_true(nm_profile_may(profile, NM_CHANNEL_PUSH));
@@ -153,8 +160,10 @@ static void makes_an_event_that_is_never_taken_for_another(void **state)
   struct nm_store_arrival one, two;
   struct nm_error err = { 0, "" };
   json_t *changes = json_of("{'city':'Izmir'}"), *body = NULL;
-  assert_int_equal(nm_profile_event(arena, 7, NM_TEXT("42"), changes, 1700000000000, &one, &err), NM_OK);
-  assert_int_equal(nm_profile_event(arena, 7, NM_TEXT("42"), changes, 1700000000000, &two, &err), NM_OK);
+  assert_int_equal(nm_profile_event(arena, 7, NM_TEXT("42"), changes, 1700000000000, &one, &err),
+                   NM_OK);
+  assert_int_equal(nm_profile_event(arena, 7, NM_TEXT("42"), changes, 1700000000000, &two, &err),
+                   NM_OK);
   assert_false(nm_text_equal(one.identity, two.identity));
   assert_int_equal(one.event.kind, NM_EVENT_HOOK);
   assert_int_equal(one.event.tenant_id, 7);

@@ -202,16 +202,23 @@ static int begin_with_libraries(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test_setup_teardown(a_changed_library_reloads_who_uses_it_and_nobody_else, begin_with_libraries, end),
+    cmocka_unit_test_setup_teardown(a_changed_library_reloads_who_uses_it_and_nobody_else,
+                                    begin_with_libraries, end),
     cmocka_unit_test_setup_teardown(a_library_of_a_library_counts_too, begin_with_libraries, end),
-    cmocka_unit_test_setup_teardown(a_broken_library_refuses_its_users_and_names_itself, begin_with_libraries, end),
-    cmocka_unit_test_setup_teardown(a_library_that_comes_later_mends_its_users, begin_with_libraries, end),
-    cmocka_unit_test_setup_teardown(the_folder_of_libraries_may_come_later, begin_with_libraries, end),
-    cmocka_unit_test_setup_teardown(the_bundle_is_the_version_and_loads_without_the_folder, begin_with_libraries, end),
+    cmocka_unit_test_setup_teardown(a_broken_library_refuses_its_users_and_names_itself,
+                                    begin_with_libraries, end),
+    cmocka_unit_test_setup_teardown(a_library_that_comes_later_mends_its_users,
+                                    begin_with_libraries, end),
+    cmocka_unit_test_setup_teardown(the_folder_of_libraries_may_come_later, begin_with_libraries,
+                                    end),
+    cmocka_unit_test_setup_teardown(the_bundle_is_the_version_and_loads_without_the_folder,
+                                    begin_with_libraries, end),
     cmocka_unit_test_setup_teardown(a_damaged_bundle_is_refused, begin_with_libraries, end),
-    cmocka_unit_test_setup_teardown(a_link_out_of_the_folder_is_refused_and_one_within_is_not, begin_with_libraries, end),
+    cmocka_unit_test_setup_teardown(a_link_out_of_the_folder_is_refused_and_one_within_is_not,
+                                    begin_with_libraries, end),
     cmocka_unit_test_setup_teardown(libraries_without_end_are_refused, begin_with_libraries, end),
-    cmocka_unit_test_setup_teardown(a_library_that_is_being_written_is_waited_for, begin_with_libraries, end),
+    cmocka_unit_test_setup_teardown(a_library_that_is_being_written_is_waited_for,
+                                    begin_with_libraries, end),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -183,7 +183,8 @@ static void a_generation_ends_with_its_last_reference(void **state)
 static void an_example_that_takes_over_half_of_a_budget_is_warned_of(void **state)
 {
   struct fixture *f = *state;
-  struct nm_rules *rules = load(f,
+  struct nm_rules *rules = load(
+      f,
       "return tenant { name = \"acme\", messages = { hello = push { body = \"Hello\" } },\n"
       "  channels = { [15] = \"push\" }, templates = { [1201] = \"hello\" },\n"
       "  events = { [4] = cancel_campaign, [1] = function() for i = 1, 600000 do end\n"
@@ -200,7 +201,8 @@ static void an_example_that_takes_over_half_of_a_budget_is_warned_of(void **stat
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test_setup_teardown(an_example_that_takes_over_half_of_a_budget_is_warned_of, begin, end),
+    cmocka_unit_test_setup_teardown(an_example_that_takes_over_half_of_a_budget_is_warned_of, begin,
+                                    end),
     cmocka_unit_test_setup_teardown(a_proven_file_says_what_it_routes, begin, end),
     cmocka_unit_test_setup_teardown(the_digest_is_that_of_the_bytes, begin, end),
     cmocka_unit_test_setup_teardown(a_small_file_has_defaults, begin, end),

@@ -395,7 +395,9 @@ static void each_entry_knows_what_it_took(void **state)
   assert_int_equal(nm_rules_load(&own, NM_TEXT("r.lua"), nm_text_from(source), &problems), NM_OK);
   const struct nm_event five = { .kind = NM_EVENT_CAMPAIGN, .type = 5, .body = NM_TEXT("{}") };
   const struct nm_event six = { .kind = NM_EVENT_CAMPAIGN, .type = 6, .body = NM_TEXT("{}") };
-  const struct nm_event hook = { .kind = NM_EVENT_HOOK, .name = NM_TEXT("E"), .body = NM_TEXT("{}") };
+  const struct nm_event hook = { .kind = NM_EVENT_HOOK,
+                                 .name = NM_TEXT("E"),
+                                 .body = NM_TEXT("{}") };
   const struct nm_event *const events[] = { &five, &six, &six, &hook, &hook, &hook };
   const struct nm_rules_moment moment = { .now_ms = 1700000000000 };
   int64_t calls = 0;
@@ -403,13 +405,15 @@ static void each_entry_knows_what_it_took(void **state)
   for (size_t i = 0; i < sizeof events / sizeof *events; i++) {
     struct nm_effects effects;
     struct nm_error err;
-    if (nm_rules_serve(own, events[i], NULL, &moment, arena, &effects, &err)) fail_msg("%s", err.text);
+    if (nm_rules_serve(own, events[i], NULL, &moment, arena, &effects, &err))
+      fail_msg("%s", err.text);
   }
   const struct nm_rules_entry *entries = nm_rules_entries(own, &count);
   for (size_t i = 0; i < count; i++) {
     const struct nm_rules_cost *cost = &entries[i].cost;
     calls += cost->calls;
-    if (nm_text_equal(entries[i].name, NM_TEXT("events[5]"))) assert_true(cost->instructions >= 10000);
+    if (nm_text_equal(entries[i].name, NM_TEXT("events[5]")))
+      assert_true(cost->instructions >= 10000);
     else assert_true(cost->instructions < 5000);
     if (nm_text_equal(entries[i].name, NM_TEXT("events[6]"))) assert_int_equal(cost->calls, 2);
     if (nm_text_equal(entries[i].name, NM_TEXT("events[7]"))) assert_int_equal(cost->calls, 0);

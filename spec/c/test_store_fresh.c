@@ -106,8 +106,10 @@ static size_t due_at(int provider)
 static void lease_some(struct kit *kit, size_t max)
 {
   int provider = (int)roll(PROVIDERS);
-  struct nm_store_lease lease = { .tenant_id = TENANT, .provider = nm_text_from(providers[provider]),
-                                  .now_ms = w.now_ms, .max = max };
+  struct nm_store_lease lease = { .tenant_id = TENANT,
+                                  .provider = nm_text_from(providers[provider]),
+                                  .now_ms = w.now_ms,
+                                  .max = max };
   size_t due = due_at(provider);
   KIT_MUST(kit, NM_STORE_LEASE, &lease);
   bool is_promised = lease.next_due_ms > 0 && lease.next_due_ms <= w.now_ms;

@@ -269,7 +269,8 @@ static void ids_go_up_even_where_the_clock_stepped_back(void **state)
   nm_store_close(kit->store);
   /* A row from a clock that was a day ahead. */
   int64_t ahead = (nm_clock_wall_ms() + 24 * HOUR_MS) * (1 << 20);
-  snprintf(sql, sizeof sql, "INSERT INTO batches (id, tenant_id, state, due_at, attempts, reason, created_at)"
+  snprintf(sql, sizeof sql,
+           "INSERT INTO batches (id, tenant_id, state, due_at, attempts, reason, created_at)"
            " VALUES (%lld, 1, 3, 0, 0, '', 0)",
            (long long)ahead);
   kit_sql(kit, sql);

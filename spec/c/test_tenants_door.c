@@ -103,7 +103,8 @@ static void keeps_both_keys_secret_and_gives_them_back(void **state)
   struct nm_tenant *tenant = parsed(",'restApiKeys':['new-canary','old-canary']");
   struct nm_text sealed;
   struct nm_error err = { 0, "" };
-  json_t *shown = nm_tenant_public(tenant), *back = NULL, *changes = nm_tenant_changes(NULL, tenant);
+  json_t *shown = nm_tenant_public(tenant), *back = NULL,
+         *changes = nm_tenant_changes(NULL, tenant);
   assert_true(json_is_true(json_object_get(json_object_get(shown, "restApiKeys"), "set")));
   assert_int_equal(nm_keyring_seal(keyring, tenant, arena, &sealed), NM_OK);
   assert_null(memmem(sealed.ptr, sealed.len, "canary", 6));
@@ -144,7 +145,7 @@ static void names_what_is_wrong_with_keys(void **state)
               " so");
 }
 
-/* ---- addresses and rate ------------------------------------------------------------------------ */
+/* ---- addresses and rate ---------------------------------------------------------------------- */
 
 static void reads_who_may_call_and_how_fast(void **state)
 {

@@ -22,7 +22,8 @@ static json_t *json_of(const char *quoted)
   for (size_t i = 0; i < len; i++) text[i] = quoted[i] == '\'' ? '"' : quoted[i];
   json_t *out = NULL;
   struct nm_error err = { 0, "" };
-  if (nm_json_parse(&out, (struct nm_text){ text, len }, &err)) fail_msg("%s: %s", quoted, err.text);
+  if (nm_json_parse(&out, (struct nm_text){ text, len }, &err))
+    fail_msg("%s: %s", quoted, err.text);
   return out;
 }
 
@@ -51,7 +52,8 @@ static void expect_lines(const json_t *document, bool may_lack_secrets,
 {
   struct nm_problems problems = problems_in(nm_arena_create(1024 * 1024));
   struct nm_tenant *tenant = NULL;
-  assert_int_equal(nm_tenant_parse(&tenant, document, "t.lua", may_lack_secrets, check, &problems), NM_EINVAL);
+  assert_int_equal(nm_tenant_parse(&tenant, document, "t.lua", may_lack_secrets, check, &problems),
+                   NM_EINVAL);
   assert_null(tenant);
   const struct nm_problem *problem = problems.first;
   for (size_t i = 0; i < count; i++, problem = problem->next) {
@@ -78,7 +80,8 @@ static void reads_the_whole_sample(void **state)
   assert_non_null(provider);
   assert_true(provider->rate_per_s > 4.9 && provider->rate_per_s < 5.1 && provider->hold_unknown);
   assert_null(json_object_get(provider->settings, "adapter"));
-  assert_string_equal(json_string_value(json_object_get(provider->settings, "apiKey")), "net-secret");
+  assert_string_equal(json_string_value(json_object_get(provider->settings, "apiKey")),
+                      "net-secret");
   assert_int_equal(t->chain_counts[NM_CHANNEL_EMAIL], 1);
   assert_string_equal(t->chains[NM_CHANNEL_PUSH][0].ptr, "netmera");
   assert_true(nm_tenant_find_hook(t, NM_TEXT("PURCHASE"))->is_active);
@@ -147,12 +150,14 @@ static void takes_references_only_where_secrets_may_lack(void **state)
     "t.lua: restApiKey: the secret is not resolved: the command that reads the file does so",
     "t.lua: providers.n.apiKey: the secret is not resolved: the command that reads the file does so",
   };
-  json_t *document = json_of("{'name':'a','appKey':'b','restApiKey':{'secret':'env:X'},"
-                             "'providers':{'n':{'adapter':'netmera','apiKey':{'secret':'file:y'}}}}");
+  json_t *document =
+      json_of("{'name':'a','appKey':'b','restApiKey':{'secret':'env:X'},"
+              "'providers':{'n':{'adapter':'netmera','apiKey':{'secret':'file:y'}}}}");
   expect_lines(document, false, NULL, lines, 2);
   struct nm_problems problems = problems_in(nm_arena_create(1024 * 1024));
   struct nm_tenant *tenant = NULL;
-  assert_int_equal(nm_tenant_parse(&tenant, document, "t.lua", true, only_netmera, &problems), NM_OK);
+  assert_int_equal(nm_tenant_parse(&tenant, document, "t.lua", true, only_netmera, &problems),
+                   NM_OK);
   nm_tenant_unref(tenant);
   nm_arena_destroy(problems.arena);
   json_decref(document);
@@ -161,8 +166,9 @@ static void takes_references_only_where_secrets_may_lack(void **state)
 static void takes_an_empty_lua_table_for_a_list_and_for_a_table(void **state)
 {
   (void)state;
-  nm_tenant_unref(parsed("{'name':'a','appKey':'b','restApiKey':'c','hooks':{},'providers':[],'channels':[],"
-                         "'optimove':{'baseUrl':'http://127.0.0.1:1','apiKey':'k','channels':{},'params':{}}}"));
+  nm_tenant_unref(parsed(
+      "{'name':'a','appKey':'b','restApiKey':'c','hooks':{},'providers':[],'channels':[],"
+      "'optimove':{'baseUrl':'http://127.0.0.1:1','apiKey':'k','channels':{},'params':{}}}"));
 }
 
 static void shows_no_secret_to_people(void **state)
@@ -207,8 +213,10 @@ static void says_what_a_save_changes(void **state)
   json_t *document = json_deep_copy(old->document);
   json_t *optimove = json_object_get(document, "optimove");
   json_object_set_new(optimove, "apiKey", json_string("another"));
-  json_array_append_new(json_object_get(optimove, "channels"), json_pack("{s:i,s:s}", "id", 490, "kind", "email"));
-  json_object_set_new(json_object_get(json_object_get(document, "providers"), "netmera"), "rate", json_integer(10));
+  json_array_append_new(json_object_get(optimove, "channels"),
+                        json_pack("{s:i,s:s}", "id", 490, "kind", "email"));
+  json_object_set_new(json_object_get(json_object_get(document, "providers"), "netmera"), "rate",
+                      json_integer(10));
   json_t *hooks = json_object_get(document, "hooks");
   json_array_remove(hooks, 1);
   json_object_set_new(json_array_get(hooks, 0), "status", json_string("INACTIVE"));

@@ -14,19 +14,21 @@ static struct nm_keyring *opened(bool *was_made)
 {
   struct nm_keyring *keyring = NULL;
   struct nm_error err = { 0, "" };
-  if (nm_keyring_open(&keyring, NM_TEXT(""), nm_text_from(key_path), was_made, &err)) fail_msg("%s", err.text);
+  if (nm_keyring_open(&keyring, NM_TEXT(""), nm_text_from(key_path), was_made, &err))
+    fail_msg("%s", err.text);
   return keyring;
 }
 
-static struct nm_tenant *make_tenant(const char *name, const char *app_key, const char *rest_key, int number,
-                                     int previous)
+static struct nm_tenant *make_tenant(const char *name, const char *app_key, const char *rest_key,
+                                     int number, int previous)
 {
   struct nm_arena *arena = nm_arena_create(1024 * 1024);
   struct nm_problems problems = { .arena = arena };
   struct nm_tenant *tenant = NULL;
-  json_t *document = json_pack("{s:s,s:s,s:s,s:{s:i,s:i},s:{s:{s:s,s:s,s:{s:s}}}}", "name", name, "appKey", app_key,
-                               "restApiKey", rest_key, "urlSecret", "number", number, "previous", previous,
-                               "providers", "mail", "adapter", "smtp", "password", "pass-word", "dkim", "key", "pem\n");
+  json_t *document = json_pack("{s:s,s:s,s:s,s:{s:i,s:i},s:{s:{s:s,s:s,s:{s:s}}}}", "name", name,
+                               "appKey", app_key, "restApiKey", rest_key, "urlSecret", "number",
+                               number, "previous", previous, "providers", "mail", "adapter", "smtp",
+                               "password", "pass-word", "dkim", "key", "pem\n");
   assert_int_equal(nm_tenant_parse(&tenant, document, "t", false, NULL, &problems), NM_OK);
   json_decref(document);
   nm_arena_destroy(arena);
@@ -58,10 +60,12 @@ static void refuses_a_key_that_others_can_read_or_that_is_none(void **state)
   fputs("0123\n", file);
   fclose(file);
   assert_int_equal(chmod(path, 0644), 0);
-  assert_int_equal(nm_keyring_open(&keyring, NM_TEXT(""), nm_text_from(path), &was_made, &err), NM_EDENIED);
+  assert_int_equal(nm_keyring_open(&keyring, NM_TEXT(""), nm_text_from(path), &was_made, &err),
+                   NM_EDENIED);
   assert_non_null(strstr(err.text, "chmod 600"));
   assert_int_equal(chmod(path, 0600), 0);
-  assert_int_equal(nm_keyring_open(&keyring, NM_TEXT(""), nm_text_from(path), &was_made, &err), NM_EINVAL);
+  assert_int_equal(nm_keyring_open(&keyring, NM_TEXT(""), nm_text_from(path), &was_made, &err),
+                   NM_EINVAL);
   assert_null(keyring);
   unlink(path);
 }
@@ -89,7 +93,8 @@ static void opens_what_it_sealed_and_shows_no_secret_in_between(void **state)
 }
 
 /* Refused, with the place named. */
-static void expect_refused(struct nm_keyring *keyring, struct nm_text name, json_t *document, const char *place)
+static void expect_refused(struct nm_keyring *keyring, struct nm_text name, json_t *document,
+                           const char *place)
 {
   struct nm_error err = { 0, "" };
   json_t *out = NULL;
@@ -144,9 +149,10 @@ static void refuses_two_secrets_that_changed_places(void **state)
   struct nm_problems problems = { .arena = arena };
   struct nm_tenant *t = NULL;
   struct nm_text sealed;
-  json_t *document = json_pack("{s:s,s:s,s:s,s:{s:{s:s,s:s},s:{s:s,s:s}}}", "name", "acme", "appKey", "a-key",
-                               "restApiKey", "rest", "providers", "mail", "adapter", "smtp", "password", "one",
-                               "post", "adapter", "smtp", "password", "two");
+  json_t *document =
+      json_pack("{s:s,s:s,s:s,s:{s:{s:s,s:s},s:{s:s,s:s}}}", "name", "acme", "appKey", "a-key",
+                "restApiKey", "rest", "providers", "mail", "adapter", "smtp", "password", "one",
+                "post", "adapter", "smtp", "password", "two");
   assert_int_equal(nm_tenant_parse(&t, document, "t", false, NULL, &problems), NM_OK);
   json_decref(document);
   assert_int_equal(nm_keyring_seal(keyring, t, arena, &sealed), NM_OK);
@@ -174,7 +180,8 @@ static void derives_the_same_url_secret_again(void **state)
   nm_keyring_url_secret(keyring, NM_TEXT("acme"), 1, again);
   assert_string_equal(one, again);
   assert_int_equal(strlen(one), NM_URL_SECRET_BYTES);
-  assert_int_equal(strspn(one, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"), 32);
+  assert_int_equal(strspn(one, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"),
+                   32);
   nm_keyring_url_secret(keyring, NM_TEXT("acme"), 2, other);
   assert_string_not_equal(one, other);
   nm_keyring_url_secret(keyring, NM_TEXT("acme1"), 1, other);
@@ -182,10 +189,11 @@ static void derives_the_same_url_secret_again(void **state)
   nm_keyring_destroy(keyring);
 }
 
-static bool opens(struct nm_tenants *tenants, const char *app_key, const char *header, const char *secret)
+static bool opens(struct nm_tenants *tenants, const char *app_key, const char *header,
+                  const char *secret)
 {
-  struct nm_tenant *tenant = nm_tenants_authenticate(tenants, nm_text_from(app_key), nm_text_from(header),
-                                                     nm_text_from(secret));
+  struct nm_tenant *tenant = nm_tenants_authenticate(tenants, nm_text_from(app_key),
+                                                     nm_text_from(header), nm_text_from(secret));
   bool is_open = tenant != NULL;
   nm_tenant_unref(tenant);
   return is_open;
@@ -238,7 +246,8 @@ static void swaps_a_saved_tenant_in_while_the_old_one_is_held(void **state)
   held = nm_tenants_by_app_key(tenants, NM_TEXT("new-key"));
   assert_string_equal(held->rest_api_key.ptr, "three");
   nm_tenant_unref(held);
-  assert_int_equal(nm_tenants_put(tenants, make_tenant("acme", "new-key", "four", 1, 0)), NM_ECONFLICT);
+  assert_int_equal(nm_tenants_put(tenants, make_tenant("acme", "new-key", "four", 1, 0)),
+                   NM_ECONFLICT);
   size_t count = 0;
   struct nm_tenant **all = nm_tenants_all(tenants, arena, &count);
   assert_int_equal(count, 2);

@@ -20,7 +20,7 @@
 #include "base/text.h"
 #include "check.h"
 
-/* ---- certificates ------------------------------------------------------------------------------ */
+/* ---- certificates ---------------------------------------------------------------------------- */
 
 struct kit_pair {
   EVP_PKEY *key;
@@ -70,7 +70,7 @@ static inline void kit_write(const char *path, X509 *certificate, EVP_PKEY *key)
   assert_int_equal(rename(part, path), 0);
 }
 
-/* ---- a caller ---------------------------------------------------------------------------------- */
+/* ---- a caller -------------------------------------------------------------------------------- */
 
 /* OpenSSL on a non-blocking socket; the loop under test runs between its steps. */
 struct kit_caller {

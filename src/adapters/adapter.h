@@ -72,8 +72,8 @@ struct nm_results {
 
 /* Whether a provider would take something from us. */
 struct nm_provider_test {
-  /* Once.  result: "fine", "warning" or "wrong"; text says in plain words what is wrong and what to do
-   * about it, without a secret. */
+  /* Once.  result: "fine", "warning" or "wrong"; text says in plain words what is wrong and what to
+   * do about it, without a secret. */
   void (*done)(void *data, const char *result, const char *text);
   void *data;
 };
@@ -107,9 +107,9 @@ struct nm_adapter {
   int (*results)(const struct nm_adapter_env *env, const json_t *settings,
                  const struct nm_results *what);
 
-  /* Logs in, or asks something that proves it; sends nothing to a person.  NULL where there is nothing
-   * to log in to.  Borrows settings for the call; needs no open provider; MAY NOT call done from
-   * inside. */
+  /* Logs in, or asks something that proves it; sends nothing to a person.  NULL where there is
+   * nothing to log in to.  Borrows settings for the call; needs no open provider; MAY NOT call done
+   * from inside. */
   int (*test)(const struct nm_adapter_env *env, const json_t *settings,
               const struct nm_provider_test *what);
 

@@ -3,7 +3,8 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-static const struct nm_adapter *const built[] = { &nm_adapter_netmera, &nm_adapter_loopback, &nm_adapter_realtime };
+static const struct nm_adapter *const built[] = { &nm_adapter_netmera, &nm_adapter_loopback,
+                                                  &nm_adapter_realtime };
 
 static const char *const known[] = { "netmera", "fcm", "apns", "huawei", "webpush", "smtp", "smpp",
                                      "http", "loopback" };

@@ -1,4 +1,5 @@
-/* netmera_test.c - whether Netmera takes our key: a profile that nobody has is read, nothing is sent.
+/* netmera_test.c - whether Netmera takes our key: a profile that nobody has is read, nothing is
+ * sent.
  *
  * getProfileAttributes refuses a wrong key (403/2010), an address that is not on the key's list
  * (403/2021) and a key without this right before it looks for the person. */
@@ -40,8 +41,10 @@ static void say_unreached(struct testing *testing, const struct nm_client_answer
         "%s may not be called from here: %s; outbound.allow in the settings names private ranges "
         "that may", testing->host, reason);
   else if (strstr(reason, "cannot be resolved"))
-    end(testing, "wrong", "the name of %s is not found: is baseUrl right, and does DNS work on this "
-                          "machine?", testing->host);
+    end(testing, "wrong",
+        "the name of %s is not found: is baseUrl right, and does DNS work on this "
+        "machine?",
+        testing->host);
   else if (strstr(reason, "connection refused"))
     end(testing, "wrong", "nothing answers at %s (connection refused): is baseUrl right, port and "
                           "all?", testing->host);
@@ -65,8 +68,10 @@ static void on_answer(void *data, const struct nm_client_answer *answer)
   if (answer->status == 200 || kind == NM_OUTCOME_DEAD_RECIPIENT)
     end(testing, "fine", "%s takes the key", testing->host);
   else if (answer->status == 401 || answer->status == 403)
-    end(testing, "wrong", "%s refuses: %s; the key is made in its panel, Developers > API, where the "
-                          "addresses that may use it stand too", testing->host, verdict.reason);
+    end(testing, "wrong",
+        "%s refuses: %s; the key is made in its panel, Developers > API, where the "
+        "addresses that may use it stand too",
+        testing->host, verdict.reason);
   else if (answer->status == 404 || answer->status == 405)
     end(testing, "wrong", "there is no REST API of Netmera at %s (%d): is baseUrl right?",
         testing->host, answer->status);

@@ -1,8 +1,8 @@
 /* admin_audit.c - GET /api/v1/audit: who changed what, newest first. */
 #include "api/internal.h"
 
-/* The end of a line may be on its way still when its caller has the answer: the writer is asked for nothing
- * first, so that whatever was answered before stands in the list. */
+/* The end of a line may be on its way still when its caller has the answer: the writer is asked for
+ * nothing first, so that whatever was answered before stands in the list. */
 struct listing {
   struct nm_store_token_used nothing; /* first: its task is how this is found again */
   struct nm_api *api;
@@ -31,5 +31,6 @@ void nm_api_audit(struct nm_http_request *request, void *data)
   listing->http = request;
   listing->args = args;
   nm_api_prepare(api, request, &listing->nothing.request, NM_STORE_TOKEN_USED, on_written);
-  if (nm_store_submit(api->env.store, &listing->nothing.request)) on_written(&listing->nothing.request.task);
+  if (nm_store_submit(api->env.store, &listing->nothing.request))
+    on_written(&listing->nothing.request.task);
 }

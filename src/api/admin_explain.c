@@ -7,7 +7,7 @@
 
 enum { EXPLAIN_MS = 10 * 1000 };
 
-/* ---- POST {tenant, event} ---------------------------------------------------------------------------- */
+/* ---- POST {tenant, event} -------------------------------------------------------------------- */
 
 void nm_api_explain(struct nm_http_request *request, void *data)
 {
@@ -21,8 +21,9 @@ void nm_api_explain(struct nm_http_request *request, void *data)
     tenant = NULL;
   }
   if (tenant && json_is_object(event)) {
-    json_t *args = json_pack("{s:s%,s:O,s:b}", "tenant", tenant->name.ptr, tenant->name.len, "event",
-                             event, "recipient", json_is_true(json_object_get(body, "recipient")));
+    json_t *args =
+        json_pack("{s:s%,s:O,s:b}", "tenant", tenant->name.ptr, tenant->name.len, "event", event,
+                  "recipient", json_is_true(json_object_get(body, "recipient")));
     nm_api_tell(api, request, NM_CONTROL_EXPLAIN, args, EXPLAIN_MS, nm_api_answer_told, NULL);
   } else if (!tenant) {
     nm_http_refuse(request, 404, "not_found", "there is no tenant of this name", "tenant", 0);
@@ -33,7 +34,7 @@ void nm_api_explain(struct nm_http_request *request, void *data)
   json_decref(body);
 }
 
-/* ---- GET /{id} --------------------------------------------------------------------------------------------- */
+/* ---- GET /{id} ------------------------------------------------------------------------------- */
 
 struct explaining {
   json_t *answer; /* {event, message, messages, ...} */
@@ -50,10 +51,12 @@ static void move_key(json_t *from, const char *key, json_t *to, const char *name
 /* Each try of a message to be delivered, as a line of a list. */
 static void shape_attempt(json_t *attempt, json_t *provider)
 {
-  json_t *start = json_object_get(attempt, "started_at_ms"), *end = json_object_get(attempt, "ended_at_ms");
+  json_t *start = json_object_get(attempt, "started_at_ms"),
+         *end = json_object_get(attempt, "ended_at_ms");
   if (json_is_integer(start)) json_object_set(attempt, "at", start);
   if (json_is_integer(start) && json_is_integer(end))
-    json_object_set_new(attempt, "took_ms", json_integer(json_integer_value(end) - json_integer_value(start)));
+    json_object_set_new(attempt, "took_ms",
+                        json_integer(json_integer_value(end) - json_integer_value(start)));
   if (provider) json_object_set(attempt, "provider", provider);
 }
 
@@ -69,7 +72,8 @@ static void shape_message(json_t *message)
     shape_attempt(attempt, json_object_get(message, "provider"));
 }
 
-/* The store shows a thing with what belongs to it inside; here they stand side by side, each under its kind. */
+/* The store shows a thing with what belongs to it inside; here they stand side by side, each under
+ * its kind. */
 static json_t *shape(json_t *shown)
 {
   static const char *const parts[] = { "event", "run", "messages", "runs", "updates", "became" };
@@ -82,7 +86,8 @@ static json_t *shape(json_t *shown)
   }
   bool is_run = strcmp(kind, "run") == 0; /* whose `messages` are counts of its own */
   for (size_t part = 0; part < sizeof parts / sizeof *parts; part++)
-    if (!is_run || strcmp(parts[part], "messages") != 0) move_key(shown, parts[part], out, parts[part]);
+    if (!is_run || strcmp(parts[part], "messages") != 0)
+      move_key(shown, parts[part], out, parts[part]);
   if (strcmp(kind, "message") == 0) shape_message(shown);
   json_array_foreach(json_object_get(out, "messages"), i, message) shape_message(message);
   if (json_object_set(out, kind, shown) == 0) return out;
@@ -97,8 +102,9 @@ static void on_rules_asked(struct nm_api *api, struct nm_http_request *request, 
   (void)api;
   if (rc == NM_OK && now) json_object_set(explaining->answer, "now", now);
   else if (rc)
-    json_object_set_new(explaining->answer, "now",
-                        json_pack("{s:s}", "error", err && err->text[0] ? err->text : nm_code_name(rc)));
+    json_object_set_new(
+        explaining->answer, "now",
+        json_pack("{s:s}", "error", err && err->text[0] ? err->text : nm_code_name(rc)));
   json_decref(now);
   nm_api_answer(request, 200, explaining->answer);
 }
@@ -113,8 +119,8 @@ static json_t *explain_args(const json_t *row)
   if (json_is_object(whole)) event = json_incref(whole);
   else if (body.len == 0 || nm_json_parse(&event, body, NULL)) return NULL;
   if (nm_text_equal(kind, NM_TEXT("inbound")))
-    return json_pack("{s:s%,s:s,s:s%,s:o}", "tenant", tenant.ptr, tenant.len, "kind", "inbound", "name",
-                     name.ptr, name.len, "event", event);
+    return json_pack("{s:s%,s:s,s:s%,s:o}", "tenant", tenant.ptr, tenant.len, "kind", "inbound",
+                     "name", name.ptr, name.len, "event", event);
   return json_pack("{s:s%,s:o}", "tenant", tenant.ptr, tenant.len, "event", event);
 }
 
@@ -125,8 +131,10 @@ static void on_event(struct nm_api *api, struct nm_http_request *request, void *
   (void)err;
   json_t *args = rc == NM_OK ? explain_args(row) : NULL;
   json_decref(row);
-  if (args) nm_api_tell(api, request, NM_CONTROL_EXPLAIN, args, EXPLAIN_MS, on_rules_asked, explaining);
-  else nm_api_answer(request, 200, explaining->answer); /* it is no event: a message, a run, an update */
+  if (args)
+    nm_api_tell(api, request, NM_CONTROL_EXPLAIN, args, EXPLAIN_MS, on_rules_asked, explaining);
+  else nm_api_answer(request, 200, explaining->answer); /* it is no event: a message, a run, an
+                                                         * update */
 }
 
 /* Why the message waits and waited; where the engine does not say, the rest stands by itself. */
@@ -147,8 +155,8 @@ static void on_waits(struct nm_api *api, struct nm_http_request *request, void *
 static void ask_waits(struct nm_api *api, struct nm_http_request *request, json_t *shown,
                       struct explaining *explaining)
 {
-  nm_api_tell(api, request, NM_CONTROL_EXPLAIN_MESSAGE, json_pack("{s:o}", "message", shown), EXPLAIN_MS,
-              on_waits, explaining);
+  nm_api_tell(api, request, NM_CONTROL_EXPLAIN_MESSAGE, json_pack("{s:o}", "message", shown),
+              EXPLAIN_MS, on_waits, explaining);
 }
 
 static void on_shown(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
@@ -173,8 +181,8 @@ static void on_shown(struct nm_api *api, struct nm_http_request *request, void *
     nm_api_refuse(request, NM_ENOMEM, NULL);
     return;
   }
-  nm_api_query(api, request, NM_QUERY_EVENT, json_pack("{s:I}", "id", (json_int_t)explaining->id), on_event,
-               explaining);
+  nm_api_query(api, request, NM_QUERY_EVENT, json_pack("{s:I}", "id", (json_int_t)explaining->id),
+               on_event, explaining);
 }
 
 void nm_api_explain_id(struct nm_http_request *request, void *data)
@@ -187,5 +195,6 @@ void nm_api_explain_id(struct nm_http_request *request, void *data)
     return;
   }
   explaining->id = id;
-  nm_api_query(data, request, NM_QUERY_SHOW, json_pack("{s:I}", "id", (json_int_t)id), on_shown, explaining);
+  nm_api_query(data, request, NM_QUERY_SHOW, json_pack("{s:I}", "id", (json_int_t)id), on_shown,
+               explaining);
 }

@@ -72,10 +72,12 @@ static void on_run(struct nm_api *api, struct nm_http_request *request, void *da
 void nm_api_run(struct nm_http_request *request, void *data)
 {
   int64_t id = nm_api_id(request);
-  if (id > 0) nm_api_query(data, request, NM_QUERY_RUN, json_pack("{s:I}", "id", (json_int_t)id), on_run, NULL);
+  if (id > 0)
+    nm_api_query(data, request, NM_QUERY_RUN, json_pack("{s:I}", "id", (json_int_t)id), on_run,
+                 NULL);
 }
 
-/* ---- retry -------------------------------------------------------------------------------------------- */
+/* ---- retry ----------------------------------------------------------------------------------- */
 
 struct retrying {
   struct nm_store_retry retry; /* first: its task is how this is found again */
@@ -139,7 +141,9 @@ static void on_owner(struct nm_api *api, struct nm_http_request *request, void *
   json_decref(answer);
   if (rc) nm_api_refuse(request, rc, err);
   else if (are_all) submit(data);
-  else nm_http_refuse(request, 404, "not_found", "one of the ids names nothing; nothing was changed", "ids", 0);
+  else
+    nm_http_refuse(request, 404, "not_found", "one of the ids names nothing; nothing was changed",
+                   "ids", 0);
 }
 
 static void put_right(struct nm_api *api, struct nm_http_request *request, bool is_drop)
@@ -181,7 +185,7 @@ void nm_api_queue_drop(struct nm_http_request *request, void *data)
   put_right(data, request, true);
 }
 
-/* ---- what the engine answers ------------------------------------------------------------------------------ */
+/* ---- what the engine answers ----------------------------------------------------------------- */
 
 static void answer_told(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
                         const struct nm_error *err, json_t *answer)
@@ -196,7 +200,7 @@ static void answer_told(struct nm_api *api, struct nm_http_request *request, voi
   nm_api_answer(request, 200, answer ? answer : json_object());
 }
 
-/* ---- one run by hand ------------------------------------------------------------------------------------ */
+/* ---- one run by hand ------------------------------------------------------------------------- */
 
 static void tell_run(struct nm_api *api, struct nm_http_request *request, enum nm_control_verb verb)
 {
@@ -236,8 +240,8 @@ void nm_api_reload(struct nm_http_request *request, void *data)
 }
 
 /* The store's counts, with the engine's own view beside them. */
-static void on_engine_status(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
-                             const struct nm_error *err, json_t *engine)
+static void on_engine_status(struct nm_api *api, struct nm_http_request *request, void *data,
+                             int rc, const struct nm_error *err, json_t *engine)
 {
   json_t *status = data;
   (void)err;

@@ -1,10 +1,10 @@
-/* admin_rules.c - generations of rules: which there are, which serves, publishing another, and going back
- * to an older one. */
+/* admin_rules.c - generations of rules: which there are, which serves, publishing another, and
+ * going back to an older one. */
 #include "api/internal.h"
 
 enum { ROLLBACK_MS = 30 * 1000, PUBLISH_MS = 30 * 1000, STATUS_MS = 1000 };
 
-/* ---- looking -------------------------------------------------------------------------------------------- */
+/* ---- looking --------------------------------------------------------------------------------- */
 
 /* For If-Match: which one of a tenant's generations serves; empty where the list is of several. */
 static struct nm_text tag_of(struct nm_http_request *request, const json_t *answer)
@@ -19,10 +19,10 @@ static struct nm_text tag_of(struct nm_http_request *request, const json_t *answ
   return line.ptr ? line : NM_TEXT("");
 }
 
-/* The engine's view of the generations that serve, put beside what the store knows of them.  Where the
- * engine does not answer, the list goes out without. */
-static void on_engine_status(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
-                             const struct nm_error *err, json_t *engine)
+/* The engine's view of the generations that serve, put beside what the store knows of them.  Where
+ * the engine does not answer, the list goes out without. */
+static void on_engine_status(struct nm_api *api, struct nm_http_request *request, void *data,
+                             int rc, const struct nm_error *err, json_t *engine)
 {
   json_t *answer = data, *item, *row;
   size_t i, j;
@@ -65,7 +65,8 @@ static void on_listed(struct nm_api *api, struct nm_http_request *request, void 
 
 void nm_api_rules(struct nm_http_request *request, void *data)
 {
-  json_t *args = json_pack("{s:i,s:I}", "limit", 1000, "tenant_id", (json_int_t)nm_api_scope(request));
+  json_t *args =
+      json_pack("{s:i,s:I}", "limit", 1000, "tenant_id", (json_int_t)nm_api_scope(request));
   nm_api_query(data, request, NM_QUERY_GENERATIONS, args, on_listed, NULL);
 }
 
@@ -122,7 +123,7 @@ void nm_api_rules_show(struct nm_http_request *request, void *data)
   if (rc) nm_api_refuse(request, rc, NULL);
 }
 
-/* ---- publish ---------------------------------------------------------------------------------------------- */
+/* ---- publish --------------------------------------------------------------------------------- */
 
 static void on_published(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
                          const struct nm_error *err, json_t *answer)
@@ -134,7 +135,8 @@ static void on_published(struct nm_api *api, struct nm_http_request *request, vo
     nm_api_refuse(request, rc, err);
   } else if (nm_text_equal(status, NM_TEXT("changed"))) {
     nm_http_refuse(request, 412, "changed_meanwhile",
-                   "other rules serve now; nothing was changed: look at them and try again", "If-Match", 0);
+                   "other rules serve now; nothing was changed: look at them and try again",
+                   "If-Match", 0);
   } else {
     struct nm_text digest = nm_json_string(answer, "digest");
     struct nm_text tag = NM_TEXT("");
@@ -165,16 +167,18 @@ void nm_api_rules_publish(struct nm_http_request *request, void *data)
   if (!body) return;
   json_t *source = json_object_get(body, "source");
   if (!json_is_string(source) || json_object_size(body) != 1) {
-    nm_http_refuse(request, 400, "invalid", "expected {\"source\": the text of the rules}", "source", 0);
+    nm_http_refuse(request, 400, "invalid", "expected {\"source\": the text of the rules}",
+                   "source", 0);
   } else {
-    json_t *args = json_pack("{s:s%,s:O,s:s%,s:b}", "tenant", tenant.ptr, tenant.len, "source", source,
-                             "if_digest", digest.ptr ? digest.ptr : "", digest.len, "dry_run", is_dry);
+    json_t *args =
+        json_pack("{s:s%,s:O,s:s%,s:b}", "tenant", tenant.ptr, tenant.len, "source", source,
+                  "if_digest", digest.ptr ? digest.ptr : "", digest.len, "dry_run", is_dry);
     nm_api_tell(data, request, NM_CONTROL_PUBLISH, args, PUBLISH_MS, on_published, NULL);
   }
   json_decref(body);
 }
 
-/* ---- rollback -------------------------------------------------------------------------------------------- */
+/* ---- rollback -------------------------------------------------------------------------------- */
 
 static void on_rolled_back(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
                            const struct nm_error *err, json_t *answer)

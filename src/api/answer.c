@@ -7,7 +7,8 @@ void nm_api_answer(struct nm_http_request *request, int status, json_t *value)
   nm_api_answer_with(request, status, value, NM_TEXT(""));
 }
 
-void nm_api_answer_with(struct nm_http_request *request, int status, json_t *value, struct nm_text headers)
+void nm_api_answer_with(struct nm_http_request *request, int status, json_t *value,
+                        struct nm_text headers)
 {
   if (nm_api_caller(request)) { /* tokens and people are in no cache */
     struct nm_text more = nm_arena_printf(nm_http_arena(request), "Cache-Control: no-store\r\n%.*s",
@@ -66,10 +67,16 @@ static void name_tenant(struct nm_api *api, json_t *object)
 static void name_times(json_t *object)
 {
   static const char *const names[][2] = {
-    { "due_at", "due_at_ms" },         { "fenced_at", "fenced_at_ms" },   { "ended_at", "ended_at_ms" },
-    { "started_at", "started_at_ms" }, { "expires_at", "expires_at_ms" }, { "triggered_at", "triggered_at_ms" },
-    { "created_at", "created_at_ms" }, { "received_at", "received_at_ms" },
-    { "oldest_waiting_at", "oldest_waiting_at_ms" }, { "first_attempt_at", "first_attempt_at_ms" },
+    { "due_at", "due_at_ms" },
+    { "fenced_at", "fenced_at_ms" },
+    { "ended_at", "ended_at_ms" },
+    { "started_at", "started_at_ms" },
+    { "expires_at", "expires_at_ms" },
+    { "triggered_at", "triggered_at_ms" },
+    { "created_at", "created_at_ms" },
+    { "received_at", "received_at_ms" },
+    { "oldest_waiting_at", "oldest_waiting_at_ms" },
+    { "first_attempt_at", "first_attempt_at_ms" },
     { "checked_at", "checked_at_ms" },
   };
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -118,7 +125,8 @@ int64_t nm_api_id(struct nm_http_request *request)
   int64_t id;
   struct nm_text text = nm_http_param(request, "id");
   if (nm_text_to_i64(text, &id) && id > 0) return id;
-  nm_http_refuse(request, 404, "not_found", "an id is a number, as lists and answers show it", "id", 0);
+  nm_http_refuse(request, 404, "not_found", "an id is a number, as lists and answers show it", "id",
+                 0);
   return 0;
 }
 
@@ -128,7 +136,8 @@ json_t *nm_api_body(struct nm_http_request *request)
   json_t *body = NULL;
   int rc = nm_json_parse(&body, nm_http_body(request), &err);
   if (rc == NM_OK && json_is_object(body)) return body;
-  nm_http_refuse(request, 400, "invalid", rc ? err.text : "the body should be one JSON object", NULL, 0);
+  nm_http_refuse(request, 400, "invalid", rc ? err.text : "the body should be one JSON object",
+                 NULL, 0);
   json_decref(body);
   return NULL;
 }

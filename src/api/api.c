@@ -9,12 +9,15 @@
 
 static const struct nm_http_route public_routes[] = {
   { NM_HTTP_POST, "/optimove/event/{appKey}", JSON, NM_HTTP_EVENT_BODY_MAX_BYTES, nm_api_event },
-  { NM_HTTP_POST, "/rest/optimove/event/{appKey}", JSON, NM_HTTP_EVENT_BODY_MAX_BYTES, nm_api_event },
-  /* how Optimove labels its callbacks is written nowhere: what it says is kept whatever it is called */
-  { NM_HTTP_POST, "/optimove/callback/{appKey}", JSON "|text/json|text/plain|application/octet-stream",
-    NM_HTTP_BATCH_BODY_MAX_BYTES, nm_api_callback },
-  { NM_HTTP_POST, "/hooks/{appKey}/events", JSON "|application/x-ndjson", NM_HTTP_BATCH_BODY_MAX_BYTES,
-    nm_api_hook_events },
+  { NM_HTTP_POST, "/rest/optimove/event/{appKey}", JSON, NM_HTTP_EVENT_BODY_MAX_BYTES,
+    nm_api_event },
+  /* how Optimove labels its callbacks is written nowhere: what it says is kept whatever it is
+     called */
+  { NM_HTTP_POST, "/optimove/callback/{appKey}",
+    JSON "|text/json|text/plain|application/octet-stream", NM_HTTP_BATCH_BODY_MAX_BYTES,
+    nm_api_callback },
+  { NM_HTTP_POST, "/hooks/{appKey}/events", JSON "|application/x-ndjson",
+    NM_HTTP_BATCH_BODY_MAX_BYTES, nm_api_hook_events },
   { NM_HTTP_GET | NM_HTTP_POST, "/hooks/{appKey}/in/{name}", NULL, NM_HTTP_EVENT_BODY_MAX_BYTES,
     nm_api_inbound },
   { NM_HTTP_GET, "/profiles/{appKey}/{extId}", NULL, 0, nm_api_profile },
@@ -27,7 +30,7 @@ static const struct nm_http_route public_routes[] = {
   { 0, NULL, NULL, 0, NULL },
 };
 
-/* ---- the admin API: the same table three times ----------------------------------------------------- */
+/* ---- the admin API: the same table three times ----------------------------------------------- */
 
 #define DOCUMENT NM_TENANT_DOCUMENT_MAX_BYTES
 #define EVENT NM_HTTP_EVENT_BODY_MAX_BYTES
@@ -38,7 +41,8 @@ static const struct nm_http_route public_routes[] = {
 #define NM_SCOPE_DAEMON NM_API_OF_DAEMON
 
 static const struct nm_api_route admin_routes[] = {
-#define OPEN(method, path, types, max, handler) { #method, path, 0, NM_API_OF_DAEMON, NM_API_LOOKS, handler },
+#define OPEN(method, path, types, max, handler)                                                    \
+  { #method, path, 0, NM_API_OF_DAEMON, NM_API_LOOKS, handler },
 #define ROUTE(method, path, types, max, role, of, does, handler)                                   \
   { #method, path, NM_API_##role, NM_SCOPE_##of, NM_API_##does, handler },
 #include "api/routes.def"
@@ -96,7 +100,7 @@ int nm_api_check_provider(struct nm_text adapter, const json_t *settings, struct
   return nm_fail(err, NM_EINVAL, "no adapter is called \"%.*s\"", NM_TEXT_ARG(adapter));
 }
 
-/* ---- life -------------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 int nm_api_create(struct nm_api **out, const struct nm_api_env *env, struct nm_error *err)
 {

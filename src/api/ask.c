@@ -7,8 +7,9 @@
 
 enum { CLOCK_MS = 100 };
 
-void nm_api_prepare(struct nm_api *api, struct nm_http_request *request, struct nm_store_request *head,
-                    enum nm_store_verb verb, void (*done)(struct nm_task *task))
+void nm_api_prepare(struct nm_api *api, struct nm_http_request *request,
+                    struct nm_store_request *head, enum nm_store_verb verb,
+                    void (*done)(struct nm_task *task))
 {
   head->task.home = api->env.home;
   head->task.done = done;
@@ -16,7 +17,7 @@ void nm_api_prepare(struct nm_api *api, struct nm_http_request *request, struct 
   head->arena = nm_http_arena(request);
 }
 
-/* ---- the store's reader ---------------------------------------------------------------------------- */
+/* ---- the store's reader ---------------------------------------------------------------------- */
 
 struct query_call {
   struct nm_store_query query; /* first: its task is how the call is found again */
@@ -45,11 +46,12 @@ static void on_answered(struct nm_task *task)
   if (nm_api_scope(call->http)) keep_own(call->http, answer);
   json_decref(call->args);
   if (answer) nm_api_polish(call->api, answer);
-  call->then(call->api, call->http, call->data, call->query.request.rc, &call->query.request.error, answer);
+  call->then(call->api, call->http, call->data, call->query.request.rc, &call->query.request.error,
+             answer);
 }
 
-void nm_api_query(struct nm_api *api, struct nm_http_request *request, enum nm_store_query_kind kind,
-                  json_t *args, nm_api_told *then, void *data)
+void nm_api_query(struct nm_api *api, struct nm_http_request *request,
+                  enum nm_store_query_kind kind, json_t *args, nm_api_told *then, void *data)
 {
   struct query_call *call = args ? nm_arena_alloc(nm_http_arena(request), sizeof *call) : NULL;
   int rc = NM_ENOMEM;
@@ -88,7 +90,7 @@ void nm_api_query_and_answer(struct nm_api *api, struct nm_http_request *request
   nm_api_query(api, request, kind, args, nm_api_answer_told, NULL);
 }
 
-/* ---- the engine --------------------------------------------------------------------------------------- */
+/* ---- the engine ------------------------------------------------------------------------------ */
 
 /* Lives until the engine has answered, however long the request waited. */
 struct nm_api_call {
@@ -124,7 +126,8 @@ static void on_told(struct nm_task *task)
   unlink_call(call);
   json_t *answer = call->control.answer;
   call->control.answer = NULL;
-  if (call->http) call->then(call->api, call->http, call->data, call->control.rc, &call->control.error, answer);
+  if (call->http)
+    call->then(call->api, call->http, call->data, call->control.rc, &call->control.error, answer);
   else json_decref(answer);
   destroy_call(call);
 }
@@ -147,21 +150,22 @@ void nm_api_on_clock(uv_timer_t *timer)
 
 static int post(struct nm_api *api, struct nm_api_call *call)
 {
-  if (call->control.verb != NM_CONTROL_RELOAD) return nm_port_post(api->env.control, &call->control.task);
+  if (call->control.verb != NM_CONTROL_RELOAD)
+    return nm_port_post(api->env.control, &call->control.task);
   if (!api->env.reload) return NM_EUNSUPPORTED;
   api->env.reload(api->env.data, &call->control);
   return NM_OK;
 }
 
-void nm_api_tell(struct nm_api *api, struct nm_http_request *request, enum nm_control_verb verb, json_t *args,
-                 int64_t timeout_ms, nm_api_told *then, void *data)
+void nm_api_tell(struct nm_api *api, struct nm_http_request *request, enum nm_control_verb verb,
+                 json_t *args, int64_t timeout_ms, nm_api_told *then, void *data)
 {
   nm_api_tell_about(api, request, verb, args, NULL, timeout_ms, then, data);
 }
 
-void nm_api_tell_about(struct nm_api *api, struct nm_http_request *request, enum nm_control_verb verb,
-                       json_t *args, struct nm_tenant *about, int64_t timeout_ms, nm_api_told *then,
-                       void *data)
+void nm_api_tell_about(struct nm_api *api, struct nm_http_request *request,
+                       enum nm_control_verb verb, json_t *args, struct nm_tenant *about,
+                       int64_t timeout_ms, nm_api_told *then, void *data)
 {
   struct nm_api_call *call = args ? calloc(1, sizeof *call) : NULL;
   if (!call) {
@@ -170,9 +174,15 @@ void nm_api_tell_about(struct nm_api *api, struct nm_http_request *request, enum
     return;
   }
   *call = (struct nm_api_call){ .control = { .task = { .home = api->env.home, .done = on_told },
-                                             .verb = verb, .args = args, .payload = about },
+                                             .verb = verb,
+                                             .args = args,
+                                             .payload = about },
                                 .about = about ? nm_tenant_ref(about) : NULL,
-                                .next = api->calls, .api = api, .http = request, .then = then, .data = data,
+                                .next = api->calls,
+                                .api = api,
+                                .http = request,
+                                .then = then,
+                                .data = data,
                                 .deadline_ms = nm_clock_mono_ms() + timeout_ms };
   uv_timer_start(&api->clock, nm_api_on_clock, CLOCK_MS, CLOCK_MS);
   api->calls = call;
@@ -187,9 +197,11 @@ void nm_api_mention(struct nm_api *api, enum nm_control_verb verb)
 {
   struct nm_api_call *call = calloc(1, sizeof *call);
   if (!call) return;
-  *call = (struct nm_api_call){ .control = { .task = { .home = api->env.home, .done = on_told }, .verb = verb,
+  *call = (struct nm_api_call){ .control = { .task = { .home = api->env.home, .done = on_told },
+                                             .verb = verb,
                                              .args = json_object() },
-                                .next = api->calls, .api = api };
+                                .next = api->calls,
+                                .api = api };
   api->calls = call;
   if (post(api, call) == NM_OK) return;
   unlink_call(call);

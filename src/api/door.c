@@ -5,7 +5,7 @@
 #include <sodium.h>
 #include <string.h>
 
-/* ---- failed logins -------------------------------------------------------------------------- */
+/* ---- failed logins --------------------------------------------------------------------------- */
 
 static void key_of(struct nm_text address, unsigned char key[16])
 {
@@ -59,7 +59,7 @@ int64_t nm_failures_count(struct nm_failures *failures, struct nm_text address, 
   return delay_ms;
 }
 
-/* ---- a tenant's own rate -------------------------------------------------------------------- */
+/* ---- a tenant's own rate --------------------------------------------------------------------- */
 
 int64_t nm_pace_take(struct nm_pace *pace, double rate_per_s, double burst, size_t events,
                      int64_t now_ms)
@@ -76,7 +76,7 @@ int64_t nm_pace_take(struct nm_pace *pace, double rate_per_s, double burst, size
   return (int64_t)((needed - pace->left) / rate_per_s * 1000) + 1;
 }
 
-/* ---- how long the disk lasts ---------------------------------------------------------------- */
+/* ---- how long the disk lasts ----------------------------------------------------------------- */
 
 int64_t nm_disk_note(struct nm_disk *disk, int64_t now_ms, int64_t left_bytes)
 {

@@ -7,7 +7,7 @@
 #include "base/limits.h"
 #include "net/network.h"
 
-/* ---- failed logins -------------------------------------------------------------------------- */
+/* ---- failed logins --------------------------------------------------------------------------- */
 
 enum { NM_FAILURES_WAYS = 4 };
 
@@ -28,7 +28,7 @@ void nm_failures_init(struct nm_failures *failures);
 /* Counts one more; how long its refusal has to wait. */
 int64_t nm_failures_count(struct nm_failures *failures, struct nm_text address, int64_t now_ms);
 
-/* ---- a tenant's own rate -------------------------------------------------------------------- */
+/* ---- a tenant's own rate --------------------------------------------------------------------- */
 
 struct nm_pace {
   int64_t tenant_id;
@@ -40,7 +40,7 @@ struct nm_pace {
 int64_t nm_pace_take(struct nm_pace *pace, double rate_per_s, double burst, size_t events,
                      int64_t now_ms);
 
-/* ---- how long the disk lasts ---------------------------------------------------------------- */
+/* ---- how long the disk lasts ----------------------------------------------------------------- */
 
 enum { NM_DISK_SAMPLES = 40, NM_DISK_SAMPLE_MS = 15 * 1000, NM_DISK_AGE_MIN_MS = 5 * 1000 };
 

@@ -7,7 +7,12 @@
 #include "base/limits.h"
 #include "base/metrics.h"
 
-enum { METRICS_MAX_BYTES = 1024 * 1024, PATH_MAX_BYTES = 1024, GAUGES_MS = 2000, QUEUES_FRESH_MS = 5000 };
+enum {
+  METRICS_MAX_BYTES = 1024 * 1024,
+  PATH_MAX_BYTES = 1024,
+  GAUGES_MS = 2000,
+  QUEUES_FRESH_MS = 5000
+};
 
 void nm_api_healthz(struct nm_http_request *request, void *data)
 {
@@ -15,11 +20,13 @@ void nm_api_healthz(struct nm_http_request *request, void *data)
   nm_http_respond(request, 200, "application/json", NM_TEXT("{\"status\":\"alive\"}"), NM_TEXT(""));
 }
 
-/* ---- metrics: what is counted, then what the engine has in memory, then what the store's queues hold ------- */
+/* ---- metrics: what is counted, then what the engine has in memory, then what the store's queues
+ * hold  */
 
 static const char metrics_type[] = "text/plain; version=0.0.4; charset=utf-8";
 
-static void answer_metrics(struct nm_api *api, struct nm_http_request *request, struct nm_buffer *text)
+static void answer_metrics(struct nm_api *api, struct nm_http_request *request,
+                           struct nm_buffer *text)
 {
   int rc = api->queues ? nm_buffer_append(text, api->queues, strlen(api->queues)) : NM_OK;
   if (rc) nm_http_refuse(request, 500, "internal", "out of memory", NULL, 0);
@@ -47,18 +54,20 @@ static char *write_queues(const json_t *status)
   struct nm_buffer text;
   char *out = NULL;
   nm_buffer_init(&text, METRICS_MAX_BYTES);
-  int rc = nm_buffer_appendf(&text, "# HELP netmove_queue What the store's queues hold.\n# TYPE netmove_queue gauge\n");
+  int rc = nm_buffer_appendf(
+      &text, "# HELP netmove_queue What the store's queues hold.\n# TYPE netmove_queue gauge\n");
   for (size_t i = 0; i < sizeof queues / sizeof *queues && !rc; i++)
     rc = nm_buffer_appendf(&text, "netmove_queue{%s} %lld\n", queues[i].labels,
                            (long long)json_integer_value(json_object_get(status, queues[i].key)));
   if (!rc)
-    rc = nm_buffer_appendf(&text,
-                           "# HELP netmove_oldest_waiting_seconds Since when an event waits or a message is due.\n"
-                           "# TYPE netmove_oldest_waiting_seconds gauge\nnetmove_oldest_waiting_seconds %.3f\n"
-                           "# HELP netmove_store_bytes The size of the store.\n# TYPE netmove_store_bytes gauge\n"
-                           "netmove_store_bytes %lld\n",
-                           (double)json_integer_value(json_object_get(status, "oldest_waiting_ms")) / 1000,
-                           (long long)json_integer_value(json_object_get(status, "database_bytes")));
+    rc = nm_buffer_appendf(
+        &text,
+        "# HELP netmove_oldest_waiting_seconds Since when an event waits or a message is due.\n"
+        "# TYPE netmove_oldest_waiting_seconds gauge\nnetmove_oldest_waiting_seconds %.3f\n"
+        "# HELP netmove_store_bytes The size of the store.\n# TYPE netmove_store_bytes gauge\n"
+        "netmove_store_bytes %lld\n",
+        (double)json_integer_value(json_object_get(status, "oldest_waiting_ms")) / 1000,
+        (long long)json_integer_value(json_object_get(status, "database_bytes")));
   if (!rc) out = strndup(text.ptr, text.len);
   nm_buffer_deinit(&text);
   return out;
@@ -115,7 +124,8 @@ static int64_t disk_left(const struct nm_settings *settings)
   struct nm_text kind, file;
   char path[PATH_MAX_BYTES];
   struct statvfs about;
-  if (!nm_text_cut(settings->store, ':', &kind, &file) || file.len == 0 || file.len >= sizeof path) return -1;
+  if (!nm_text_cut(settings->store, ':', &kind, &file) || file.len == 0 || file.len >= sizeof path)
+    return -1;
   memcpy(path, file.ptr, file.len);
   path[file.len] = '\0';
   char *slash = strrchr(path, '/');
@@ -140,7 +150,8 @@ static void on_status(struct nm_api *api, struct nm_http_request *request, void 
   int64_t left = disk_left(api->env.settings);
   json_t *why = json_array();
   if (!is_sound)
-    json_array_append_new(why, json_string("the store cannot make anything durable until a restart"));
+    json_array_append_new(why,
+                          json_string("the store cannot make anything durable until a restart"));
   if (left >= 0 && left < NM_READY_DISK_MIN_BYTES)
     json_array_append_new(why, json_string("the disk of the store is full"));
   if (rc == NM_ECLOSED) json_array_append_new(why, json_string("stopping"));
@@ -149,11 +160,12 @@ static void on_status(struct nm_api *api, struct nm_http_request *request, void 
   int64_t minutes = left >= 0 ? nm_disk_note(&api->disk, nm_clock_mono_ms(), left) : -1;
 
   json_t *oldest = json_object_get(status, "oldest_waiting_ms");
-  json_t *answer = json_pack(
-      "{s:s,s:s,s:b,s:O,s:o,s:o,s:o,s:o}", "status", is_ready ? "ready" : "not ready", "durability",
-      is_sound ? "2xx means fsynced" : "nothing is acknowledged any more", "store_is_sound", is_sound,
-      "oldest_undelivered_ms", oldest ? oldest : json_null(), "disk_left_bytes", known(left),
-      "disk_left_minutes", known(minutes), "queue", status ? status : json_object(), "reasons", why);
+  json_t *answer =
+      json_pack("{s:s,s:s,s:b,s:O,s:o,s:o,s:o,s:o}", "status", is_ready ? "ready" : "not ready",
+                "durability", is_sound ? "2xx means fsynced" : "nothing is acknowledged any more",
+                "store_is_sound", is_sound, "oldest_undelivered_ms", oldest ? oldest : json_null(),
+                "disk_left_bytes", known(left), "disk_left_minutes", known(minutes), "queue",
+                status ? status : json_object(), "reasons", why);
   nm_api_answer(request, is_ready ? 200 : 503, answer);
 }
 

@@ -84,13 +84,14 @@ struct nm_api {
   void *closed_data;
 };
 
-/* ---- answer.c: answers and refusals --------------------------------------------------------------- */
+/* ---- answer.c: answers and refusals ---------------------------------------------------------- */
 
 /* Answers with JSON; takes value (NULL = out of memory). */
 void nm_api_answer(struct nm_http_request *request, int status, json_t *value);
 
 /* The same with more header lines, as nm_http_respond wants them. */
-void nm_api_answer_with(struct nm_http_request *request, int status, json_t *value, struct nm_text headers);
+void nm_api_answer_with(struct nm_http_request *request, int status, json_t *value,
+                        struct nm_text headers);
 
 /* A code of ours as a refusal: not found 404, invalid 400, full 503, ...; err may be NULL. */
 void nm_api_refuse(struct nm_http_request *request, int code, const struct nm_error *err);
@@ -98,12 +99,12 @@ void nm_api_refuse(struct nm_http_request *request, int code, const struct nm_er
 /* 503 with Retry-After: 1. */
 void nm_api_refuse_busy(struct nm_http_request *request);
 
-/* Makes an answer of the store's or the engine's ours: "tenant" beside every "tenant_id", times by names that end
- * in _ms. */
+/* Makes an answer of the store's or the engine's ours: "tenant" beside every "tenant_id", times by
+ * names that end in _ms. */
 void nm_api_polish(struct nm_api *api, json_t *value);
 
-/* ?tenant=, ?limit=, ?before=, ?state=, ?customer=, ?after= as the store wants them, within what the caller may see;
- * NULL after a refusal. */
+/* ?tenant=, ?limit=, ?before=, ?state=, ?customer=, ?after= as the store wants them, within what
+ * the caller may see; NULL after a refusal. */
 json_t *nm_api_list_args(struct nm_api *api, struct nm_http_request *request);
 
 /* {id} of the path as a number; 0 after the 404 was given. */
@@ -112,17 +113,19 @@ int64_t nm_api_id(struct nm_http_request *request);
 /* The body as a JSON object; NULL after the 400 was given.  Gives. */
 json_t *nm_api_body(struct nm_http_request *request);
 
-/* ---- ask.c: the store, and the engine --------------------------------------------------------------- */
+/* ---- ask.c: the store, and the engine -------------------------------------------------------- */
 
 /* Fills the head of a store request that lives in the HTTP request's arena. */
-void nm_api_prepare(struct nm_api *api, struct nm_http_request *request, struct nm_store_request *head,
-                    enum nm_store_verb verb, void (*done)(struct nm_task *task));
+void nm_api_prepare(struct nm_api *api, struct nm_http_request *request,
+                    struct nm_store_request *head, enum nm_store_verb verb,
+                    void (*done)(struct nm_task *task));
 
-/* Asks the store's reader; takes args.  `then` runs once, unless this refused already.  *answer: then gives it. */
-void nm_api_query(struct nm_api *api, struct nm_http_request *request, enum nm_store_query_kind kind,
-                  json_t *args,
-                  void (*then)(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
-                               const struct nm_error *err, json_t *answer),
+/* Asks the store's reader; takes args.  `then` runs once, unless this refused already.  *answer:
+ * then gives it. */
+void nm_api_query(struct nm_api *api, struct nm_http_request *request,
+                  enum nm_store_query_kind kind, json_t *args,
+                  void (*then)(struct nm_api *api, struct nm_http_request *request, void *data,
+                               int rc, const struct nm_error *err, json_t *answer),
                   void *data);
 
 /* The plain case: the answer is what the store says; lists as {"items":[...]}. */
@@ -136,15 +139,16 @@ typedef void nm_api_told(struct nm_api *api, struct nm_http_request *request, vo
 /* One that answers 200 with what it was told, lists as {"items":[...]}, or refuses. */
 nm_api_told nm_api_answer_told;
 
-/* Asks the engine (or, for NM_CONTROL_RELOAD, whoever answers that); takes args.  `then` runs once: with
- * NM_ETIMEOUT after timeout_ms, when the answer is no longer waited for; data must live in the request's arena. */
-void nm_api_tell(struct nm_api *api, struct nm_http_request *request, enum nm_control_verb verb, json_t *args,
-                 int64_t timeout_ms, nm_api_told *then, void *data);
+/* Asks the engine (or, for NM_CONTROL_RELOAD, whoever answers that); takes args.  `then` runs once:
+ * with NM_ETIMEOUT after timeout_ms, when the answer is no longer waited for; data must live in the
+ * request's arena. */
+void nm_api_tell(struct nm_api *api, struct nm_http_request *request, enum nm_control_verb verb,
+                 json_t *args, int64_t timeout_ms, nm_api_told *then, void *data);
 
 /* The same about a tenant that is not saved yet (the verb's payload). */
-void nm_api_tell_about(struct nm_api *api, struct nm_http_request *request, enum nm_control_verb verb,
-                       json_t *args, struct nm_tenant *about, int64_t timeout_ms, nm_api_told *then,
-                       void *data);
+void nm_api_tell_about(struct nm_api *api, struct nm_http_request *request,
+                       enum nm_control_verb verb, json_t *args, struct nm_tenant *about,
+                       int64_t timeout_ms, nm_api_told *then, void *data);
 
 /* Tells the engine and waits for nothing. */
 void nm_api_mention(struct nm_api *api, enum nm_control_verb verb);
@@ -153,7 +157,7 @@ void nm_api_mention(struct nm_api *api, enum nm_control_verb verb);
 void nm_api_on_clock(uv_timer_t *timer);
 void nm_api_drop_calls(struct nm_api *api);
 
-/* ---- enter.c: who may ask what, and the audit log ----------------------------------------------------- */
+/* ---- enter.c: who may ask what, and the audit log -------------------------------------------- */
 
 const struct nm_api_route *nm_api_route_of(const struct nm_http_route *route);
 void nm_api_enter_by_socket(struct nm_http_request *request, void *data);
@@ -166,26 +170,28 @@ const struct nm_api_caller *nm_api_caller(const struct nm_http_request *request)
 int64_t nm_api_scope(const struct nm_http_request *request);
 bool nm_api_may_see(const struct nm_http_request *request, int64_t tenant_id);
 
-/* Asks whether all ids (a JSON array of numbers, taken) are things of the caller's tenant: {are_all}. */
+/* Asks whether all ids (a JSON array of numbers, taken) are things of the caller's tenant:
+ * {are_all}. */
 void nm_api_ask_owner(struct nm_api *api, struct nm_http_request *request, json_t *ids,
-                      void (*then)(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
-                                   const struct nm_error *err, json_t *answer),
+                      void (*then)(struct nm_api *api, struct nm_http_request *request, void *data,
+                                   int rc, const struct nm_error *err, json_t *answer),
                       void *data);
 
 const char *nm_api_role_name(enum nm_api_role role);
 bool nm_api_role_from(struct nm_text word, enum nm_api_role *out);
 
-/* For the line of a route that CHANGES; each does nothing where there is no line.  With: it ends in the
- * transaction of this request of the store's writer.  Note: what was there, what came of it, more as JSON; never
- * a secret.  Tenant: whose it is, where that is known only when the change is done (the pointer lives as long as
- * the request).  Refused: nothing was changed although the answer is 2xx. */
+/* For the line of a route that CHANGES; each does nothing where there is no line.  With: it ends in
+ * the transaction of this request of the store's writer.  Note: what was there, what came of it,
+ * more as JSON; never a secret.  Tenant: whose it is, where that is known only when the change is
+ * done (the pointer lives as long as the request).  Refused: nothing was changed although the
+ * answer is 2xx. */
 void nm_api_audit_with(struct nm_http_request *request, struct nm_store_request *change);
 void nm_api_audit_note(struct nm_http_request *request, struct nm_text was, struct nm_text became,
                        const json_t *details);
 void nm_api_audit_tenant(struct nm_http_request *request, const int64_t *tenant_id);
 void nm_api_audit_refused(struct nm_http_request *request, int status);
 
-/* ---- tokens.c -------------------------------------------------------------------------------------------- */
+/* ---- tokens.c -------------------------------------------------------------------------------- */
 
 NM_MUST_CHECK int nm_api_tokens_load(struct nm_api *api, struct nm_error *err);
 void nm_api_tokens_free(struct nm_api *api);
@@ -194,25 +200,27 @@ void nm_api_tokens_drop_tenant(struct nm_api *api, int64_t tenant_id);
 /* Whose token this is, now; NULL where it is none.  Constant time. */
 struct nm_api_token *nm_api_token_find(struct nm_api *api, struct nm_text text);
 
-/* ---- login.c ---------------------------------------------------------------------------------------------- */
+/* ---- login.c --------------------------------------------------------------------------------- */
 
 NM_MUST_CHECK int nm_api_open_door(struct nm_api *api, struct nm_error *err);
 void nm_api_free_door(struct nm_api *api);
 
-/* 401, the later the more often this address failed; with the admin API's words, or the public routes'. */
+/* 401, the later the more often this address failed; with the admin API's words, or the public
+ * routes'. */
 void nm_api_refuse_login(struct nm_api *api, struct nm_http_request *request, bool is_admin);
 
 /* Who calls a public route; NULL where it is or will be answered 401. */
 struct nm_tenant *nm_api_authenticate(struct nm_api *api, struct nm_http_request *request);
 
-/* Whether Optimove is told who of this request wants no more messages: not of imports (?hooks=off). */
+/* Whether Optimove is told who of this request wants no more messages: not of imports
+ * (?hooks=off). */
 bool nm_api_tells_unsubscribes(struct nm_http_request *request, const struct nm_tenant *tenant);
 
 /* Takes so many events of the tenant's own rate; false after the 429 was given. */
 bool nm_api_pace(struct nm_api *api, struct nm_http_request *request,
                  const struct nm_tenant *tenant, size_t events);
 
-/* ---- admin_tenants.c, admin_save.c -------------------------------------------------------------------------------------- */
+/* ---- admin_tenants.c, admin_save.c ----------------------------------------------------------- */
 
 /* The tenant of the path, a reference; NULL after the 404 was given. */
 struct nm_tenant *nm_api_named_tenant(struct nm_api *api, struct nm_http_request *request);
@@ -220,12 +228,12 @@ struct nm_tenant *nm_api_named_tenant(struct nm_api *api, struct nm_http_request
 /* "\"1870-3\"": which tenant, which version. */
 struct nm_text nm_api_etag(struct nm_http_request *request, const struct nm_tenant *tenant);
 
-/* Stores a tenant that was made of another one, tells the engine and answers, as a PUT does.  Takes both
- * references. */
+/* Stores a tenant that was made of another one, tells the engine and answers, as a PUT does.  Takes
+ * both references. */
 void nm_api_store_tenant(struct nm_api *api, struct nm_http_request *request, struct nm_tenant *old,
                          struct nm_tenant *fresh);
 
-/* ---- handlers ---------------------------------------------------------------------------------------------- */
+/* ---- handlers -------------------------------------------------------------------------------- */
 
 void nm_api_event(struct nm_http_request *request, void *data);
 void nm_api_hook_events(struct nm_http_request *request, void *data);

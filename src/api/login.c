@@ -18,15 +18,16 @@ struct nm_api_refusal {
   bool is_admin;
 };
 
-/* ---- refusals that wait --------------------------------------------------------------------- */
+/* ---- refusals that wait ---------------------------------------------------------------------- */
 
 static void refuse(struct nm_http_request *request, bool is_admin)
 {
   if (is_admin) {
-    nm_http_respond(request, 401, "application/json",
-                    NM_TEXT("{\"error\":{\"code\":\"unauthorized\",\"message\":\"this asks for a token that "
-                            "is valid: `Authorization: Bearer nm_...` (netmove token create)\"}}"),
-                    NM_TEXT("WWW-Authenticate: Bearer\r\n"));
+    nm_http_respond(
+        request, 401, "application/json",
+        NM_TEXT("{\"error\":{\"code\":\"unauthorized\",\"message\":\"this asks for a token that "
+                "is valid: `Authorization: Bearer nm_...` (netmove token create)\"}}"),
+        NM_TEXT("WWW-Authenticate: Bearer\r\n"));
     return;
   }
   nm_http_refuse(request, 401, "unauthorized",
@@ -88,7 +89,7 @@ static void refuse_later(struct nm_api *api, struct nm_http_request *request, bo
   set_timer(api);
 }
 
-/* ---- who calls ------------------------------------------------------------------------------ */
+/* ---- who calls ------------------------------------------------------------------------------- */
 
 static bool may_call(const struct nm_tenant *tenant, struct nm_text caller)
 {
@@ -128,7 +129,7 @@ struct nm_tenant *nm_api_authenticate(struct nm_api *api, struct nm_http_request
   return NULL;
 }
 
-/* ---- how fast ------------------------------------------------------------------------------- */
+/* ---- how fast -------------------------------------------------------------------------------- */
 
 /* The tenant's own, made when it first comes; NULL without memory. */
 static struct nm_pace *pace_of(struct nm_api *api, int64_t tenant_id)
@@ -167,7 +168,7 @@ bool nm_api_pace(struct nm_api *api, struct nm_http_request *request,
   return false;
 }
 
-/* ---- life ----------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 int nm_api_open_door(struct nm_api *api, struct nm_error *err)
 {

@@ -1,4 +1,5 @@
-/* public_event.c - POST /optimove/event/{appKey}: a campaign event into the journal, then the answer. */
+/* public_event.c - POST /optimove/event/{appKey}: a campaign event into the journal, then the
+ * answer. */
 #include <inttypes.h>
 
 #include "api/internal.h"
@@ -33,7 +34,8 @@ static void on_accepted(struct nm_task *task)
   nm_log(NM_LOG_DEBUG, "api", &ids, "event of type %" PRId64 " is %s", arrival->event.type,
          arrival->is_duplicate ? "a duplicate" : "accepted and durable");
   nm_metric_add(arrival->is_duplicate ? NM_METRIC_EVENTS_DUPLICATE : NM_METRIC_EVENTS_ACCEPTED, 1);
-  nm_http_respond(arriving->http, 200, "application/json", (struct nm_text){ body, len }, NM_TEXT(""));
+  nm_http_respond(arriving->http, 200, "application/json", (struct nm_text){ body, len },
+                  NM_TEXT(""));
 }
 
 /* Hands the event over; refuses where it cannot. */
@@ -43,7 +45,8 @@ static void accept_event(struct nm_api *api, struct arriving *arriving, int64_t 
   struct nm_store_arrival *arrival = &arriving->arrival;
   arrival->event.tenant_id = tenant_id;
   arrival->event.received_at_ms = nm_clock_wall_ms();
-  arrival->identity = nm_event_identity(nm_http_arena(arriving->http), &arrival->event, &arrival->window_ms);
+  arrival->identity =
+      nm_event_identity(nm_http_arena(arriving->http), &arrival->event, &arrival->window_ms);
   nm_api_prepare(api, arriving->http, &arriving->accept.request, NM_STORE_ACCEPT, done);
   arriving->accept.arrivals = arrival;
   arriving->accept.count = 1;
@@ -60,8 +63,8 @@ static void take_event(struct nm_api *api, struct nm_http_request *request,
   const char *field = NULL;
   struct arriving *arriving = nm_arena_alloc(nm_http_arena(request), sizeof *arriving);
   if (!nm_text_to_i64(nm_http_query(request, "t"), &type_hint) || type_hint < 0) type_hint = 0;
-  int rc = arriving ? nm_event_read_campaign(nm_http_arena(request), nm_http_body(request), type_hint,
-                                             &arriving->arrival.event, &field, &err)
+  int rc = arriving ? nm_event_read_campaign(nm_http_arena(request), nm_http_body(request),
+                                             type_hint, &arriving->arrival.event, &field, &err)
                     : NM_ENOMEM;
   if (rc == NM_ENOMEM) {
     nm_api_refuse_busy(request);
@@ -86,13 +89,15 @@ void nm_api_event(struct nm_http_request *request, void *data)
   nm_tenant_unref(tenant);
 }
 
-/* POST /optimove/callback/{appKey}?k=&b=: what Optimove says of a batch of updates is journaled as it
- * came; the engine reads it.  A batch nobody knows is the engine's to log. */
+/* POST /optimove/callback/{appKey}?k=&b=: what Optimove says of a batch of updates is journaled as
+ * it came; the engine reads it.  A batch nobody knows is the engine's to log. */
 static void on_callback_kept(struct nm_task *task)
 {
   struct arriving *arriving = (struct arriving *)(void *)task;
   if (arriving->accept.request.rc) nm_api_refuse_busy(arriving->http);
-  else nm_http_respond(arriving->http, 200, "application/json", NM_TEXT("{\"status\":\"accepted\"}"), NM_TEXT(""));
+  else
+    nm_http_respond(arriving->http, 200, "application/json", NM_TEXT("{\"status\":\"accepted\"}"),
+                    NM_TEXT(""));
 }
 
 void nm_api_callback(struct nm_http_request *request, void *data)

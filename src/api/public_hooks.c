@@ -1,6 +1,8 @@
-/* public_hooks.c - POST /hooks/{appKey}/events: one event, an array, or NDJSON; all of them or none.
+/* public_hooks.c - POST /hooks/{appKey}/events: one event, an array, or NDJSON; all of them or
+ * none.
  *
- * A batch is cut into its events before any of it is parsed, so that 8 MiB of brackets cost 8 MiB. */
+ * A batch is cut into its events before any of it is parsed, so that 8 MiB of brackets cost 8
+ * MiB. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,7 +45,7 @@ static int refuse(struct batch *batch, int status, const char *field, const char
   return NM_EINVAL;
 }
 
-/* ---- reading --------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static int grow(struct batch *batch)
 {
@@ -80,8 +82,8 @@ static int add_event(struct batch *batch, struct nm_text text, bool is_one)
   if (index >= NM_HOOK_BATCH_EVENTS_MAX)
     return refuse(batch, 413, NULL, "more than %d events", NM_HOOK_BATCH_EVENTS_MAX);
   if (text.len > NM_HTTP_EVENT_BODY_MAX_BYTES)
-    return refuse(batch, 413, at.ptr, "event %zu has %zu bytes, at most %d are allowed", index, text.len,
-                  NM_HTTP_EVENT_BODY_MAX_BYTES);
+    return refuse(batch, 413, at.ptr, "event %zu has %zu bytes, at most %d are allowed", index,
+                  text.len, NM_HTTP_EVENT_BODY_MAX_BYTES);
   int rc = grow(batch);
   if (rc == NM_OK) rc = nm_json_parse(&value, text, &err);
   if (rc == NM_OK) rc = read_event(batch, value, &batch->accept.arrivals[index], &field, &err);
@@ -133,7 +135,8 @@ static size_t element_length(struct nm_text text)
   return text.len;
 }
 
-/* `[` was seen.  Every element is parsed strictly by itself, so what is taken is one valid array. */
+/* `[` was seen.  Every element is parsed strictly by itself, so what is taken is one valid
+ * array. */
 static int read_array(struct batch *batch, struct nm_text rest)
 {
   rest = skip_space((struct nm_text){ rest.ptr + 1, rest.len - 1 });
@@ -149,7 +152,8 @@ static int read_array(struct batch *batch, struct nm_text rest)
     rest = (struct nm_text){ rest.ptr + 1, rest.len - 1 };
   }
   rest = skip_space((struct nm_text){ rest.ptr + 1, rest.len - 1 });
-  return rest.len > 0 ? refuse(batch, 400, NULL, "not JSON: something stands behind the array") : NM_OK;
+  return rest.len > 0 ? refuse(batch, 400, NULL, "not JSON: something stands behind the array")
+                      : NM_OK;
 }
 
 static int read_lines(struct batch *batch, struct nm_text rest)
@@ -173,7 +177,7 @@ static int read_body(struct batch *batch)
   return add_event(batch, body, true);
 }
 
-/* ---- answering ----------------------------------------------------------------------------------------- */
+/* ---- answering ------------------------------------------------------------------------------- */
 
 static void answer(struct batch *batch)
 {
@@ -239,8 +243,8 @@ void nm_api_hook_events(struct nm_http_request *request, void *data)
   }
   if (rc == NM_EINVAL) {
     nm_metric_add(NM_METRIC_EVENTS_REFUSED, 1);
-    nm_http_refuse(request, batch->status, batch->status == 413 ? "above_limit" : "invalid", batch->err.text,
-                   batch->field, 0);
+    nm_http_refuse(request, batch->status, batch->status == 413 ? "above_limit" : "invalid",
+                   batch->err.text, batch->field, 0);
   } else {
     nm_api_refuse_busy(request);
   }

@@ -1,6 +1,7 @@
 /* public_profiles.c - PUT and GET of one profile.
  *
- * A PUT reads, merges and saves against the version it read; somebody who was faster makes it read again. */
+ * A PUT reads, merges and saves against the version it read; somebody who was faster makes it read
+ * again. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -50,7 +51,8 @@ static void refuse(struct writing *writing, int rc, const struct nm_error *err)
   destroy_writing(writing);
 }
 
-static void submit(struct writing *writing, enum nm_store_verb verb, void (*done)(struct nm_task *task))
+static void submit(struct writing *writing, enum nm_store_verb verb,
+                   void (*done)(struct nm_task *task))
 {
   nm_api_prepare(writing->api, writing->http, &writing->u.head, verb, done);
   writing->u.head.arena = writing->arena;
@@ -69,7 +71,7 @@ static void load(struct writing *writing)
   submit(writing, NM_STORE_PROFILES_LOAD, on_loaded);
 }
 
-/* ---- PUT ------------------------------------------------------------------------------------------- */
+/* ---- PUT ------------------------------------------------------------------------------------- */
 
 static void answer_written(struct writing *writing, const char *status)
 {
@@ -97,7 +99,8 @@ static void on_saved(struct nm_task *task)
 
 static void save(struct writing *writing, bool has_event)
 {
-  writing->u.save = (struct nm_store_profile_save){ .tenant_id = writing->tenant_id, .profile = writing->profile,
+  writing->u.save = (struct nm_store_profile_save){ .tenant_id = writing->tenant_id,
+                                                    .profile = writing->profile,
                                                     .arrival = has_event ? &writing->arrival : NULL,
                                                     .restores = writing->restores };
   submit(writing, NM_STORE_PROFILE_SAVE, on_saved);
@@ -121,8 +124,8 @@ static void merge(struct writing *writing)
     if (!writing->profile.body.ptr) rc = NM_ENOMEM;
   }
   if (rc == NM_OK && has_event)
-    rc = nm_profile_event(writing->arena, writing->tenant_id, writing->ext_id, changes, nm_clock_wall_ms(),
-                          &writing->arrival, &err);
+    rc = nm_profile_event(writing->arena, writing->tenant_id, writing->ext_id, changes,
+                          nm_clock_wall_ms(), &writing->arrival, &err);
   json_decref(old);
   json_decref(fresh);
   json_decref(changes);
@@ -139,7 +142,8 @@ static void on_loaded(struct nm_task *task)
   } else if (writing->patch) {
     merge(writing);
   } else if (writing->profile.version == 0) {
-    nm_http_refuse(writing->http, 404, "not_found", "there is no profile of this extId", "extId", 0);
+    nm_http_refuse(writing->http, 404, "not_found", "there is no profile of this extId", "extId",
+                   0);
     destroy_writing(writing);
   } else {
     nm_http_respond(writing->http, 200, "application/json", writing->profile.body, NM_TEXT(""));
@@ -147,7 +151,7 @@ static void on_loaded(struct nm_task *task)
   }
 }
 
-/* ---- the handler ---------------------------------------------------------------------------------------- */
+/* ---- the handler ----------------------------------------------------------------------------- */
 
 bool nm_api_is_ext_id(struct nm_text id)
 {
@@ -208,11 +212,16 @@ void nm_api_profile(struct nm_http_request *request, void *data)
     nm_api_refuse_busy(request);
     return;
   }
-  *writing = (struct writing){ .api = api, .http = request, .arena = arena, .patch = patch,
-                               .tenant_id = tenant_id, .ext_id = ext_id,
-                               .is_silent = nm_text_equal(nm_http_query(request, "hooks"), NM_TEXT("off")),
-                               .tells_unsubscribes = tells,
-                               .restores = nm_text_equal(nm_http_query(request, "restore"),
-                                                         NM_TEXT("on")) };
+  *writing =
+      (struct writing){ .api = api,
+                        .http = request,
+                        .arena = arena,
+                        .patch = patch,
+                        .tenant_id = tenant_id,
+                        .ext_id = ext_id,
+                        .is_silent = nm_text_equal(nm_http_query(request, "hooks"), NM_TEXT("off")),
+                        .tells_unsubscribes = tells,
+                        .restores =
+                            nm_text_equal(nm_http_query(request, "restore"), NM_TEXT("on")) };
   load(writing);
 }

@@ -24,7 +24,7 @@ static _Atomic int room_levels[ROOMS]; /* level + 1; 0: none of its own */
 static _Atomic int own_levels;         /* how many have one */
 static _Atomic uint64_t errors;
 
-/* ---- levels -------------------------------------------------------------------------------- */
+/* ---- levels ---------------------------------------------------------------------------------- */
 
 static int find_room(struct nm_text name)
 {
@@ -107,7 +107,7 @@ uint64_t nm_log_error_count(void)
   return atomic_load(&errors);
 }
 
-/* ---- places that repeat themselves --------------------------------------------------------- */
+/* ---- places that repeat themselves ----------------------------------------------------------- */
 
 static struct {
   pthread_mutex_t lock;
@@ -224,7 +224,7 @@ bool nm_log_tell_repeated(bool is_last)
   return has_more;
 }
 
-/* ---- a line -------------------------------------------------------------------------------- */
+/* ---- a line ---------------------------------------------------------------------------------- */
 
 void nm_log_at(struct nm_log_place *place, enum nm_log_level level, const char *room,
                const struct nm_log_ids *ids, const char *format, ...)

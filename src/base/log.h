@@ -49,12 +49,12 @@ NM_PRINTF(5, 6)
 void nm_log_at(struct nm_log_place *place, enum nm_log_level level, const char *room,
                const struct nm_log_ids *ids, const char *format, ...);
 
-/* A reason that rules or a peer wrote, without what may be a person's: what stands in double quotes,
- * and words with an @, or with NM_LOG_PERSONAL_MIN_BYTES letters and digits in a row, become "...".
- * In `out`. */
+/* A reason that rules or a peer wrote, without what may be a person's: what stands in double
+ * quotes, and words with an @, or with NM_LOG_PERSONAL_MIN_BYTES letters and digits in a row,
+ * become "...". In `out`. */
 struct nm_text nm_log_discreet(char out[NM_ERROR_TEXT_MAX_BYTES], struct nm_text reason);
 
-/* ---- its thread ---------------------------------------------------------------------------- */
+/* ---- its thread ------------------------------------------------------------------------------ */
 
 /* Starts it, and lets a process that crashes or exits write first what it had to say.  NM_EIO: no
  * thread to be had; lines are then written by who logs them. */
@@ -67,7 +67,7 @@ void nm_log_stop(void);
 /* Waits until what was logged before is written, NM_LOG_FLUSH_MAX_MS at most: before _exit(). */
 void nm_log_flush(void);
 
-/* ---- what is written ----------------------------------------------------------------------- */
+/* ---- what is written ------------------------------------------------------------------------- */
 
 /* Lines below this level are dropped; NM_LOG_INFO at start. */
 void nm_log_set_level(enum nm_log_level level);

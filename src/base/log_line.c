@@ -117,7 +117,7 @@ void nm_log_line_begin(struct nm_log_line *line, enum nm_log_level level, const 
   put_id(line, "message_id", ids->message);
 }
 
-/* ---- what may be a person's ----------------------------------------------------------------- */
+/* ---- what may be a person's ------------------------------------------------------------------ */
 
 static bool may_be_personal(const char *word, size_t len)
 {

@@ -20,7 +20,8 @@ struct nm_mailbox {
   size_t count, max;
   size_t wanted; /* who takes is woken at so many, too; 0 = only when the first comes */
   bool is_closed;
-  void (*wake)(void *data); /* called by a post into an empty mailbox, under its lock; may be NULL */
+  void (*wake)(void *data); /* called by a post into an empty mailbox, under its lock; may be
+                             * NULL */
   void *wake_data;
 };
 

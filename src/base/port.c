@@ -19,7 +19,8 @@ static void on_woken(uv_async_t *async)
     else if (task->done) task->done(task);
     mail = next;
   }
-  if (!uv_is_closing((uv_handle_t *)async) && nm_mailbox_count(&port->box) > 0) uv_async_send(async);
+  if (!uv_is_closing((uv_handle_t *)async) && nm_mailbox_count(&port->box) > 0)
+    uv_async_send(async);
 }
 
 int nm_port_open(struct nm_port *port, uv_loop_t *loop, size_t max,

@@ -20,7 +20,8 @@ struct nm_local {
   int offset_s;              /* east of UTC */
 };
 
-/* Finds a zone by name; "UTC" always exists.  NM_EINVAL for an unknown one.  Lends *out for ever. */
+/* Finds a zone by name; "UTC" always exists.  NM_EINVAL for an unknown one.  Lends *out for
+ * ever. */
 NM_MUST_CHECK int nm_zone_find(const struct nm_zone **out, struct nm_text name);
 
 void nm_zone_local(const struct nm_zone *zone, int64_t wall_ms, struct nm_local *out);

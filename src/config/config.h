@@ -7,7 +7,8 @@
 struct nm_settings {
   struct nm_arena *arena;        /* everything below lives in it */
   struct nm_text public_listen;  /* "127.0.0.1:8080" where nothing else is said */
-  struct nm_text public_url;     /* what Optimove calls, no slash at its end; else http://<listen> */
+  struct nm_text public_url;     /* what Optimove calls, no slash at its end; else
+                                  * http://<listen> */
   bool is_public_url_given;
   struct nm_text admin_listen;   /* "127.0.0.1:9090"; empty = none */
   struct nm_text admin_socket;   /* "var/netmove.sock" */

@@ -1,8 +1,8 @@
-/* engine.h - takes work from the store, runs the rules, expands runs, paces lanes, drives adapters and
- * Optimove's API, and hands outcomes back.  One thread with a loop of its own.
+/* engine.h - takes work from the store, runs the rules, expands runs, paces lanes, drives adapters
+ * and Optimove's API, and hands outcomes back.  One thread with a loop of its own.
  *
- * The only ways in: the store (what is to do), nm_engine_wake (that there is something), and the control
- * port (what operators ask; model/control.h).
+ * The only ways in: the store (what is to do), nm_engine_wake (that there is something), and the
+ * control port (what operators ask; model/control.h).
  */
 #pragma once
 
@@ -21,8 +21,9 @@ struct nm_engine_env {
   struct nm_text public_url; /* what Optimove calls; its callbacks too */
 };
 
-/* Starts the thread; it resumes runs and lanes, plans waiting 4s first, then everything else.  Events of
- * a tenant without an active generation are held once `rules_are_in` was said.  Gives *out. */
+/* Starts the thread; it resumes runs and lanes, plans waiting 4s first, then everything else.
+ * Events of a tenant without an active generation are held once `rules_are_in` was said.  Gives
+ * *out. */
 NM_MUST_CHECK int nm_engine_start(struct nm_engine **out, const struct nm_engine_env *env,
                                   struct nm_error *err);
 

@@ -221,7 +221,7 @@ static json_t *answer_of(const struct explaining *explaining, const struct nm_pl
   return out;
 }
 
-/* ---- one recipient of a campaign --------------------------------------------------------------- */
+/* ---- one recipient of a campaign ------------------------------------------------------------- */
 
 static int ask_as_recipient(struct explaining *explaining, const json_t *profile,
                             struct nm_effects *effects, struct nm_error *err)

@@ -11,7 +11,8 @@ enum {
   ITEMS_FIRST = 32,
   ITEMS_MAX = 1024,
   LOG_MAX_BYTES = 4096, /* of a message's MESSAGE_LOG event */
-  REQUESTS_MAX = 1, /* at the store; meanwhile more is gathered: few syncs under load, none waits idle */
+  REQUESTS_MAX = 1, /* at the store; meanwhile more is gathered: few syncs under load, none waits
+                     * idle */
   ITEM_MAX_BYTES = NM_ERROR_TEXT_MAX_BYTES + 32 + LOG_MAX_BYTES + (int)sizeof(struct nm_finish),
   ARENA_MAX_BYTES = ITEMS_MAX * ITEM_MAX_BYTES,
 };
@@ -149,7 +150,8 @@ void nm_finisher_add(struct nm_lane *lane, const struct nm_finish *item)
   if (item->reason.len > 0)
     copy->reason = nm_arena_copy(finisher->gathering->u.head.arena, item->reason);
   if (item->message)
-    copy->log = nm_message_log_make(lane->book, finisher->gathering->u.head.arena, item->message, item);
+    copy->log =
+        nm_message_log_make(lane->book, finisher->gathering->u.head.arena, item->message, item);
   copy->message = NULL;
   if (item->run_id != 0) batch->has_run = true;
   if (batch->count == ITEMS_MAX) close_batch(finisher);

@@ -38,8 +38,8 @@ static inline int64_t nm_engine_turn_end_ns(int64_t now_ns)
   return now_ns + (int64_t)NM_ENGINE_TURN_MAX_MS * 1000000;
 }
 
-/* True while single messages come: what is of runs then works in small pieces, and so does not stand
- * in their way. */
+/* True while single messages come: what is of runs then works in small pieces, and so does not
+ * stand in their way. */
 bool nm_engine_is_gentle(const struct nm_engine *engine);
 /* The same as nm_engine_turn_end_ns for what is of runs. */
 int64_t nm_engine_run_turn_end_ns(const struct nm_engine *engine);
@@ -120,8 +120,8 @@ struct nm_call *nm_call_create(struct nm_engine *engine, enum nm_store_verb verb
                                size_t arena_max_bytes, void (*then)(struct nm_call *call),
                                void *data);
 void nm_call_submit(struct nm_call *call);
-/* The same for what is of runs and may wait for a moment: while single messages come, it goes in groups,
- * with pauses between them, so that most of the time no commit stands before theirs. */
+/* The same for what is of runs and may wait for a moment: while single messages come, it goes in
+ * groups, with pauses between them, so that most of the time no commit stands before theirs. */
 void nm_call_submit_bulk(struct nm_call *call);
 /* Submits it once more after a pause that grows; for what must not be lost. */
 void nm_call_again(struct nm_call *call);
@@ -198,7 +198,8 @@ struct nm_engine {
   size_t calls_open;       /* requests at the store */
   struct nm_call *first_bulk, *last_bulk; /* requests that wait for their time */
   size_t bulk_out;         /* and those that are at the store */
-  int64_t bulk_began_ns, bulk_next_ns; /* monotonic: when they were handed over; when others may be */
+  int64_t bulk_began_ns, bulk_next_ns; /* monotonic: when they were handed over; when others may
+                                        * be */
   int64_t run_rest_until_ns;
   size_t reconciles;       /* under way */
   struct nm_call *first_waiting, *last_waiting;

@@ -1,5 +1,6 @@
-/* leaving.c - a tenant's end: when Optimove has forgotten it, what waits of it is stopped, it is taken out
- * of the store and of the directory, and who waits is told.  Killed meanwhile, the next start does it. */
+/* leaving.c - a tenant's end: when Optimove has forgotten it, what waits of it is stopped, it is
+ * taken out of the store and of the directory, and who waits is told.  Killed meanwhile, the next
+ * start does it. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -55,7 +56,9 @@ static void on_removed(struct nm_call *call)
     return;
   }
   if (!rc && !call->u.tenant_remove.is_more) end(leaving, call);
-  else add_line(leaving->report, "todo", "the tenant is not removed yet; the next start goes on with it");
+  else
+    add_line(leaving->report, "todo",
+             "the tenant is not removed yet; the next start goes on with it");
   reconciler->is_running = false;
   nm_reconciler_tell(reconciler, NM_OK, leaving->report, reconciler->is_gone);
   json_decref(leaving->report);

@@ -149,7 +149,8 @@ void nm_dispatch_outcome(struct nm_dispatch *dispatch, struct nm_item *item,
                              .started_at_ms = dispatch->started_at_ms };
   nm_settle(item->message, outcome, &how, &end);
   say_given_up(outcome, &end, given_up, sizeof given_up);
-  bool ends_before = item->message->expires_at_ms != 0 && end.due_at_ms > item->message->expires_at_ms;
+  bool ends_before =
+      item->message->expires_at_ms != 0 && end.due_at_ms > item->message->expires_at_ms;
   if (end.state == NM_MESSAGE_WAITING && ends_before) end.due_at_ms = item->message->expires_at_ms;
   if (end.reason.len > NM_ERROR_TEXT_MAX_BYTES) end.reason.len = NM_ERROR_TEXT_MAX_BYTES;
   struct nm_lane *goes_by = lane;
@@ -164,7 +165,8 @@ void nm_dispatch_outcome(struct nm_dispatch *dispatch, struct nm_item *item,
   log_end(lane, item->message, &end);
   end.message = item->message;
   nm_finisher_add(goes_by, &end);
-  if (end.state == NM_MESSAGE_WAITING && goes_by == lane) nm_lane_turn_later(lane, item->message, end.due_at_ms);
+  if (end.state == NM_MESSAGE_WAITING && goes_by == lane)
+    nm_lane_turn_later(lane, item->message, end.due_at_ms);
   nm_item_done(lane, item);
 }
 

@@ -51,7 +51,8 @@ static void start(struct testing *testing, const struct nm_tenant_provider *prov
   const struct nm_adapter *adapter = nm_adapter_find(provider->adapter);
   struct nm_provider_test test = { .done = on_tested, .data = testing };
   if (!is_in_a_chain(testing->tenant, provider->name))
-    say(testing, "channels", "warning", "no channel of the tenant names it: nothing goes out by it");
+    say(testing, "channels", "warning",
+        "no channel of the tenant names it: nothing goes out by it");
   testing->what = adapter ? adapter->name : "adapter";
   if (!adapter) {
     on_tested(testing, "wrong", "its adapter is not built");

@@ -55,6 +55,6 @@ void nm_reconciler_deinit(struct nm_reconciler *reconciler);
 void nm_reconciler_tell(struct nm_reconciler *reconciler, int rc, const json_t *report,
                         bool is_settled);
 
-/* The tenant is leaving and Optimove has forgotten it, or that is not waited for (leaving.c): what waits
- * ends, the tenant goes, then who waits is told.  Takes report. */
+/* The tenant is leaving and Optimove has forgotten it, or that is not waited for (leaving.c): what
+ * waits ends, the tenant goes, then who waits is told.  Takes report. */
 void nm_leaving_go(struct nm_book *book, json_t *report);

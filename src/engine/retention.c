@@ -17,8 +17,8 @@ static void on_retained(struct nm_call *call)
   struct nm_engine *engine = call->engine;
   bool is_more = !call->u.head.rc && call->u.retain.is_more;
   if (call->u.head.rc)
-    nm_log(NM_LOG_WARN, "engine", NULL, "what is too old could not be deleted: %s; again in an hour",
-           call->u.head.error.text);
+    nm_log(NM_LOG_WARN, "engine", NULL,
+           "what is too old could not be deleted: %s; again in an hour", call->u.head.error.text);
   nm_alarm_within(&engine->retention_alarm, is_more ? REST_MS : EVERY_MS);
   nm_call_destroy(call);
 }

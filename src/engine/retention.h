@@ -1,5 +1,5 @@
-/* retention.h - deletes what is older than the settings say, an hour after the last time, a little at
- * once. */
+/* retention.h - deletes what is older than the settings say, an hour after the last time, a little
+ * at once. */
 #pragma once
 
 #include "engine/internal.h"

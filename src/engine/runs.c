@@ -174,7 +174,8 @@ void nm_run_turn_page(struct nm_running *run)
   run->row.generation_id = run->row.repin_generation_id;
   run->row.repin_generation_id = 0;
   struct nm_log_ids ids = nm_run_ids(run);
-  nm_log(NM_LOG_INFO, "engine", &ids, "from page %lld on the run asks the rules it was given by hand",
+  nm_log(NM_LOG_INFO, "engine", &ids,
+         "from page %lld on the run asks the rules it was given by hand",
          (long long)run->row.cursor_page);
 }
 
@@ -276,7 +277,8 @@ bool nm_run_has_room(const struct nm_running *run)
   /* What is counted as waiting may be held by now: an idle lane knows better. */
   if (lane && nm_lane_is_idle(lane)) return true;
   for (const struct nm_running *other = run->book->runs; other; other = other->next)
-    if (!other->is_gone && !other->is_fenced && !other->row.is_parked && (other == run || lane_of(other) == lane))
+    if (!other->is_gone && !other->is_fenced && !other->row.is_parked &&
+        (other == run || lane_of(other) == lane))
       waiting += other->waiting;
   return waiting < (lane ? nm_lane_ahead_max(lane) : NM_RUN_AHEAD_MESSAGES);
 }

@@ -5,7 +5,8 @@
 
 enum {
   CAPACITY_MIN = 256,
-  MOVED_AT_A_TIME = 4, /* half of it does: there are more turns than old slots until the next growth */
+  MOVED_AT_A_TIME = 4, /* half of it does: there are more turns than old slots until the next
+                        * growth */
 };
 
 _Static_assert((int)NM_SEEN_KEY_BYTES == (int)crypto_shorthash_KEYBYTES, "one key a set");

@@ -25,7 +25,8 @@ static void defer(const struct nm_message *message, const struct nm_outcome *out
   out->due_at_ms = how->now_ms + longest(wait_ms, how->lane_pause_ms);
 }
 
-/* When the first attempt that counts began; those of before schema 3 know only when they were made. */
+/* When the first attempt that counts began; those of before schema 3 know only when they were
+ * made. */
 static int64_t first_attempt_ms(const struct nm_message *message, const struct nm_settling *how)
 {
   if (message->first_attempt_ms > 0) return message->first_attempt_ms;

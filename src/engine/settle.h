@@ -15,6 +15,7 @@ struct nm_settling {
   int64_t started_at_ms;   /* of this attempt; 0 = now */
 };
 
-/* Fills state, due_at_ms, attempts, first_attempt_ms, outcome, code and reason (borrowed from the outcome). */
+/* Fills state, due_at_ms, attempts, first_attempt_ms, outcome, code and reason (borrowed from the
+ * outcome). */
 void nm_settle(const struct nm_message *message, const struct nm_outcome *outcome,
                const struct nm_settling *how, struct nm_finish *out);

@@ -186,9 +186,9 @@ static struct nm_text track_content(struct nm_arena *arena, const struct nm_effe
   struct nm_text person = effect->visitor.len > 0 ? effect->visitor : effect->customer;
   if (effect->context.len == 0) context = json_object();
   else if (nm_json_parse(&context, effect->context, NULL)) return out;
-  event = json_pack("{s:s%,s:s%,s:s%,s:o}", "event", effect->event_name.ptr, effect->event_name.len, who,
-                    person.ptr, person.len, "timestamp", effect->timestamp.ptr, effect->timestamp.len,
-                    "context", context);
+  event = json_pack("{s:s%,s:s%,s:s%,s:o}", "event", effect->event_name.ptr, effect->event_name.len,
+                    who, person.ptr, person.len, "timestamp", effect->timestamp.ptr,
+                    effect->timestamp.len, "context", context);
   if (event) out = nm_json_text(arena, event);
   json_decref(event);
   return out;
@@ -203,8 +203,10 @@ static void add_track(struct planning *p, const struct nm_effect *effect)
     if (p->held.len == 0)
       p->held = tenant->connector.has_realtime
                     ? NM_TEXT("out of memory")
-                    : nm_arena_printf(p->shape.arena, "real-time events have no endpoint: tenant %.*s has no "
-                                      "optimove.realtime", NM_TEXT_ARG(tenant->name));
+                    : nm_arena_printf(p->shape.arena,
+                                      "real-time events have no endpoint: tenant %.*s has no "
+                                      "optimove.realtime",
+                                      NM_TEXT_ARG(tenant->name));
     return;
   }
   p->plan->messages[p->plan->message_count++] = (struct nm_message){
@@ -248,7 +250,8 @@ static bool make_room(struct planning *p, const struct nm_effects *effects)
 {
   size_t sends = 0, updates = 0;
   for (size_t i = 0; i < effects->count; i++) {
-    if (effects->items[i].kind == NM_EFFECT_SEND || effects->items[i].kind == NM_EFFECT_TRACK) sends++;
+    if (effects->items[i].kind == NM_EFFECT_SEND || effects->items[i].kind == NM_EFFECT_TRACK)
+      sends++;
     if (effects->items[i].kind == NM_EFFECT_UPDATE) updates += effects->items[i].attribute_count;
   }
   struct nm_arena *arena = p->shape.arena;

@@ -38,5 +38,6 @@ static inline struct nm_arena *nm_slice_arena(const struct nm_slice *slice)
   return slice->expand->u.head.arena;
 }
 
-/* Asks the rules about one row: it becomes messages, a mark of what is held, or counts as skipped. */
+/* Asks the rules about one row: it becomes messages, a mark of what is held, or counts as
+ * skipped. */
 void nm_slice_run_rules(struct nm_slice *slice, size_t at);

@@ -32,7 +32,8 @@ void nm_turns_tried(struct nm_turns *turns, uint64_t person, int64_t message_id,
 struct nm_items nm_turns_defer(struct nm_turns *turns, const struct nm_message *message,
                                int64_t due_at_ms);
 
-/* A message left the lane.  Where it was the one that was out, the next one, whose turn it is now. */
+/* A message left the lane.  Where it was the one that was out, the next one, whose turn it is
+ * now. */
 struct nm_item *nm_turns_end(struct nm_turns *turns, const struct nm_message *message);
 
 /* Takes all that stand behind others and fulfil `is_wanted` into `out`. */

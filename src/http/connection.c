@@ -14,7 +14,7 @@
 
 static void process_ahead(struct nm_http_connection *self);
 
-/* ---- opening and closing ----------------------------------------------------------------------- */
+/* ---- opening and closing --------------------------------------------------------------------- */
 
 static void let_request_go(struct nm_http_connection *self)
 {
@@ -71,7 +71,7 @@ static void rest_reading(struct nm_http_connection *self)
   self->is_reading = false;
 }
 
-/* ---- refusing ---------------------------------------------------------------------------------- */
+/* ---- refusing -------------------------------------------------------------------------------- */
 
 /* Refuses what cannot or will not be read to its end: the connection goes with it. */
 static void refuse_and_leave(struct nm_http_connection *self, struct nm_http_fault fault)
@@ -104,7 +104,7 @@ static void take_drained(struct nm_http_connection *self, size_t len)
   if (self->drained_bytes >= NM_HTTP_DRAIN_MAX_BYTES) rest_reading(self); /* until the time is up */
 }
 
-/* ---- answering --------------------------------------------------------------------------------- */
+/* ---- answering ------------------------------------------------------------------------------- */
 
 static void on_answered(struct nm_http_connection *self)
 {
@@ -136,7 +136,7 @@ static void on_written(void *data)
   if (self->phase == NM_HTTP_PHASE_WRITE) on_answered(self);
 }
 
-/* ---- reading ----------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static void dispatch(struct nm_http_connection *self)
 {
@@ -292,7 +292,7 @@ static void on_end(void *data, int code)
   if (code != NM_OK || !answers) nm_http_connection_close(self);
 }
 
-/* ---- time -------------------------------------------------------------------------------------- */
+/* ---- time ------------------------------------------------------------------------------------ */
 
 static void expire_reading(struct nm_http_connection *self)
 {

@@ -55,8 +55,8 @@ struct nm_http_options {
   struct nm_tls *tls; /* lent as long as the server lives; NULL: plain HTTP */
 
   /* Proxies that end TLS: plain HTTP is taken from them and from loopback alone (else 403; 400
-   * where this server speaks TLS), and their X-Forwarded-For is believed.  Lent as long as the server
-   * lives.  NULL: plain HTTP from anybody. */
+   * where this server speaks TLS), and their X-Forwarded-For is believed.  Lent as long as the
+   * server lives.  NULL: plain HTTP from anybody. */
   const struct nm_networks *behind;
 };
 
@@ -75,7 +75,7 @@ struct nm_text nm_http_address(const struct nm_http_server *server);
  * the server is then gone. */
 void nm_http_stop(struct nm_http_server *server, void (*on_stopped)(void *data), void *data);
 
-/* ---- a request, in its handler and until it is answered ---------------------------------------- */
+/* ---- a request, in its handler and until it is answered -------------------------------------- */
 
 enum nm_http_method nm_http_method(const struct nm_http_request *request);
 struct nm_text nm_http_path(const struct nm_http_request *request);   /* as sent, without query */
@@ -122,16 +122,17 @@ void nm_http_on_answer(struct nm_http_request *request,
  * under way.  Answer it as any other. */
 void nm_http_park(struct nm_http_request *request);
 
-/* ---- bodies in pieces -------------------------------------------------------------------------- */
+/* ---- bodies in pieces ------------------------------------------------------------------------ */
 
-/* The handler of a streamed route is called when a first piece of the body is there (the whole, if it
- * is small); nm_http_body is that piece.  It answers, or asks for the next piece: the one at hand is
- * then gone, and `on_piece` is called with the next, `is_last` with the last (which may be empty).  So
- * a body of any length takes the memory of one piece, and who sends faster than we read waits.
+/* The handler of a streamed route is called when a first piece of the body is there (the whole, if
+ * it is small); nm_http_body is that piece.  It answers, or asks for the next piece: the one at
+ * hand is then gone, and `on_piece` is called with the next, `is_last` with the last (which may be
+ * empty).  So a body of any length takes the memory of one piece, and who sends faster than we read
+ * waits.
  *
- * Where no more comes (the caller left, was too slow, or broke the rules of HTTP) `on_lost` is called
- * instead; the request is then not the handler's any more.  False, and on_lost was not called: the
- * caller is gone already; answer as any other (it frees). */
+ * Where no more comes (the caller left, was too slow, or broke the rules of HTTP) `on_lost` is
+ * called instead; the request is then not the handler's any more.  False, and on_lost was not
+ * called: the caller is gone already; answer as any other (it frees). */
 struct nm_http_pieces {
   void (*on_piece)(struct nm_http_request *request, void *data);
   void (*on_lost)(void *data);

@@ -10,7 +10,7 @@
 
 struct nm_http_connection;
 
-/* ---- request.c --------------------------------------------------------------------------------- */
+/* ---- request.c ------------------------------------------------------------------------------- */
 
 struct nm_http_request {
   struct nm_http_parser parser; /* first: what follows begins anew with each request */
@@ -61,7 +61,7 @@ void nm_http_request_dispatch(struct nm_http_request *request);
 bool nm_http_decode(struct nm_http_request *request, struct nm_text text, bool is_form,
                     struct nm_text *out);
 
-/* ---- caller.c ---------------------------------------------------------------------------------- */
+/* ---- caller.c -------------------------------------------------------------------------------- */
 
 /* What is wrong with this peer speaking to us so; status 0: nothing. */
 struct nm_http_fault nm_http_caller_fault(const struct nm_http_server *server,
@@ -70,13 +70,13 @@ struct nm_http_fault nm_http_caller_fault(const struct nm_http_server *server,
 /* Puts into request->peer whom trusted proxies name. */
 void nm_http_caller_find(struct nm_http_request *request);
 
-/* ---- respond.c --------------------------------------------------------------------------------- */
+/* ---- respond.c ------------------------------------------------------------------------------- */
 
 /* Refuses with the fault; `extra_headers` as in nm_http_respond. */
 void nm_http_refuse_fault(struct nm_http_request *request, const struct nm_http_fault *fault,
                           const char *field, struct nm_text extra_headers);
 
-/* ---- connection.c ------------------------------------------------------------------------------ */
+/* ---- connection.c ---------------------------------------------------------------------------- */
 
 /* What a connection is doing; each before NM_HTTP_PHASE_TIMED has its own time limit. */
 enum nm_http_phase {
@@ -132,7 +132,7 @@ void nm_http_connection_expire(struct nm_http_connection *connection);
 /* True where it moved enough in its time to be given the same again. */
 bool nm_http_connection_progresses(const struct nm_http_connection *connection);
 
-/* ---- server.c ---------------------------------------------------------------------------------- */
+/* ---- server.c -------------------------------------------------------------------------------- */
 
 struct nm_http_queue {
   struct nm_http_connection *first, *last; /* the first expires first */

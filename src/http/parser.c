@@ -82,7 +82,7 @@ const struct nm_http_field *nm_http_parser_field(const struct nm_http_parser *pa
   return first;
 }
 
-/* ---- the head, by llhttp ----------------------------------------------------------------------- */
+/* ---- the head, by llhttp --------------------------------------------------------------------- */
 
 static int on_field(llhttp_t *machine, const char *at, size_t len)
 {
@@ -161,7 +161,7 @@ static enum nm_http_step read_fields(struct nm_http_parser *parser)
   return NM_HTTP_STEP_MORE;
 }
 
-/* ---- our own checks ---------------------------------------------------------------------------- */
+/* ---- our own checks -------------------------------------------------------------------------- */
 
 static bool is_host(struct nm_text host)
 {
@@ -233,7 +233,7 @@ static enum nm_http_step feed_head(struct nm_http_parser *parser, struct nm_text
   return NM_HTTP_STEP_HEAD;
 }
 
-/* ---- the body ---------------------------------------------------------------------------------- */
+/* ---- the body -------------------------------------------------------------------------------- */
 
 void nm_http_parser_take_body(struct nm_http_parser *parser, size_t max_bytes, bool drops)
 {

@@ -105,7 +105,7 @@ bool nm_http_request_weigh(struct nm_http_request *request)
   return server->bodies_bytes <= server->options.limits.bodies_max_bytes;
 }
 
-/* ---- the target -------------------------------------------------------------------------------- */
+/* ---- the target ------------------------------------------------------------------------------ */
 
 static int hex_value(char c)
 {
@@ -171,7 +171,7 @@ static bool read_target(struct nm_http_request *request)
          has_good_escapes(request->path) && has_good_escapes(request->query);
 }
 
-/* ---- admission --------------------------------------------------------------------------------- */
+/* ---- admission ------------------------------------------------------------------------------- */
 
 /* Methods that HTTP knows and none of our routes has: 405.  Any other word is 501. */
 static bool read_method(struct nm_http_request *request)
@@ -315,7 +315,7 @@ void nm_http_request_dispatch(struct nm_http_request *request)
   }
 }
 
-/* ---- bodies in pieces -------------------------------------------------------------------------- */
+/* ---- bodies in pieces ------------------------------------------------------------------------ */
 
 void nm_http_request_lose(struct nm_http_request *request)
 {
@@ -339,7 +339,7 @@ bool nm_http_is_last(const struct nm_http_request *request)
   return request->is_body_done || nm_http_parser_has_body(&request->parser) == false;
 }
 
-/* ---- what handlers ask ------------------------------------------------------------------------- */
+/* ---- what handlers ask ----------------------------------------------------------------------- */
 
 enum nm_http_method nm_http_method(const struct nm_http_request *request)
 {

@@ -119,7 +119,8 @@ void nm_http_respond(struct nm_http_request *request, int status, const char *co
   if (content_type && !nm_expect(is_good_type(content_type))) content_type = NULL;
   if (status == 204 || status == 304) body = NM_TEXT("");
 
-  /* The rest of a body that was answered before its end is thrown away, and the connection with it. */
+  /* The rest of a body that was answered before its end is thrown away, and the connection with
+   * it. */
   bool has_rest = request->match.route && (request->match.route->methods & NM_HTTP_STREAMED) &&
                   nm_http_parser_has_body(&request->parser) && !request->is_body_done;
   bool is_last = !request->keeps_alive || request->server->is_stopping || has_rest;

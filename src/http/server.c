@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "http/internal.h"
 
-/* ---- time limits: a queue for each phase, in the order in which its connections expire ---------- */
+/* ---- time limits: a queue for each phase, in the order in which its connections expire ------- */
 
 static void on_timer(uv_timer_t *timer);
 
@@ -59,7 +59,7 @@ static void on_timer(uv_timer_t *timer)
   }
 }
 
-/* ---- the date ---------------------------------------------------------------------------------- */
+/* ---- the date -------------------------------------------------------------------------------- */
 
 const char *nm_http_date(struct nm_http_server *server)
 {
@@ -79,7 +79,7 @@ const char *nm_http_date(struct nm_http_server *server)
   return server->date;
 }
 
-/* ---- listening and stopping -------------------------------------------------------------------- */
+/* ---- listening and stopping ------------------------------------------------------------------ */
 
 static void on_stream(void *data, struct nm_stream *stream)
 {
@@ -238,8 +238,8 @@ static void close_idle(uv_timer_t *grace)
   }
 }
 
-/* Closing an idle connection at once would lose the request that is on its way to us, perhaps in the
- * socket's buffer already. */
+/* Closing an idle connection at once would lose the request that is on its way to us, perhaps in
+ * the socket's buffer already. */
 void nm_http_stop(struct nm_http_server *server, void (*on_stopped)(void *data), void *data)
 {
   nm_require(!server->is_stopping);

@@ -24,7 +24,8 @@ NM_MUST_CHECK int nm_json_write(struct nm_buffer *out, const json_t *value);
 /* Compact JSON in the arena; ptr NULL when there was no room. */
 struct nm_text nm_json_text(struct nm_arena *arena, const json_t *value);
 
-/* Reading; a missing key or another kind gives the empty text or false.  Texts borrow from the tree. */
+/* Reading; a missing key or another kind gives the empty text or false.  Texts borrow from the
+ * tree. */
 struct nm_text nm_json_string(const json_t *object, const char *key);
 struct nm_text nm_json_string_of(const json_t *value);
 bool nm_json_i64(const json_t *object, const char *key, int64_t *out); /* integer, or its text */

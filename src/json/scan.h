@@ -38,8 +38,8 @@ enum nm_scan_kind nm_scan_kind(struct nm_scan *scan);
 bool nm_scan_value(struct nm_scan *scan, struct nm_text *raw);
 
 /* Steps into an object or array; then member by member or element by element, until false: at its
- * end, or where `why` is set.  Each value must be read before the next one is asked for.  A key is undecoded,
- * without its quotes. */
+ * end, or where `why` is set.  Each value must be read before the next one is asked for.  A key is
+ * undecoded, without its quotes. */
 bool nm_scan_enter(struct nm_scan *scan);
 bool nm_scan_member(struct nm_scan *scan, bool *is_first, struct nm_text *key);
 bool nm_scan_element(struct nm_scan *scan, bool *is_first);

@@ -86,7 +86,8 @@ static char *write_utf8(char *to, int32_t point)
   return to;
 }
 
-/* \uXXXX behind its u, surrogates in pairs; *at moves on.  -1 for none, for half a pair, for NUL. */
+/* \uXXXX behind its u, surrogates in pairs; *at moves on.  -1 for none, for half a pair, for
+ * NUL. */
 static int32_t read_point(const char **at, const char *end)
 {
   int32_t point = read_unit(*at, end);
@@ -152,7 +153,7 @@ static bool read_text(struct reading *in)
   return true;
 }
 
-/* ---- numbers and words ------------------------------------------------------------------------- */
+/* ---- numbers and words ----------------------------------------------------------------------- */
 
 static bool is_digit(const struct reading *in)
 {
@@ -216,7 +217,7 @@ static bool read_word(struct reading *in, const char *word, size_t len, enum nm_
   return add_node(in, kind) != NULL;
 }
 
-/* ---- arrays and objects -------------------------------------------------------------------------- */
+/* ---- arrays and objects ---------------------------------------------------------------------- */
 
 static bool read_array(struct reading *in, int depth)
 {

@@ -3,7 +3,12 @@
 
 #include "base/text.h"
 
-enum nm_channel { NM_CHANNEL_NONE = 0, NM_CHANNEL_PUSH = 1, NM_CHANNEL_SMS = 2, NM_CHANNEL_EMAIL = 3 };
+enum nm_channel {
+  NM_CHANNEL_NONE = 0,
+  NM_CHANNEL_PUSH = 1,
+  NM_CHANNEL_SMS = 2,
+  NM_CHANNEL_EMAIL = 3
+};
 
 enum { NM_CHANNEL_COUNT = 4 };
 

@@ -14,7 +14,8 @@ enum nm_event_kind {
   NM_EVENT_CAMPAIGN = 0,
   NM_EVENT_HOOK = 1,
   NM_EVENT_CALLBACK = 2, /* Optimove's answer to an attribute update, journaled raw */
-  NM_EVENT_INBOUND = 3,  /* another program's webhook, journaled raw (inbound.h); `name` is its own */
+  NM_EVENT_INBOUND = 3,  /* another program's webhook, journaled raw (inbound.h); `name` is its
+                          * own */
 };
 
 enum { NM_EVENT_TYPE_CANCEL = 4, NM_EVENT_TYPE_SINGLE = 11, NM_EVENT_TYPE_CAMPAIGN = 13 };
@@ -35,8 +36,8 @@ struct nm_event {
   struct nm_text body;      /* the bytes as they came */
 };
 
-/* Reads a campaign event of any spelling.  `type_hint` is what the URL says (`t=`), 0 = nothing: the
- * body beats it.  Fills event (texts live in the arena), all but id, tenant_id, received_at_ms.
+/* Reads a campaign event of any spelling.  `type_hint` is what the URL says (`t=`), 0 = nothing:
+ * the body beats it.  Fills event (texts live in the arena), all but id, tenant_id, received_at_ms.
  * *field (a literal or arena text, or NULL) names the field that is wrong on NM_EINVAL. */
 NM_MUST_CHECK int nm_event_read_campaign(struct nm_arena *arena, struct nm_text body,
                                          int64_t type_hint, struct nm_event *out,

@@ -1,12 +1,13 @@
-/* fact.h - a figure of a run for Optimove's reports: told once, when nothing changes it any more. */
+/* fact.h - a figure of a run for Optimove's reports: told once, when nothing changes it any
+ * more. */
 #pragma once
 
 #include <stdint.h>
 
 #include "base/text.h"
 
-/* Optimove's MetricIDs, as clients in the field use them (UpdateCampaignMetrics is not documented in
- * full).  BOUNCED is 9 here and 7 as an EventID. */
+/* Optimove's MetricIDs, as clients in the field use them (UpdateCampaignMetrics is not documented
+ * in full).  BOUNCED is 9 here and 7 as an EventID. */
 enum nm_fact_metric {
   NM_FACT_SENT = 0,
   NM_FACT_DELIVERED = 1,

@@ -1,4 +1,5 @@
-/* message.h - one recipient, one template, one channel; and what became of one try to deliver it. */
+/* message.h - one recipient, one template, one channel; and what became of one try to deliver
+ * it. */
 #pragma once
 
 #include <stdint.h>
@@ -74,7 +75,8 @@ enum nm_outcome_scope { NM_SCOPE_MESSAGE = 0, NM_SCOPE_LANE = 1, NM_SCOPE_ACCOUN
 struct nm_outcome {
   enum nm_outcome_kind kind;
   enum nm_outcome_scope scope; /* of throttled and auth */
-  bool is_unreachable;         /* retry: connect, DNS or TLS failed (opens the breaker of the host) */
+  bool is_unreachable;         /* retry: connect, DNS or TLS failed (opens the breaker of the
+                                * host) */
   int64_t retry_after_ms;      /* the provider's own word; -1 = none */
   int code;                    /* HTTP or SMTP status, SMPP command status; 0 = none */
   struct nm_text reason;       /* for people, at most 256 bytes kept; borrows */

@@ -11,7 +11,8 @@ enum nm_run_state {
   NM_RUN_PAUSED = 1,
   NM_RUN_HELD = 2,      /* a person should release it; reason says why */
   NM_RUN_CANCELLED = 3, /* fenced: nothing of it is started any more */
-  NM_RUN_EXPANDED = 4,  /* every row is a message, a mark or a repetition; messages may still wait */
+  NM_RUN_EXPANDED = 4,  /* every row is a message, a mark or a repetition; messages may still
+                         * wait */
   NM_RUN_DONE = 5,      /* and every message has its end */
   NM_RUN_FAILED = 6,    /* its recipients cannot be had; reason says why */
 };

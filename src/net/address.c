@@ -17,7 +17,7 @@ static int fail_errno(struct nm_error *err, struct nm_text address, const char *
                  hint);
 }
 
-/* ---- unix sockets ------------------------------------------------------------------------------ */
+/* ---- unix sockets ---------------------------------------------------------------------------- */
 
 /* Makes the path free: removes a socket file on which nobody answers. */
 static int clear_stale(struct nm_text address, const struct sockaddr_un *at, struct nm_error *err)
@@ -84,7 +84,7 @@ void nm_net_unlink(const struct nm_bound *bound)
   if (found.st_dev == bound->device && found.st_ino == bound->inode) unlink(path);
 }
 
-/* ---- TCP --------------------------------------------------------------------------------------- */
+/* ---- TCP ------------------------------------------------------------------------------------- */
 
 /* Cuts "host:port" or "[v6]:port" into NUL-terminated pieces. */
 static int cut_tcp(struct nm_text address, char *host, size_t host_size, char port[6],
@@ -159,7 +159,7 @@ static int bind_tcp(struct nm_bound *out, struct nm_text address, struct nm_erro
   return rc;
 }
 
-/* ---- sockets that are open already --------------------------------------------------------------- */
+/* ---- sockets that are open already ----------------------------------------------------------- */
 
 static void write_unix_address(struct nm_bound *bound)
 {

@@ -14,7 +14,7 @@ struct nm_guard_range {
 
 const struct nm_guard nm_guard_public;
 
-/* ---- what is special -------------------------------------------------------------------------- */
+/* ---- what is special ------------------------------------------------------------------------- */
 
 /* RFC 6890 and its successors, as in IANA's registries. */
 static const struct nm_guard_range special_v4[] = {
@@ -74,7 +74,7 @@ static bool is_foreign_port(int port)
   return false;
 }
 
-/* ---- addresses -------------------------------------------------------------------------------- */
+/* ---- addresses ------------------------------------------------------------------------------- */
 
 static bool is_in(const struct nm_guard_range *range, int family, const unsigned char *bytes)
 {
@@ -148,7 +148,7 @@ int nm_guard_check_address(const struct nm_guard *guard, const struct sockaddr *
   return nm_fail(err, NM_EDENIED, "addresses of family %d are not called", address->sa_family);
 }
 
-/* ---- ranges of the settings ------------------------------------------------------------------- */
+/* ---- ranges of the settings ------------------------------------------------------------------ */
 
 static bool read_address(struct nm_text text, int family, unsigned char bytes[16])
 {
@@ -227,7 +227,7 @@ void nm_guard_deinit(struct nm_guard *guard)
   *guard = (struct nm_guard){ NULL, 0 };
 }
 
-/* ---- URLs ------------------------------------------------------------------------------------- */
+/* ---- URLs ------------------------------------------------------------------------------------ */
 
 enum { NAME_MAX_BYTES = 253, LABEL_MAX_BYTES = 63, PORT_MAX = 65535 };
 

@@ -16,7 +16,7 @@ enum {
   NM_NET_ADDRESS_MAX_BYTES = 160,
 };
 
-/* ---- address.c: the text of an address and the socket for it ----------------------------------- */
+/* ---- address.c: the text of an address and the socket for it --------------------------------- */
 
 struct nm_bound {
   int fd;
@@ -35,7 +35,7 @@ void nm_net_unlink(const struct nm_bound *bound);
 /* "203.0.113.7" of a peer; an IPv4 address inside IPv6 is shown as IPv4. */
 void nm_net_peer_text(char out[NM_STREAM_PEER_MAX_BYTES], const struct sockaddr *peer);
 
-/* ---- socket.c: an accepted socket as a stream -------------------------------------------------- */
+/* ---- socket.c: an accepted socket as a stream ------------------------------------------------ */
 
 /* Takes fd (closed on failure too).  Gives *out. */
 NM_MUST_CHECK int nm_socket_stream_create(struct nm_stream **out, struct nm_listener *listener,
@@ -44,13 +44,13 @@ NM_MUST_CHECK int nm_socket_stream_create(struct nm_stream **out, struct nm_list
 /* The stream's count in the crowd, given back when it is gone. */
 void nm_socket_stream_count(struct nm_stream *stream, struct nm_crowd_place *place);
 
-/* ---- tls_files.c: files into a context --------------------------------------------------------- */
+/* ---- tls_files.c: files into a context ------------------------------------------------------- */
 
 /* Gives *out; paths end in NUL.  Any thread. */
 NM_MUST_CHECK int nm_tls_context_create(SSL_CTX **out, const struct nm_tls_options *options,
                                         struct nm_error *err);
 
-/* ---- tls_tickets.c ----------------------------------------------------------------------------- */
+/* ---- tls_tickets.c --------------------------------------------------------------------------- */
 
 struct nm_tls_ticket_key {
   unsigned char name[16], cipher[32], mac[32];
@@ -67,7 +67,7 @@ NM_MUST_CHECK int nm_tls_tickets_rotate(struct nm_tls_tickets *tickets);
 /* Lends the tickets to the context, for as long as a connection of it lives. */
 void nm_tls_tickets_serve(struct nm_tls_tickets *tickets, SSL_CTX *context);
 
-/* ---- tls.c ------------------------------------------------------------------------------------- */
+/* ---- tls.c ----------------------------------------------------------------------------------- */
 
 /* A session with the certificate in force; NULL without memory. */
 SSL *nm_tls_session(struct nm_tls *tls);
@@ -75,7 +75,7 @@ SSL *nm_tls_session(struct nm_tls *tls);
 /* What happens every NM_TLS_TICKET_KEY_MS; tests do not wait so long. */
 NM_MUST_CHECK int nm_tls_rotate(struct nm_tls *tls);
 
-/* ---- tls_stream.c: TLS over another stream ------------------------------------------------------ */
+/* ---- tls_stream.c: TLS over another stream --------------------------------------------------- */
 
 /* What the TLS streams of a listener share. */
 struct nm_tls_layer;
@@ -89,7 +89,7 @@ void nm_tls_layer_close(struct nm_tls_layer *layer, void (*on_closed)(void *data
 NM_MUST_CHECK int nm_tls_stream_create(struct nm_stream **out, struct nm_tls_layer *layer,
                                        struct nm_stream *under);
 
-/* ---- listen.c, for socket.c -------------------------------------------------------------------- */
+/* ---- listen.c, for socket.c ------------------------------------------------------------------ */
 
 uv_loop_t *nm_listener_loop(const struct nm_listener *listener);
 char *nm_listener_read_buffer(struct nm_listener *listener);

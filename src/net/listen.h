@@ -40,8 +40,8 @@ NM_MUST_CHECK int nm_listener_bind(int *out, struct nm_text address, struct nm_e
 
 /* Listens.  A unix socket gets mode 0600; a file left by a dead process is replaced, one on which
  * somebody answers is not (NM_ECONFLICT), nor is anything but a socket.  Ignores SIGPIPE for the
- * process: a peer that has gone must not end it.  "fd:N" is taken, also on failure once it proved to
- * be a stream socket; its file, if any, is never removed.  Borrows what options points to.  Gives
+ * process: a peer that has gone must not end it.  "fd:N" is taken, also on failure once it proved
+ * to be a stream socket; its file, if any, is never removed.  Borrows what options points to. Gives
  * *out. */
 NM_MUST_CHECK int nm_listener_open(struct nm_listener **out, uv_loop_t *loop,
                                    struct nm_text address,

@@ -41,7 +41,7 @@ struct nm_tls {
   struct nm_error error;
 };
 
-/* ---- files ------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 static void stamp_file(struct stamp *out, struct nm_text path)
 {
@@ -107,7 +107,7 @@ int nm_tls_check(const struct nm_tls_options *options, struct nm_error *err)
   return rc;
 }
 
-/* ---- looking again ----------------------------------------------------------------------------- */
+/* ---- looking again --------------------------------------------------------------------------- */
 
 static void warn_of_end(SSL_CTX *context, const char *path)
 {
@@ -205,7 +205,7 @@ static void on_time_to_rotate(uv_timer_t *timer)
   warn_of_end(self->context, self->options.certificate.ptr);
 }
 
-/* ---- opening and closing ----------------------------------------------------------------------- */
+/* ---- opening and closing --------------------------------------------------------------------- */
 
 static int make(struct nm_tls *self, const struct nm_tls_options *options, struct nm_error *err)
 {

@@ -23,7 +23,7 @@ static const char GROUPS[] = "X25519:P-256:P-384";
 
 enum { SECURITY_LEVEL = 2, SESSION_SECONDS = 3600 };
 
-/* ---- reading ----------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* The newest of OpenSSL's complaints in words. */
 static const char *why(void)
@@ -100,7 +100,7 @@ static bool is_at_end(void)
   return is_end;
 }
 
-/* ---- the parts --------------------------------------------------------------------------------- */
+/* ---- the parts ------------------------------------------------------------------------------- */
 
 static int take_chain(SSL_CTX *context, BIO *bio, struct nm_text path, struct nm_error *err)
 {
@@ -185,7 +185,7 @@ static int name_sessions(SSL_CTX *context, BIO *ca, enum nm_tls_client client)
   return is_done ? NM_OK : NM_ENOMEM;
 }
 
-/* ---- the whole --------------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 /* http/1.1, or a fatal alert where the caller offers other protocols only. */
 static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,

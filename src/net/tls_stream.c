@@ -48,7 +48,7 @@ static struct tls_stream *tls_of(struct nm_stream *stream)
   return (struct tls_stream *)stream;
 }
 
-/* ---- what OpenSSL reads from and writes to ----------------------------------------------------- */
+/* ---- what OpenSSL reads from and writes to --------------------------------------------------- */
 
 static int bio_read(BIO *bio, char *out, int len)
 {
@@ -93,7 +93,7 @@ static BIO_METHOD *make_method(void)
   return NULL;
 }
 
-/* ---- going on later ---------------------------------------------------------------------------- */
+/* ---- going on later -------------------------------------------------------------------------- */
 
 static void on_turn(uv_timer_t *timer);
 
@@ -121,7 +121,7 @@ static void unqueue(struct tls_stream *self)
   if (layer->last == self) layer->last = self->previous;
 }
 
-/* ---- out --------------------------------------------------------------------------------------- */
+/* ---- out ------------------------------------------------------------------------------------- */
 
 /* Hands on what OpenSSL wrote; called after every call to it. */
 static int flush(struct tls_stream *self)
@@ -193,7 +193,7 @@ static void end(struct nm_stream *stream)
   nm_stream_end(self->under);
 }
 
-/* ---- in ---------------------------------------------------------------------------------------- */
+/* ---- in -------------------------------------------------------------------------------------- */
 
 static void drop_aside(struct tls_stream *self)
 {
@@ -374,7 +374,7 @@ static void on_under_closed(void *data)
   free(self);
 }
 
-/* ---- the owner's calls ------------------------------------------------------------------------- */
+/* ---- the owner's calls ----------------------------------------------------------------------- */
 
 static int start(struct nm_stream *stream)
 {
@@ -449,7 +449,7 @@ int nm_tls_stream_create(struct nm_stream **out, struct nm_tls_layer *layer,
   return NM_OK;
 }
 
-/* ---- the layer --------------------------------------------------------------------------------- */
+/* ---- the layer ------------------------------------------------------------------------------- */
 
 int nm_tls_layer_open(struct nm_tls_layer **out, uv_loop_t *loop, struct nm_tls *tls)
 {

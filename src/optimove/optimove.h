@@ -17,7 +17,8 @@ struct nm_optimove_account; /* one base URL and key: one sliding window of 50 ca
 NM_MUST_CHECK int nm_optimove_open(struct nm_optimove **out, uv_loop_t *loop,
                                    struct nm_client *client);
 
-/* From now on nothing waits for its turn or for a key that pauses: it ends with NM_OPTIMOVE_LATER. */
+/* From now on nothing waits for its turn or for a key that pauses: it ends with
+ * NM_OPTIMOVE_LATER. */
 void nm_optimove_leave(struct nm_optimove *optimove);
 
 /* Calls that wait end with NM_OPTIMOVE_LATER; those under way end with the client's closing. */
@@ -28,8 +29,9 @@ void nm_optimove_close(struct nm_optimove *optimove, void (*on_closed)(void *dat
 struct nm_optimove_account *nm_optimove_account(struct nm_optimove *optimove,
                                                 const struct nm_tenant *tenant);
 
-/* The account for calls that a third party's key may not make (UpdateCustomerAttributes, GetExecutionChannels,
- * GetCustomerAttributeList): that of `adminApiKey`; without one the same as above. */
+/* The account for calls that a third party's key may not make (UpdateCustomerAttributes,
+ * GetExecutionChannels, GetCustomerAttributeList): that of `adminApiKey`; without one the same as
+ * above. */
 struct nm_optimove_account *nm_optimove_admin_account(struct nm_optimove *optimove,
                                                       const struct nm_tenant *tenant);
 
@@ -59,7 +61,8 @@ struct nm_optimove_answer {
 typedef void nm_optimove_done(void *data, const struct nm_optimove_answer *answer);
 
 /* A page of a campaign's recipients: GetCustomerExecutionDetailsByCampaign with $top, $skip and the
- * connector's params as CustomerAttributes.  OK: raw is an array of `rows`; 0 = the list ends here. */
+ * connector's params as CustomerAttributes.  OK: raw is an array of `rows`; 0 = the list ends
+ * here. */
 NM_MUST_CHECK int nm_optimove_recipients(struct nm_optimove_account *account,
                                          const struct nm_tenant *tenant, struct nm_text campaign,
                                          int64_t channel_id, int64_t top, int64_t skip,
@@ -181,8 +184,8 @@ struct nm_probe {
   struct nm_text public_url;   /* borrowed until done */
   bool for_save;               /* only what a save hangs on: address, key, channels */
   /* Called once.  rc: NM_EDENIED where the key is refused.  checks: {"ok":bool,"checks":[{"what",
-   * "result":"fine"|"warning"|"wrong","text"}],"reasons":[text]}, reasons: why it should not be saved so;
-   * gives. */
+   * "result":"fine"|"warning"|"wrong","text"}],"reasons":[text]}, reasons: why it should not be
+   * saved so; gives. */
   void (*done)(void *data, int rc, json_t *checks);
   void *data;
 };

@@ -190,7 +190,8 @@ static void name_channels(char *out, size_t size, const json_t *rows)
   out[0] = '\0';
   json_array_foreach(rows, i, row)
   {
-    const json_t *id = nm_optimove_get(row, "ChannelID"), *name = nm_optimove_get(row, "ChannelName");
+    const json_t *id = nm_optimove_get(row, "ChannelID"),
+                 *name = nm_optimove_get(row, "ChannelName");
     int len = json_is_integer(id)
                   ? snprintf(out + at, size - at, "%s%" JSON_INTEGER_FORMAT, i > 0 ? ", " : "",
                              json_integer_value(id))
@@ -198,7 +199,8 @@ static void name_channels(char *out, size_t size, const json_t *rows)
                              json_is_string(id) ? json_string_value(id) : "?");
     if (len < 0 || (size_t)len >= size - at) break;
     at += (size_t)len;
-    len = json_is_string(name) ? snprintf(out + at, size - at, " (%s)", json_string_value(name)) : 0;
+    len =
+        json_is_string(name) ? snprintf(out + at, size - at, " (%s)", json_string_value(name)) : 0;
     if (len < 0 || (size_t)len >= size - at) break;
     at += (size_t)len;
   }
@@ -217,12 +219,13 @@ static void judge_channels(struct probing *probing, const json_t *rows)
     say(probing, "warning",
         "Optimove does not know channel %" PRId64 " (%.*s): ids are assigned by "
         "Optimove, look them up there; it knows %s",
-        connector->channels[i].id, NM_TEXT_ARG(connector->channels[i].name), known[0] ? known : "none");
+        connector->channels[i].id, NM_TEXT_ARG(connector->channels[i].name),
+        known[0] ? known : "none");
     object(probing);
   }
   if (unknown == 0)
-    say(probing, "fine", "Optimove knows all %zu channels (asked with %s)", connector->channel_count,
-        key_name(probing));
+    say(probing, "fine", "Optimove knows all %zu channels (asked with %s)",
+        connector->channel_count, key_name(probing));
 }
 
 static bool lists_field(const json_t *rows, struct nm_text field)
@@ -359,7 +362,8 @@ static void next(struct probing *probing)
 {
   const struct nm_tenant_connector *connector = &probing->what.tenant->connector;
   bool has_channels = connector->channel_count > 0;
-  if (probing->what.for_save && (probing->at > CHECK_CHANNELS || (probing->at == CHECK_CHANNELS && !has_channels))) {
+  if (probing->what.for_save &&
+      (probing->at > CHECK_CHANNELS || (probing->at == CHECK_CHANNELS && !has_channels))) {
     finish(probing);
     return;
   }

@@ -59,15 +59,17 @@ static int check_keys(const struct checking *in, const char *where, const json_t
   return NM_OK;
 }
 
-/* ---- addresses: loosely, the provider has the last word ------------------------------------------- */
+/* ---- addresses: loosely, the provider has the last word -------------------------------------- */
 
 static bool is_email(struct nm_text text)
 {
   const char *at = text.len > 0 ? memchr(text.ptr, '@', text.len) : NULL;
-  if (!at || at == text.ptr || at == text.ptr + text.len - 1 || text.len > EMAIL_MAX_BYTES) return false;
+  if (!at || at == text.ptr || at == text.ptr + text.len - 1 || text.len > EMAIL_MAX_BYTES)
+    return false;
   if (memchr(at + 1, '@', (size_t)(text.ptr + text.len - at - 1))) return false;
   for (size_t i = 0; i < text.len; i++)
-    if ((unsigned char)text.ptr[i] <= ' ' || text.ptr[i] == 0x7f || strchr(",;<>\"()", text.ptr[i])) return false;
+    if ((unsigned char)text.ptr[i] <= ' ' || text.ptr[i] == 0x7f || strchr(",;<>\"()", text.ptr[i]))
+      return false;
   return true;
 }
 
@@ -89,13 +91,15 @@ static int check_msisdn(const struct checking *in, json_t *patch)
   char number[MSISDN_MAX_DIGITS + 8];
   size_t len = 0;
   if (!value || json_is_null(value)) return NM_OK;
-  if (!json_is_string(value)) return refuse(in, "msisdn", "should be text (with its country code: \"+90...\")");
+  if (!json_is_string(value))
+    return refuse(in, "msisdn", "should be text (with its country code: \"+90...\")");
   struct nm_text text = nm_json_string(patch, "msisdn");
   for (size_t i = 0; i < text.len; i++) {
     char c = text.ptr[i];
     if (c != '\0' && strchr(" \t-().", c)) continue;
     bool is_ok = (c >= '0' && c <= '9') || (c == '+' && len == 0);
-    if (!is_ok || len + 1 >= sizeof number) return refuse(in, "msisdn", "is no number such as +905321234567");
+    if (!is_ok || len + 1 >= sizeof number)
+      return refuse(in, "msisdn", "is no number such as +905321234567");
     number[len++] = c;
   }
   bool has_zeros = len > 2 && number[0] == '0' && number[1] == '0';
@@ -105,11 +109,12 @@ static int check_msisdn(const struct checking *in, json_t *patch)
   }
   size_t digits = len > 0 && number[0] == '+' ? len - 1 : len;
   if (digits < MSISDN_MIN_DIGITS || digits > MSISDN_MAX_DIGITS)
-    return refuse(in, "msisdn", "should have %d to %d digits", MSISDN_MIN_DIGITS, MSISDN_MAX_DIGITS);
+    return refuse(in, "msisdn", "should have %d to %d digits", MSISDN_MIN_DIGITS,
+                  MSISDN_MAX_DIGITS);
   return json_string_setn(value, number, len) ? NM_ENOMEM : NM_OK;
 }
 
-/* ---- devices, attributes, permissions ------------------------------------------------------------------- */
+/* ---- devices, attributes, permissions -------------------------------------------------------- */
 
 static bool has_control(struct nm_text text)
 {
@@ -136,7 +141,8 @@ static int check_device(const struct checking *in, size_t index, const json_t *d
     if (nm_text_equal(word, nm_text_from(device_kinds[i]))) return NM_OK;
   const char *nearest = nm_nearest(word, device_kinds, COUNT(device_kinds));
   if (nearest && word.len > 0)
-    return refuse(in, kind_at, "should be android, ios, web or huawei (did you mean \"%s\"?)", nearest);
+    return refuse(in, kind_at, "should be android, ios, web or huawei (did you mean \"%s\"?)",
+                  nearest);
   return refuse(in, kind_at, "should be android, ios, web or huawei");
 }
 
@@ -164,7 +170,8 @@ static int check_attributes(const struct checking *in, const json_t *patch)
   json_object_foreach(table, name, value) {
     size_t len = strlen(name);
     if (len == 0 || len > NM_EVENT_ID_TEXT_MAX_BYTES || has_control(nm_text_from(name)))
-      return refuse(in, "attributes", "holds a name that is empty, longer than %d bytes or has a control character",
+      return refuse(in, "attributes",
+                    "holds a name that is empty, longer than %d bytes or has a control character",
                     NM_EVENT_ID_TEXT_MAX_BYTES);
   }
   return NM_OK;
@@ -184,7 +191,8 @@ static int check_permissions(const struct checking *in, const json_t *patch)
   return NM_OK;
 }
 
-int nm_profile_check(json_t *patch, struct nm_arena *arena, const char **field, struct nm_error *err)
+int nm_profile_check(json_t *patch, struct nm_arena *arena, const char **field,
+                     struct nm_error *err)
 {
   const char *unnamed;
   struct checking in = { arena, field ? field : &unnamed, err };

@@ -31,7 +31,8 @@ static int merge_table(json_t *profile, const json_t *patch, const char *key, js
 
 static int merge_devices(json_t *profile, const json_t *patch)
 {
-  json_t *from = json_object_get(patch, "devices"), *into = json_object_get(profile, "devices"), *device, *known;
+  json_t *from = json_object_get(patch, "devices"), *into = json_object_get(profile, "devices"),
+         *device, *known;
   size_t i, j;
   if (!from) return NM_OK;
   if (!into) {
@@ -67,15 +68,15 @@ static int check_size(const json_t *profile, struct nm_error *err)
   size_t devices = json_array_size(json_object_get(profile, "devices"));
   size_t attributes = json_object_size(json_object_get(profile, "attributes"));
   if (devices > NM_PROFILE_DEVICES_MAX)
-    return nm_fail(err, NM_ELIMIT, "the profile would have %zu devices, at most %d are allowed", devices,
-                   NM_PROFILE_DEVICES_MAX);
+    return nm_fail(err, NM_ELIMIT, "the profile would have %zu devices, at most %d are allowed",
+                   devices, NM_PROFILE_DEVICES_MAX);
   if (attributes > NM_PROFILE_ATTRIBUTES_MAX)
-    return nm_fail(err, NM_ELIMIT, "the profile would have %zu attributes, at most %d are allowed", attributes,
-                   NM_PROFILE_ATTRIBUTES_MAX);
+    return nm_fail(err, NM_ELIMIT, "the profile would have %zu attributes, at most %d are allowed",
+                   attributes, NM_PROFILE_ATTRIBUTES_MAX);
   size_t bytes = json_dumpb(profile, NULL, 0, JSON_COMPACT);
   if (bytes > NM_PROFILE_MAX_BYTES)
-    return nm_fail(err, NM_ELIMIT, "the profile would have %zu bytes, at most %d are allowed", bytes,
-                   NM_PROFILE_MAX_BYTES);
+    return nm_fail(err, NM_ELIMIT, "the profile would have %zu bytes, at most %d are allowed",
+                   bytes, NM_PROFILE_MAX_BYTES);
   return NM_OK;
 }
 

@@ -34,8 +34,8 @@ const json_t *nm_profile_devices(const json_t *profile)
   return json_array_size(devices) > 0 ? devices : NULL;
 }
 
-/* The event as a sender would have posted it.  Its own id is random: the same change made twice is two
- * changes. */
+/* The event as a sender would have posted it.  Its own id is random: the same change made twice is
+ * two changes. */
 static json_t *make_event(struct nm_text ext_id, const json_t *changes, int64_t now_ms)
 {
   unsigned char random[EVENT_ID_BYTES];
@@ -44,14 +44,16 @@ static json_t *make_event(struct nm_text ext_id, const json_t *changes, int64_t 
   struct tm utc;
   randombytes_buf(random, sizeof random);
   sodium_bin2hex(id, sizeof id, random, sizeof random);
-  if (!gmtime_r(&now_s, &utc) || strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc) == 0) return NULL;
+  if (!gmtime_r(&now_s, &utc) || strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc) == 0)
+    return NULL;
   return json_pack("{s:s,s:s,s:s,s:s,s:s%,s:{},s:O}", "id", id, "type", "PROFILE", "name",
-                   "PROFILE_ATTRIBUTE_CHANGE", "time", when, "extId", ext_id.ptr, ext_id.len, "attributes",
-                   "changes", changes);
+                   "PROFILE_ATTRIBUTE_CHANGE", "time", when, "extId", ext_id.ptr, ext_id.len,
+                   "attributes", "changes", changes);
 }
 
-int nm_profile_event(struct nm_arena *arena, int64_t tenant_id, struct nm_text ext_id, const json_t *changes,
-                     int64_t now_ms, struct nm_store_arrival *out, struct nm_error *err)
+int nm_profile_event(struct nm_arena *arena, int64_t tenant_id, struct nm_text ext_id,
+                     const json_t *changes, int64_t now_ms, struct nm_store_arrival *out,
+                     struct nm_error *err)
 {
   struct nm_store_arrival arrival = { .event = { .id = 0 } };
   const char *field;

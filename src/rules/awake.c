@@ -1,8 +1,8 @@
 /* awake.c - the states of rules that serve: opened for the first event, closed where none came for
  * long.
  *
- * Rules whose file took its time to prove are opened when they are loaded, and stay: an event should
- * not wait for them. */
+ * Rules whose file took its time to prove are opened when they are loaded, and stay: an event
+ * should not wait for them. */
 #include <pthread.h>
 
 #include "base/clock.h"

@@ -63,8 +63,8 @@ struct nm_rules_folder {
 
 enum { NM_RULES_WATCH_FILES = 0, NM_RULES_WATCH_LIBRARIES = 1 };
 
-/* Finds the *.lua files there are, and those of `lib`; those not known yet are added.  False where the folder cannot be
- * read. */
+/* Finds the *.lua files there are, and those of `lib`; those not known yet are added.  False where
+ * the folder cannot be read. */
 bool nm_rules_files_scan(struct nm_rules_folder *folder);
 
 /* The file of that name in the folder or in its `lib`, known from now on; NULL for other names, and

@@ -35,14 +35,16 @@ struct nm_rules {
 NM_MUST_CHECK int nm_rules_read_facts(struct nm_rules *rules, const struct nm_value *found,
                                       struct nm_error *err);
 
-/* awake.c: opens the state of proven rules, or makes sure that it is open, before an event; NM_ENOMEM,
- * NM_ELIMIT.  Closes it; closes those of this thread that had no event for long, and counts them. */
+/* awake.c: opens the state of proven rules, or makes sure that it is open, before an event;
+ * NM_ENOMEM, NM_ELIMIT.  Closes it; closes those of this thread that had no event for long, and
+ * counts them. */
 NM_MUST_CHECK int nm_rules_open_state(struct nm_rules *rules, struct nm_error *err);
 NM_MUST_CHECK int nm_rules_wake(struct nm_rules *rules, struct nm_error *err);
 void nm_rules_close_state(struct nm_rules *rules);
 size_t nm_rules_let_sleep(int64_t now_ms);
 
-/* cost.c: what the last call took goes to the rules and to the entry that answered (NULL: to none). */
+/* cost.c: what the last call took goes to the rules and to the entry that answered (NULL: to
+ * none). */
 NM_MUST_CHECK int nm_rules_make_entries(struct nm_rules *rules);
 struct nm_rules_entry *nm_rules_find_entry(struct nm_rules *rules, const struct nm_event *event,
                                            bool is_recipient);
@@ -67,7 +69,8 @@ struct nm_rules_beside {
   struct nm_text file;
 };
 struct nm_script_libraries nm_rules_beside_libraries(struct nm_rules_beside *beside);
-/* Whether what a path names lies below the folder of the tenant's file; NM_ENOTFOUND, NM_EDENIED. */
+/* Whether what a path names lies below the folder of the tenant's file; NM_ENOTFOUND,
+ * NM_EDENIED. */
 NM_MUST_CHECK int nm_rules_library_path(struct nm_text file, const char *path, char real[PATH_MAX],
                                         struct nm_error *err);
 NM_MUST_CHECK int nm_rules_bundle_make(struct nm_rules_libraries *libraries, struct nm_text file,

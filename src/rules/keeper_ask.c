@@ -1,4 +1,5 @@
-/* keeper_ask.c - what operators ask of the keeper: an older generation, or rules that they bring. */
+/* keeper_ask.c - what operators ask of the keeper: an older generation, or rules that they
+ * bring. */
 #include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -9,7 +10,7 @@
 
 enum { LOAD_ARENA_MAX_BYTES = 512 * 1024 * 1024, PROBLEMS_MAX_BYTES = 1024 * 1024 };
 
-/* ---- rollback ------------------------------------------------------------------------------------------------ */
+/* ---- rollback -------------------------------------------------------------------------------- */
 
 /* A rollback under way: what is stored is read, then one of it saved as the active one. */
 struct rollback {

@@ -132,7 +132,8 @@ static bool is_within(struct nm_text file, const char *real)
   size_t len = file.len;
   while (len > 0 && file.ptr[len - 1] != '/') len--;
   int written = snprintf(folder, sizeof folder, "%.*s", (int)len, len > 0 ? file.ptr : "");
-  if (written < 0 || written >= PATH_MAX || !realpath(written > 0 ? folder : ".", top)) return false;
+  if (written < 0 || written >= PATH_MAX || !realpath(written > 0 ? folder : ".", top))
+    return false;
   size_t top_len = strlen(top);
   return strncmp(real, top, top_len) == 0 && (real[top_len] == '/' || top[top_len - 1] == '/');
 }

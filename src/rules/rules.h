@@ -40,8 +40,8 @@ struct nm_rules_libraries {
   size_t count;            /* out */
   size_t bytes;            /* out: of all */
   bool is_moving;          /* out: one may be written right now; load again */
-  struct nm_text bundle;   /* out: what was proven as one text; the digest's.  The source itself where
-                            * no library was used */
+  struct nm_text bundle;   /* out: what was proven as one text; the digest's.  The source itself
+                            * where no library was used */
 };
 
 /* The same for a file of a folder, whose libraries are read from its `lib`. */
@@ -123,7 +123,8 @@ struct nm_rules_entry {
   struct nm_rules_cost cost;
 };
 
-/* Those that traffic has asked so far, in the order of the file's facts; `calls` is 0 for others. */
+/* Those that traffic has asked so far, in the order of the file's facts; `calls` is 0 for
+ * others. */
 const struct nm_rules_entry *nm_rules_entries(const struct nm_rules *rules, size_t *count);
 
 enum {

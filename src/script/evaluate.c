@@ -59,7 +59,7 @@ static int settle(struct nm_script *script, int rc, const struct nm_value *effec
   return rc;
 }
 
-/* ---- with all that is to be known of it ------------------------------------------------------- */
+/* ---- with all that is to be known of it ------------------------------------------------------ */
 
 struct evaluate_call {
   const json_t *event;
@@ -112,7 +112,7 @@ int nm_script_evaluate(struct nm_script *script, const json_t *event,
   return NM_OK;
 }
 
-/* ---- for traffic --------------------------------------------------------------------------------- */
+/* ---- for traffic ----------------------------------------------------------------------------- */
 
 struct serve_call {
   const struct nm_script_event *event;

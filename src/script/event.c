@@ -122,7 +122,7 @@ bool nm_event_tape_read(struct nm_json_tape *tape, const struct nm_event *event,
   return is_hook ? is_common_hook(tape) : is_common_campaign(event, tape);
 }
 
-/* ---- into Lua, which may throw ------------------------------------------------------------------ */
+/* ---- into Lua, which may throw --------------------------------------------------------------- */
 
 static size_t push_node(lua_State *L, const struct nm_json_node *nodes, size_t at);
 

@@ -6,7 +6,8 @@
  * be escaped; nil where it is no text or not UTF-8. */
 int nm_json_text_inside(lua_State *L)
 {
-  static const char hex[] = "0123456789abcdef", names[] = "btn\vfr"; /* 8 to 13; 11 has no short form */
+  static const char hex[] = "0123456789abcdef",
+                    names[] = "btn\vfr"; /* 8 to 13; 11 has no short form */
   luaL_Buffer buffer;
   struct nm_text text;
   size_t clean = 0;

@@ -77,7 +77,8 @@ static int traceback(lua_State *L)
   return 1;
 }
 
-/* spent(): instructions and microseconds of CPU since it was called last; for what examples cost. */
+/* spent(): instructions and microseconds of CPU since it was called last; for what examples
+ * cost. */
 static int spent(lua_State *L)
 {
   struct load_call *call = of_load(L);

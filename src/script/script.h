@@ -15,8 +15,8 @@ struct nm_script;
 struct nm_script_libraries {
   void *data;
   bool is_alone; /* the file only stands in for the tenants that will use a library */
-  /* Gives *source, in the arena or longer-lived.  NM_ENOTFOUND: there is none of that name; else err
-   * is told to the author.  `name` is [a-z0-9_]+. */
+  /* Gives *source, in the arena or longer-lived.  NM_ENOTFOUND: there is none of that name; else
+   * err is told to the author.  `name` is [a-z0-9_]+. */
   int (*read)(void *data, struct nm_text name, struct nm_arena *arena, struct nm_text *source,
               struct nm_error *err);
   /* The names that there are, at most `max`, for whoever misspelt one. */
@@ -93,8 +93,8 @@ NM_MUST_CHECK int nm_script_serve(struct nm_script *script, const struct nm_scri
                                   const struct nm_script_context *context, struct nm_arena *arena,
                                   struct nm_script_answer *out, struct nm_error *err);
 
-/* What a call took, as its budget counts it: instructions in hundreds, so of short calls some show 0 and
- * others 100; together they are right. */
+/* What a call took, as its budget counts it: instructions in hundreds, so of short calls some show
+ * 0 and others 100; together they are right. */
 struct nm_script_cost {
   int64_t instructions;
   int64_t cpu_ns;

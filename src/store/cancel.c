@@ -36,9 +36,11 @@ static bool may_be_cancelled(const struct nm_writer *writer, int64_t tenant_id,
 int nm_writer_load_tombstones(struct nm_writer *writer)
 {
   sqlite3_stmt *stmt;
-  int rc = nm_db_find_values(&writer->db, &stmt, "SELECT tenant_id, campaign FROM tombstones", NULL, 0);
+  int rc =
+      nm_db_find_values(&writer->db, &stmt, "SELECT tenant_id, campaign FROM tombstones", NULL, 0);
   while (rc == 0 && (rc = nm_db_step(&writer->db, stmt)) == 1) {
-    struct nm_text campaign = { sqlite3_column_blob(stmt, 1), (size_t)sqlite3_column_bytes(stmt, 1) };
+    struct nm_text campaign = { sqlite3_column_blob(stmt, 1),
+                                (size_t)sqlite3_column_bytes(stmt, 1) };
     mark_cancelled(writer, sqlite3_column_int64(stmt, 0), campaign);
     rc = 0;
   }
@@ -97,11 +99,12 @@ static int fence_run(struct nm_writer *writer, int64_t run_id, int64_t in_flight
   int rc = nm_writer_unpark(writer, run_id);
   if (!rc) rc = stop_messages_of_run(writer, run_id, now_ms, stopped);
   if (rc) return rc;
-  return nm_db_run(&writer->db,
-                   "UPDATE runs SET state = 3, is_parked = 0, play_until = 0, fenced_at = ?2, ended_at = ?2,"
-                   " in_flight_at_fence = ?3, stopped = stopped + ?4, open = open - ?4,"
-                   " reason = 'cancelled' WHERE id = ?1",
-                   NM_I(run_id), NM_I(now_ms), NM_I(in_flight), NM_I(*stopped));
+  return nm_db_run(
+      &writer->db,
+      "UPDATE runs SET state = 3, is_parked = 0, play_until = 0, fenced_at = ?2, ended_at = ?2,"
+      " in_flight_at_fence = ?3, stopped = stopped + ?4, open = open - ?4,"
+      " reason = 'cancelled' WHERE id = ?1",
+      NM_I(run_id), NM_I(now_ms), NM_I(in_flight), NM_I(*stopped));
 }
 
 /* ---- an operator's --------------------------------------------------------------------------- */

@@ -47,7 +47,8 @@ static int count_one(struct nm_writer *writer, const struct nm_message *message,
                    NM_I(cap->from_ms));
 }
 
-/* Counts a message that is to be made; *full is the cap that forbids it, and nothing was counted. */
+/* Counts a message that is to be made; *full is the cap that forbids it, and nothing was
+ * counted. */
 static int look_at(struct nm_writer *writer, struct nm_message *message,
                    const struct nm_message_cap **full)
 {
@@ -179,11 +180,12 @@ static int drop_window(struct nm_writer *writer, int64_t now_ms, int64_t *left)
   int len = snprintf(scope, sizeof scope, "%s", (const char *)sqlite3_column_text(stmt, 1));
   sqlite3_reset(stmt);
   struct nm_text name = { scope, len < (int)sizeof scope ? (size_t)len : sizeof scope - 1 };
-  rc = nm_db_run(&writer->db,
-                 "DELETE FROM caps WHERE tenant_id = ?1 AND scope = ?2 AND window_from = ?3"
-                 " AND window_until = ?4 AND person IN (SELECT person FROM caps WHERE tenant_id = ?1"
-                 " AND scope = ?2 AND window_from = ?3 AND window_until = ?4 LIMIT ?5)",
-                 NM_I(tenant_id), NM_T(name), NM_I(from_ms), NM_I(until_ms), NM_I(*left));
+  rc =
+      nm_db_run(&writer->db,
+                "DELETE FROM caps WHERE tenant_id = ?1 AND scope = ?2 AND window_from = ?3"
+                " AND window_until = ?4 AND person IN (SELECT person FROM caps WHERE tenant_id = ?1"
+                " AND scope = ?2 AND window_from = ?3 AND window_until = ?4 LIMIT ?5)",
+                NM_I(tenant_id), NM_T(name), NM_I(from_ms), NM_I(until_ms), NM_I(*left));
   if (rc) return rc;
   int64_t gone = nm_db_changes(&writer->db);
   bool is_empty = gone < *left;

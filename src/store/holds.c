@@ -1,10 +1,10 @@
-/* Runs by hand: what waits of a run is put aside with it and comes back; rows that its rules held are
- * marked to be played again; another generation takes over. */
+/* Runs by hand: what waits of a run is put aside with it and comes back; rows that its rules held
+ * are marked to be played again; another generation takes over. */
 #include "store/internal.h"
 
 #include "base/clock.h"
 
-/* ---- put aside -------------------------------------------------------------------------------- */
+/* ---- put aside ------------------------------------------------------------------------------- */
 
 /* A message that is out is not touched but marked: its finish puts it aside. */
 static int mark_claims(struct nm_writer *writer, int64_t run_id, bool is_parked)
@@ -44,14 +44,15 @@ int nm_writer_unpark(struct nm_writer *writer, int64_t run_id)
   return rc;
 }
 
-/* ---- release ---------------------------------------------------------------------------------- */
+/* ---- release --------------------------------------------------------------------------------- */
 
 static int refuse_release(struct nm_error *err, int64_t run_id, int64_t state)
 {
   bool is_over = state == NM_RUN_CANCELLED || state == NM_RUN_FAILED;
   return nm_fail(err, NM_ECONFLICT, "run %lld is %s%s", (long long)run_id,
                  nm_run_state_name((enum nm_run_state)state),
-                 is_over ? "" : ", and its rules held none of its rows: there is nothing to release");
+                 is_over ? ""
+                         : ", and its rules held none of its rows: there is nothing to release");
 }
 
 int nm_writer_run_release(struct nm_writer *writer, struct nm_store_run_release *release)
@@ -101,7 +102,7 @@ int nm_writer_run_release(struct nm_writer *writer, struct nm_store_run_release 
   return rc;
 }
 
-/* ---- playing ---------------------------------------------------------------------------------- */
+/* ---- playing --------------------------------------------------------------------------------- */
 
 int nm_reader_mark_load(struct nm_db *db, struct nm_store_mark_load *load)
 {
@@ -123,7 +124,7 @@ int nm_reader_mark_load(struct nm_db *db, struct nm_store_mark_load *load)
   return nm_fail(&load->request.error, NM_ENOMEM, "store: no memory for a mark");
 }
 
-/* ---- repin ------------------------------------------------------------------------------------ */
+/* ---- repin ----------------------------------------------------------------------------------- */
 
 int nm_writer_run_repin(struct nm_writer *writer, struct nm_store_run_repin *repin)
 {

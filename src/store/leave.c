@@ -1,6 +1,6 @@
-/* A tenant goes: what waits of it ends with a word, who it was is forgotten, and, where that is asked
- * for, all that is kept of it is deleted at once.  In slices: each call does a bounded piece, the row of
- * the tenant goes last, so that a crash leaves it to be done again. */
+/* A tenant goes: what waits of it ends with a word, who it was is forgotten, and, where that is
+ * asked for, all that is kept of it is deleted at once.  In slices: each call does a bounded piece,
+ * the row of the tenant goes last, so that a crash leaves it to be done again. */
 #include "store/internal.h"
 
 #include "base/clock.h"
@@ -34,7 +34,8 @@ static const char *const endings[] = {
   " (SELECT id FROM updates INDEXED BY updates_open WHERE state IN (0, 1) AND tenant_id = ?1"
   " LIMIT ?2)",
   "UPDATE updates SET state = 4, reason = " REASON ", ended_at = ?3 WHERE id IN"
-  " (SELECT id FROM updates INDEXED BY updates_batched WHERE state = 2 AND tenant_id = ?1 LIMIT ?2)",
+  " (SELECT id FROM updates INDEXED BY updates_batched WHERE state = 2 AND tenant_id = ?1 LIMIT "
+  "?2)",
   "UPDATE updates SET state = 4, reason = " REASON ", ended_at = ?3 WHERE id IN"
   " (SELECT id FROM updates INDEXED BY updates_dead_of_tenant WHERE state = 3 AND tenant_id = ?1"
   " LIMIT ?2)",
@@ -52,7 +53,8 @@ static const char *const endings[] = {
 
 enum { ENDINGS = sizeof endings / sizeof *endings, ENDING_MESSAGES = 3 };
 
-/* What is deleted with --purge: found by id, since nothing is sorted by tenant; ?1 after, ?2 rows. */
+/* What is deleted with --purge: found by id, since nothing is sorted by tenant; ?1 after, ?2
+ * rows. */
 static const struct {
   const char *find;
   const char *drop[6]; /* ?1 the id */
@@ -105,7 +107,8 @@ static int drop(struct nm_writer *writer, int stage, int64_t id)
 }
 
 /* A piece of one table; the next one when it is through. */
-static int purge_some(struct nm_writer *writer, struct nm_store_tenant_remove *remove, int64_t *left)
+static int purge_some(struct nm_writer *writer, struct nm_store_tenant_remove *remove,
+                      int64_t *left)
 {
   sqlite3_stmt *stmt;
   int64_t seen = 0;

@@ -25,8 +25,9 @@ int nm_reader_preferences_load(struct nm_db *db, struct nm_store_preferences_loa
   sqlite3_stmt *stmt;
   int64_t channel = -1;
   load->count = 0;
-  int rc = nm_db_number(db, &channel, -1, "SELECT min(channel) FROM preferences WHERE tenant_id = ?1",
-                        NM_I(load->tenant_id));
+  int rc =
+      nm_db_number(db, &channel, -1, "SELECT min(channel) FROM preferences WHERE tenant_id = ?1",
+                   NM_I(load->tenant_id));
   if (rc || channel <= 0) return rc; /* no row has channel 0: it is no channel */
   load->channel = (enum nm_channel)channel;
   load->customers =

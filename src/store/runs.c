@@ -275,8 +275,8 @@ static int check_expand(const struct nm_store_expand *expand, const struct stand
   return NM_OK;
 }
 
-/* The rows of a mark became what they became: the mark is gone with the same transaction, so they are
- * played once. */
+/* The rows of a mark became what they became: the mark is gone with the same transaction, so they
+ * are played once. */
 static int end_mark(struct nm_writer *writer, const struct nm_store_expand *expand, int64_t held,
                     int64_t open)
 {

@@ -1,5 +1,5 @@
-/* Opening and closing: the file, its check, a connection and a thread each for who writes, who reads
- * and who copies the log. */
+/* Opening and closing: the file, its check, a connection and a thread each for who writes, who
+ * reads and who copies the log. */
 #include "store/sqlite.h"
 
 #include <errno.h>

@@ -42,7 +42,8 @@ struct nm_sqlite {
   int wal_pages;      /* as the last commit left them */
   int next_at_pages;  /* wake above this */
   int step_pages, max_pages;
-  atomic_bool is_rest_wanted;          /* the writer begins no transaction; changed under the lock */
+  atomic_bool is_rest_wanted;          /* the writer begins no transaction; changed under the
+                                        * lock */
   bool is_resting;                     /* and it does not */
   uv_cond_t rest_begun, rest_over;
   struct nm_mail *scrubs, *last_scrub; /* NM_STORE_SCRUB requests */

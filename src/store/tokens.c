@@ -78,5 +78,6 @@ int nm_reader_tokens_load(struct nm_db *db, struct nm_store_tokens_load *load)
                                                            .hash = nm_row_text(&row, 7) };
   sqlite3_reset(row.stmt);
   if (rc < 0) return rc;
-  return row.is_short ? nm_fail(&load->request.error, NM_ENOMEM, "no memory for the tokens") : NM_OK;
+  return row.is_short ? nm_fail(&load->request.error, NM_ENOMEM, "no memory for the tokens")
+                      : NM_OK;
 }

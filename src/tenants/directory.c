@@ -28,9 +28,10 @@ struct nm_tenants {
   size_t count, capacity;
 };
 
-/* 128 bits under a key that nobody else knows and that is another in each process: every request pays
- * for two of them. */
-static void digest(const struct nm_tenants *tenants, unsigned char out[DIGEST_BYTES], struct nm_text text)
+/* 128 bits under a key that nobody else knows and that is another in each process: every request
+ * pays for two of them. */
+static void digest(const struct nm_tenants *tenants, unsigned char out[DIGEST_BYTES],
+                   struct nm_text text)
 {
   const char *bytes = text.len > 0 ? text.ptr : "";
   crypto_shorthash_siphashx24(out, (const unsigned char *)bytes, text.len, tenants->digest_key);
@@ -72,7 +73,7 @@ void nm_tenants_destroy(struct nm_tenants *tenants)
   free(tenants);
 }
 
-/* ---- sorted three ways ------------------------------------------------------------------------------ */
+/* ---- sorted three ways ----------------------------------------------------------------------- */
 
 static int compare_texts(struct nm_text a, struct nm_text b)
 {
@@ -89,8 +90,8 @@ static int compare_entries(const struct nm_tenant *a, const struct nm_tenant *b,
 }
 
 /* Where the tenant stands or would stand; *is_there says which. */
-static size_t place_of(const struct nm_tenants *tenants, const struct nm_tenant *tenant, enum order order,
-                       bool *is_there)
+static size_t place_of(const struct nm_tenants *tenants, const struct nm_tenant *tenant,
+                       enum order order, bool *is_there)
 {
   size_t low = 0, high = tenants->count;
   *is_there = false;
@@ -200,17 +201,19 @@ void nm_tenants_remove(struct nm_tenants *tenants, int64_t id)
   destroy_entry(old);
 }
 
-/* ---- finding -------------------------------------------------------------------------------------------- */
+/* ---- finding --------------------------------------------------------------------------------- */
 
 /* Borrows; the lock is held. */
-static struct entry *find(const struct nm_tenants *tenants, const struct nm_tenant *like, enum order order)
+static struct entry *find(const struct nm_tenants *tenants, const struct nm_tenant *like,
+                          enum order order)
 {
   bool is_there;
   size_t at = place_of(tenants, like, order, &is_there);
   return is_there ? tenants->entries[order][at] : NULL;
 }
 
-static struct nm_tenant *lend(struct nm_tenants *tenants, const struct nm_tenant *like, enum order order)
+static struct nm_tenant *lend(struct nm_tenants *tenants, const struct nm_tenant *like,
+                              enum order order)
 {
   uv_rwlock_rdlock(&tenants->lock);
   struct entry *entry = find(tenants, like, order);
@@ -246,7 +249,7 @@ struct nm_tenant **nm_tenants_all(struct nm_tenants *tenants, struct nm_arena *a
   return all;
 }
 
-/* ---- the door ----------------------------------------------------------------------------------------------- */
+/* ---- the door -------------------------------------------------------------------------------- */
 
 struct nm_tenant *nm_tenants_authenticate(struct nm_tenants *tenants, struct nm_text app_key,
                                           struct nm_text header_key, struct nm_text url_secret)
@@ -264,9 +267,9 @@ struct nm_tenant *nm_tenants_authenticate(struct nm_tenants *tenants, struct nm_
   int is_secret = sodium_memcmp(secret, against->url_secret, DIGEST_BYTES) == 0;
   int is_previous = sodium_memcmp(secret, against->url_secret_previous, DIGEST_BYTES) == 0;
   bool may_enter = entry && !entry->tenant->is_leaving;
-  struct nm_tenant *tenant =
-      may_enter && (is_header | is_replaced | is_secret | is_previous) ? nm_tenant_ref(entry->tenant)
-                                                                   : NULL;
+  struct nm_tenant *tenant = may_enter && (is_header | is_replaced | is_secret | is_previous)
+                                 ? nm_tenant_ref(entry->tenant)
+                                 : NULL;
   uv_rwlock_rdunlock(&tenants->lock);
   return tenant;
 }

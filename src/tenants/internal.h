@@ -16,7 +16,7 @@ struct nm_tenant_box {
   json_t *settings;       /* an array that keeps each provider's settings alive */
 };
 
-/* ---- read.c: reading tables with closed key sets, complaining by the line --------------------- */
+/* ---- read.c: reading tables with closed key sets, complaining by the line -------------------- */
 
 struct nm_tenant_reader {
   struct nm_problems *problems;
@@ -38,14 +38,16 @@ void nm_tenant_check_keys(struct nm_tenant_reader *reader, const char *path, con
 
 /* A table with names as keys, or a list; complains and gives NULL where it is something else.  An
  * empty Lua table is both. */
-const json_t *nm_tenant_table(struct nm_tenant_reader *reader, const char *path, const json_t *value);
+const json_t *nm_tenant_table(struct nm_tenant_reader *reader, const char *path,
+                              const json_t *value);
 const json_t *nm_tenant_list(struct nm_tenant_reader *reader, const char *path, const json_t *value,
                              size_t max);
 
 /* The text at a key, copied; empty after a complaint or, where it is not required, when missing.
  * *is_open says that it is a secret which is not resolved here: nothing more can be said of it. */
-struct nm_text nm_tenant_text(struct nm_tenant_reader *reader, const char *path, const json_t *table,
-                              const char *key, bool is_required, bool *is_open);
+struct nm_text nm_tenant_text(struct nm_tenant_reader *reader, const char *path,
+                              const json_t *table, const char *key, bool is_required,
+                              bool *is_open);
 
 /* The same of a value found already, which is not nothing; `at` names it. */
 struct nm_text nm_tenant_text_of(struct nm_tenant_reader *reader, const char *at,
@@ -62,18 +64,18 @@ size_t nm_tenant_word(struct nm_tenant_reader *reader, const char *path, const j
 /* "a number", "a table", ... */
 const char *nm_tenant_kind(const json_t *value);
 
-/* ---- parse_door.c: who may call, and how fast -------------------------------------------------- */
+/* ---- parse_door.c: who may call, and how fast ------------------------------------------------ */
 
 /* restApiKey or restApiKeys, allow, inbound. */
 void nm_tenant_read_door(struct nm_tenant_reader *reader, struct nm_tenant *tenant,
                          const json_t *document);
 
-/* ---- parse_guard.c: ceilings -------------------------------------------------------------------- */
+/* ---- parse_guard.c: ceilings ----------------------------------------------------------------- */
 
 void nm_tenant_read_guard(struct nm_tenant_reader *reader, struct nm_tenant *tenant,
                           const json_t *document);
 
-/* ---- parse_providers.c ---------------------------------------------------------------------------- */
+/* ---- parse_providers.c ----------------------------------------------------------------------- */
 
 void nm_tenant_read_providers(struct nm_tenant_reader *reader, struct nm_tenant_box *box,
                               const json_t *document,
@@ -85,7 +87,7 @@ void nm_tenant_read_realtime(struct nm_tenant_reader *reader, struct nm_tenant_b
 void nm_tenant_read_chains(struct nm_tenant_reader *reader, struct nm_tenant_box *box,
                            const json_t *document);
 
-/* ---- secrets.c: which keys hold secrets ----------------------------------------------------------- */
+/* ---- secrets.c: which keys hold secrets ------------------------------------------------------ */
 
 bool nm_tenant_is_secret(const char *key);
 
@@ -98,6 +100,7 @@ struct nm_tenant_place {
 /* Calls `change` for the value of every secret key in the tree, at any depth; what it gives in
  * *out (when not NULL) takes the value's place.  Ends at the first code that is not 0. */
 NM_MUST_CHECK int nm_tenant_each_secret(json_t *tree, struct nm_tenant_place *place,
-                                        int (*change)(void *data, const struct nm_tenant_place *place,
+                                        int (*change)(void *data,
+                                                      const struct nm_tenant_place *place,
                                                       json_t *value, json_t **out),
                                         void *data);

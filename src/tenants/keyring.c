@@ -16,15 +16,17 @@ enum { PATH_MAX_BYTES = 1024, HEX_BYTES = 2 * NM_MASTER_KEY_BYTES };
 static void derive(unsigned char out[NM_MASTER_KEY_BYTES], const char *purpose,
                    const unsigned char master[NM_MASTER_KEY_BYTES])
 {
-  crypto_generichash(out, NM_MASTER_KEY_BYTES, (const unsigned char *)purpose, strlen(purpose), master,
-                     NM_MASTER_KEY_BYTES);
+  crypto_generichash(out, NM_MASTER_KEY_BYTES, (const unsigned char *)purpose, strlen(purpose),
+                     master, NM_MASTER_KEY_BYTES);
 }
 
 /* 32 bytes as hex or as base64 of either alphabet, with or without padding. */
 static bool decode(struct nm_text text, unsigned char out[NM_MASTER_KEY_BYTES])
 {
-  static const int variants[] = { sodium_base64_VARIANT_ORIGINAL, sodium_base64_VARIANT_ORIGINAL_NO_PADDING,
-                                  sodium_base64_VARIANT_URLSAFE, sodium_base64_VARIANT_URLSAFE_NO_PADDING };
+  static const int variants[] = { sodium_base64_VARIANT_ORIGINAL,
+                                  sodium_base64_VARIANT_ORIGINAL_NO_PADDING,
+                                  sodium_base64_VARIANT_URLSAFE,
+                                  sodium_base64_VARIANT_URLSAFE_NO_PADDING };
   size_t len = 0;
   while (text.len > 0 && strchr(" \t\r\n", text.ptr[text.len - 1])) text.len--;
   if (text.len == HEX_BYTES)
@@ -32,7 +34,8 @@ static bool decode(struct nm_text text, unsigned char out[NM_MASTER_KEY_BYTES])
            len == NM_MASTER_KEY_BYTES;
   for (size_t i = 0; i < sizeof variants / sizeof *variants; i++)
     if (text.len > 0 &&
-        sodium_base642bin(out, NM_MASTER_KEY_BYTES, text.ptr, text.len, NULL, &len, NULL, variants[i]) == 0 &&
+        sodium_base642bin(out, NM_MASTER_KEY_BYTES, text.ptr, text.len, NULL, &len, NULL,
+                          variants[i]) == 0 &&
         len == NM_MASTER_KEY_BYTES)
       return true;
   return false;
@@ -61,7 +64,9 @@ static int write_key(int fd, const char *path, struct nm_error *err)
   int why = errno;
   sodium_memzero(key, sizeof key);
   sodium_memzero(text, sizeof text);
-  return is_ok ? NM_OK : nm_fail(err, NM_EIO, "%s: the master key cannot be written: %s", path, strerror(why));
+  return is_ok ? NM_OK
+               : nm_fail(err, NM_EIO, "%s: the master key cannot be written: %s", path,
+                         strerror(why));
 }
 
 /* Sealed secrets are worth nothing without it: its name must outlive a power cut, too. */
@@ -78,7 +83,8 @@ static int sync_folder_of(const char *path, struct nm_error *err)
                : nm_fail(err, NM_EIO, "%s: the master key cannot be kept: %s", path, strerror(why));
 }
 
-/* Written aside and linked into place, so that no crash leaves half a key and no key is written over. */
+/* Written aside and linked into place, so that no crash leaves half a key and no key is written
+ * over. */
 static int make_file(const char *path, struct nm_error *err)
 {
   char aside[PATH_MAX_BYTES + 16];
@@ -86,7 +92,8 @@ static int make_file(const char *path, struct nm_error *err)
   make_folders(path);
   unlink(aside);
   int fd = open(aside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (fd < 0) return nm_fail(err, NM_EIO, "%s: the master key cannot be made: %s", path, strerror(errno));
+  if (fd < 0)
+    return nm_fail(err, NM_EIO, "%s: the master key cannot be made: %s", path, strerror(errno));
   int rc = write_key(fd, path, err);
   close(fd);
   if (rc == NM_OK && link(aside, path) && errno != EEXIST)
@@ -101,15 +108,17 @@ static int read_file(const char *path, unsigned char out[NM_MASTER_KEY_BYTES], s
   struct stat about;
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0)
-    return nm_fail(err, errno == ENOENT ? NM_ENOTFOUND : NM_EIO, "%s: the master key cannot be read: %s",
-                   path, strerror(errno));
+    return nm_fail(err, errno == ENOENT ? NM_ENOTFOUND : NM_EIO,
+                   "%s: the master key cannot be read: %s", path, strerror(errno));
   ssize_t len = fstat(fd, &about) ? -1 : read(fd, text, sizeof text);
   int why = errno;
   close(fd);
   int rc = NM_OK;
-  if (len < 0) rc = nm_fail(err, NM_EIO, "%s: the master key cannot be read: %s", path, strerror(why));
+  if (len < 0)
+    rc = nm_fail(err, NM_EIO, "%s: the master key cannot be read: %s", path, strerror(why));
   else if (about.st_mode & 077)
-    rc = nm_fail(err, NM_EDENIED, "%s: the master key can be read by others (mode %04o): chmod 600 it", path,
+    rc = nm_fail(err, NM_EDENIED,
+                 "%s: the master key can be read by others (mode %04o): chmod 600 it", path,
                  (unsigned)(about.st_mode & 07777));
   else if (!decode((struct nm_text){ text, (size_t)len }, out))
     rc = nm_fail(err, NM_EINVAL, "%s: not a master key: expected 32 bytes as hex or base64", path);
@@ -117,12 +126,13 @@ static int read_file(const char *path, unsigned char out[NM_MASTER_KEY_BYTES], s
   return rc;
 }
 
-static int read_or_make(struct nm_text beside, unsigned char out[NM_MASTER_KEY_BYTES], bool *was_made,
-                        struct nm_error *err)
+static int read_or_make(struct nm_text beside, unsigned char out[NM_MASTER_KEY_BYTES],
+                        bool *was_made, struct nm_error *err)
 {
   char path[PATH_MAX_BYTES];
   if (beside.len == 0 || beside.len >= sizeof path)
-    return nm_fail(err, NM_EINVAL, "no place for a master key: name one as master_key in the settings");
+    return nm_fail(err, NM_EINVAL,
+                   "no place for a master key: name one as master_key in the settings");
   memcpy(path, beside.ptr, beside.len);
   path[beside.len] = '\0';
   int rc = read_file(path, out, err);
@@ -141,7 +151,8 @@ static int read_reference(struct nm_text reference, unsigned char out[NM_MASTER_
   if (!arena) return nm_fail(err, NM_ENOMEM, "out of memory");
   int rc = nm_secret_resolve(reference, arena, &text, err);
   if (rc == NM_OK && !decode(text, out))
-    rc = nm_fail(err, NM_EINVAL, "master_key %.*s: not a master key: expected 32 bytes as hex or base64",
+    rc = nm_fail(err, NM_EINVAL,
+                 "master_key %.*s: not a master key: expected 32 bytes as hex or base64",
                  NM_TEXT_ARG(reference));
   if (text.ptr) sodium_memzero((char *)text.ptr, text.len);
   nm_arena_destroy(arena);

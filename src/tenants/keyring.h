@@ -1,4 +1,5 @@
-/* keyring.h - room-private: the keys that are derived from the master key, which itself is not kept. */
+/* keyring.h - room-private: the keys that are derived from the master key, which itself is not
+ * kept. */
 #pragma once
 
 #include <sodium.h>

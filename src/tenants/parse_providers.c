@@ -5,7 +5,12 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-enum { RATE_MAX_PER_S = 1000000, CONCURRENCY_MAX = 1000, BATCH_MAX = 1000, RETRY_MAX_S = 30 * 24 * 3600 };
+enum {
+  RATE_MAX_PER_S = 1000000,
+  CONCURRENCY_MAX = 1000,
+  BATCH_MAX = 1000,
+  RETRY_MAX_S = 30 * 24 * 3600
+};
 
 /* Those of contract.md; which of them are built is known to `check_provider`. */
 static const char *const adapters[] = { "netmera", "fcm",  "apns", "huawei",  "webpush",
@@ -113,8 +118,8 @@ static bool is_name(struct nm_text name)
   return name.len > 0 && name.len <= NM_TENANT_NAME_MAX_BYTES;
 }
 
-static void read_provider(struct nm_tenant_reader *reader, struct nm_tenant_box *box, const char *name,
-                          const json_t *entry,
+static void read_provider(struct nm_tenant_reader *reader, struct nm_tenant_box *box,
+                          const char *name, const json_t *entry,
                           int (*check_provider)(struct nm_text adapter, const json_t *settings,
                                                 struct nm_error *err))
 {
@@ -126,10 +131,12 @@ static void read_provider(struct nm_tenant_reader *reader, struct nm_tenant_box 
 
   provider->name = nm_arena_copy(reader->arena, nm_text_from(name));
   if (strcmp(name, NM_TENANT_REALTIME) == 0)
-    nm_tenant_complain(reader, path, "this name is taken: real-time events are set as optimove.realtime");
+    nm_tenant_complain(reader, path,
+                       "this name is taken: real-time events are set as optimove.realtime");
   tenant->provider_count++; /* also when it is wrong: its channels may name it */
   if (!is_name(provider->name))
-    nm_tenant_complain(reader, path, "a provider's name holds only letters, digits, _ and -, at most %d",
+    nm_tenant_complain(reader, path,
+                       "a provider's name holds only letters, digits, _ and -, at most %d",
                        NM_TENANT_NAME_MAX_BYTES);
   if (!table && json_is_array(entry) && json_array_size(entry) == 0) table = entry;
   if (!table) return;
@@ -170,13 +177,13 @@ void nm_tenant_read_providers(struct nm_tenant_reader *reader, struct nm_tenant_
     read_provider(reader, box, name, entry, check_provider);
 }
 
-/* ---- real-time events ------------------------------------------------------------------------------- */
+/* ---- real-time events ------------------------------------------------------------------------ */
 
 void nm_tenant_read_realtime(struct nm_tenant_reader *reader, struct nm_tenant_box *box,
                              const json_t *document)
 {
-  static const char *const known[] = { "url", "tenant", "token", "rate", "unknown", "order", "retry",
-                                       "concurrency" };
+  static const char *const known[] = { "url",     "tenant", "token", "rate",
+                                       "unknown", "order",  "retry", "concurrency" };
   static const char path[] = "optimove.realtime";
   const json_t *value = json_object_get(json_object_get(document, "optimove"), "realtime");
   const json_t *table = value ? nm_tenant_table(reader, path, value) : NULL;
@@ -189,11 +196,13 @@ void nm_tenant_read_realtime(struct nm_tenant_reader *reader, struct nm_tenant_b
   (void)nm_tenant_text(reader, path, table, "token", false, NULL);
   const json_t *number = json_object_get(table, "tenant");
   if (url.len > 0 && !is_open && nm_guard_check_url(NULL, url, &error))
-    nm_tenant_complain(reader, "optimove.realtime.url", "\"%.*s\": %s", NM_TEXT_ARG(url), error.text);
+    nm_tenant_complain(reader, "optimove.realtime.url", "\"%.*s\": %s", NM_TEXT_ARG(url),
+                       error.text);
   if (!json_is_integer(number) || json_integer_value(number) <= 0)
-    nm_tenant_complain(reader, "optimove.realtime.tenant", "expected Optimove's number of the tenant, got %s",
-                       nm_tenant_kind(number));
-  if (!tenant->providers) tenant->providers = nm_arena_alloc(reader->arena, sizeof *tenant->providers);
+    nm_tenant_complain(reader, "optimove.realtime.tenant",
+                       "expected Optimove's number of the tenant, got %s", nm_tenant_kind(number));
+  if (!tenant->providers)
+    tenant->providers = nm_arena_alloc(reader->arena, sizeof *tenant->providers);
   json_t *settings = make_settings(reader, box, path, table);
   if (!tenant->providers || !settings) {
     nm_tenant_complain(reader, path, "out of memory");
@@ -207,7 +216,7 @@ void nm_tenant_read_realtime(struct nm_tenant_reader *reader, struct nm_tenant_b
   tenant->connector.has_realtime = true;
 }
 
-/* ---- channels: which providers, in which order ------------------------------------------------------ */
+/* ---- channels: which providers, in which order ----------------------------------------------- */
 
 static void complain_of_stranger(struct nm_tenant_reader *reader, const struct nm_tenant *tenant,
                                  const char *path, struct nm_text name)
@@ -216,7 +225,8 @@ static void complain_of_stranger(struct nm_tenant_reader *reader, const struct n
   for (size_t i = 0; i < tenant->provider_count; i++) names[i] = tenant->providers[i].name.ptr;
   const char *nearest = nm_nearest(name, names, tenant->provider_count);
   if (nearest)
-    nm_tenant_complain(reader, path, "no provider named \"%.64s\" (did you mean \"%s\"?)", name.ptr, nearest);
+    nm_tenant_complain(reader, path, "no provider named \"%.64s\" (did you mean \"%s\"?)", name.ptr,
+                       nearest);
   else nm_tenant_complain(reader, path, "no provider named \"%.64s\"", name.ptr);
 }
 
@@ -228,7 +238,8 @@ static void read_chain(struct nm_tenant_reader *reader, struct nm_tenant *tenant
   const json_t *entry;
   size_t i;
   if (!list) return;
-  struct nm_text *chain = nm_arena_alloc(reader->arena, (json_array_size(list) + 1) * sizeof *chain);
+  struct nm_text *chain =
+      nm_arena_alloc(reader->arena, (json_array_size(list) + 1) * sizeof *chain);
   if (!chain) return;
   tenant->chains[kind] = chain;
   json_array_foreach(list, i, entry) {
@@ -244,7 +255,8 @@ static void read_chain(struct nm_tenant_reader *reader, struct nm_tenant *tenant
       continue;
     }
     for (size_t j = 0; j < tenant->chain_counts[kind]; j++)
-      if (nm_text_equal(chain[j], name)) nm_tenant_complain(reader, at, "\"%s\" is there twice", name.ptr);
+      if (nm_text_equal(chain[j], name))
+        nm_tenant_complain(reader, at, "\"%s\" is there twice", name.ptr);
     chain[tenant->chain_counts[kind]++] = provider->name;
   }
 }

@@ -80,7 +80,8 @@ static bool is_empty(const json_t *value)
          (json_is_array(value) && json_array_size(value) == 0);
 }
 
-const json_t *nm_tenant_table(struct nm_tenant_reader *reader, const char *path, const json_t *value)
+const json_t *nm_tenant_table(struct nm_tenant_reader *reader, const char *path,
+                              const json_t *value)
 {
   if (json_is_object(value)) return value;
   if (!is_empty(value))
@@ -98,7 +99,8 @@ const json_t *nm_tenant_list(struct nm_tenant_reader *reader, const char *path, 
     return NULL;
   }
   if (json_array_size(value) > max) {
-    nm_tenant_complain(reader, path, "%zu entries, at most %zu are allowed", json_array_size(value), max);
+    nm_tenant_complain(reader, path, "%zu entries, at most %zu are allowed", json_array_size(value),
+                       max);
     return NULL;
   }
   return value;
@@ -117,8 +119,8 @@ static bool has_controls(struct nm_text text)
   return false;
 }
 
-struct nm_text nm_tenant_text(struct nm_tenant_reader *reader, const char *path, const json_t *table,
-                              const char *key, bool is_required, bool *is_open)
+struct nm_text nm_tenant_text(struct nm_tenant_reader *reader, const char *path,
+                              const json_t *table, const char *key, bool is_required, bool *is_open)
 {
   const json_t *value = json_object_get(table, key);
   const char *at = path_of(reader, path, key);
@@ -140,7 +142,8 @@ struct nm_text nm_tenant_text_of(struct nm_tenant_reader *reader, const char *at
     return nm_arena_copy(reader->arena, NM_TEXT("unresolved"));
   }
   if (is_reference(value)) {
-    nm_tenant_complain(reader, at, "the secret is not resolved: the command that reads the file does so");
+    nm_tenant_complain(reader, at,
+                       "the secret is not resolved: the command that reads the file does so");
     return none;
   }
   if (!json_is_string(value)) {
@@ -152,7 +155,8 @@ struct nm_text nm_tenant_text_of(struct nm_tenant_reader *reader, const char *at
   else if (text.len > NM_TENANT_TEXT_MAX_BYTES)
     nm_tenant_complain(reader, at, "%zu bytes, at most %d are allowed", text.len,
                        NM_TENANT_TEXT_MAX_BYTES);
-  else if (has_controls(text)) nm_tenant_complain(reader, at, "holds a line break or another control character");
+  else if (has_controls(text))
+    nm_tenant_complain(reader, at, "holds a line break or another control character");
   else return nm_arena_copy(reader->arena, text);
   return none;
 }
@@ -178,8 +182,8 @@ size_t nm_tenant_word(struct nm_tenant_reader *reader, const char *path, const j
   char found[SHOWN_MAX_BYTES];
   const char *nearest = nm_nearest(word, words, count);
   if (nearest)
-    nm_tenant_complain(reader, at, "\"%s\" is none of %s (did you mean \"%s\"?)", shown(word, found),
-                       expected, nearest);
+    nm_tenant_complain(reader, at, "\"%s\" is none of %s (did you mean \"%s\"?)",
+                       shown(word, found), expected, nearest);
   else nm_tenant_complain(reader, at, "\"%s\" is none of %s", shown(word, found), expected);
   return fallback;
 }

@@ -1,6 +1,7 @@
-/* seal.c - secrets at rest.  In a sealed document the value of a secret key is {"sealed":"v1.BASE64"}:
- * nonce and XChaCha20-Poly1305 of the value's JSON, bound to the tenant's name and to its place, so that
- * a secret that is moved, within a document or to another tenant's, cannot be opened. */
+/* seal.c - secrets at rest.  In a sealed document the value of a secret key is
+ * {"sealed":"v1.BASE64"}: nonce and XChaCha20-Poly1305 of the value's JSON, bound to the tenant's
+ * name and to its place, so that a secret that is moved, within a document or to another tenant's,
+ * cannot be opened. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,11 +52,12 @@ static json_t *seal_text(const struct sealing *with, const struct bound *bound, 
   json_t *sealed = NULL;
   if (raw && encoded) {
     randombytes_buf(raw, NONCE_BYTES);
-    crypto_aead_xchacha20poly1305_ietf_encrypt(raw + NONCE_BYTES, NULL, (const unsigned char *)text.ptr,
-                                               text.len, bound->bytes, bound->len, NULL, raw,
-                                               with->keyring->seal_key);
+    crypto_aead_xchacha20poly1305_ietf_encrypt(
+        raw + NONCE_BYTES, NULL, (const unsigned char *)text.ptr, text.len, bound->bytes,
+        bound->len, NULL, raw, with->keyring->seal_key);
     memcpy(encoded, VERSION, sizeof VERSION - 1);
-    sodium_bin2base64(encoded + sizeof VERSION - 1, text_len - (sizeof VERSION - 1), raw, raw_len, VARIANT);
+    sodium_bin2base64(encoded + sizeof VERSION - 1, text_len - (sizeof VERSION - 1), raw, raw_len,
+                      VARIANT);
     sealed = json_pack("{s:s}", "sealed", encoded);
   }
   free(raw);
@@ -78,8 +80,8 @@ static int seal_one(void *data, const struct nm_tenant_place *place, json_t *val
   return rc;
 }
 
-int nm_keyring_seal(struct nm_keyring *keyring, const struct nm_tenant *tenant, struct nm_arena *arena,
-                    struct nm_text *out)
+int nm_keyring_seal(struct nm_keyring *keyring, const struct nm_tenant *tenant,
+                    struct nm_arena *arena, struct nm_text *out)
 {
   struct sealing with = { keyring, tenant->name, NULL };
   struct nm_tenant_place place = { .len = 0 };
@@ -111,8 +113,8 @@ static int open_raw(const struct sealing *with, const struct bound *bound, const
   unsigned char *plain = malloc(len + 1);
   if (!plain) return NM_ENOMEM;
   int rc = crypto_aead_xchacha20poly1305_ietf_decrypt(plain, &len, NULL, raw + NONCE_BYTES,
-                                                      raw_len - NONCE_BYTES, bound->bytes, bound->len, raw,
-                                                      with->keyring->seal_key)
+                                                      raw_len - NONCE_BYTES, bound->bytes,
+                                                      bound->len, raw, with->keyring->seal_key)
                ? NM_EDENIED
                : nm_json_parse_any(out, (struct nm_text){ (char *)plain, (size_t)len }, NULL);
   sodium_memzero(plain, (size_t)len);
@@ -127,12 +129,13 @@ static int unseal_one(void *data, const struct nm_tenant_place *place, json_t *v
   struct nm_text text = nm_json_string(value, "sealed");
   struct nm_text version = NM_TEXT(VERSION);
   int rc = bind_to(&bound, with->name, place);
-  if (rc == NM_OK && (json_object_size(value) != 1 || !nm_text_starts_with(text, version))) rc = NM_EINVAL;
+  if (rc == NM_OK && (json_object_size(value) != 1 || !nm_text_starts_with(text, version)))
+    rc = NM_EINVAL;
   unsigned char *raw = rc == NM_OK ? malloc(text.len + 1) : NULL;
   size_t raw_len = 0;
   if (rc == NM_OK && !raw) rc = NM_ENOMEM;
-  if (rc == NM_OK && sodium_base642bin(raw, text.len, text.ptr + version.len, text.len - version.len, NULL,
-                                       &raw_len, NULL, VARIANT))
+  if (rc == NM_OK && sodium_base642bin(raw, text.len, text.ptr + version.len,
+                                       text.len - version.len, NULL, &raw_len, NULL, VARIANT))
     rc = NM_EINVAL;
   if (rc == NM_OK) rc = open_raw(with, &bound, raw, raw_len, out);
   free(raw);
@@ -140,8 +143,10 @@ static int unseal_one(void *data, const struct nm_tenant_place *place, json_t *v
   char at[256];
   show_place(place, at, sizeof at);
   if (rc == NM_ENOMEM) return nm_fail(with->err, rc, "out of memory");
-  return nm_fail(with->err, rc, "tenant %.*s: the stored secret %s cannot be opened: %s", NM_TEXT_ARG(with->name),
-                 at, rc == NM_EDENIED ? "this is another master key, or it was changed or moved" : "it is damaged");
+  return nm_fail(with->err, rc, "tenant %.*s: the stored secret %s cannot be opened: %s",
+                 NM_TEXT_ARG(with->name), at,
+                 rc == NM_EDENIED ? "this is another master key, or it was changed or moved"
+                                  : "it is damaged");
 }
 
 int nm_keyring_unseal(struct nm_keyring *keyring, struct nm_text name, struct nm_text sealed,

@@ -1,6 +1,7 @@
 /* secrets.c - which keys of a document hold secrets: a fixed list, named in README.md.
  *
- * By the time a document arrives, `secret "env:..."` has become plain text, so the key is what tells. */
+ * By the time a document arrives, `secret "env:..."` has become plain text, so the key is what
+ * tells. */
 #include <stdio.h>
 #include <string.h>
 
@@ -28,7 +29,8 @@ static long enter(struct nm_tenant_place *place, const char *segment)
   return (long)before;
 }
 
-typedef int change_secret(void *data, const struct nm_tenant_place *place, json_t *value, json_t **out);
+typedef int change_secret(void *data, const struct nm_tenant_place *place, json_t *value,
+                          json_t **out);
 
 static int change_one(json_t *table, const char *key, json_t *value, struct nm_tenant_place *place,
                       change_secret *change, void *data)
@@ -39,7 +41,8 @@ static int change_one(json_t *table, const char *key, json_t *value, struct nm_t
   return rc;
 }
 
-int nm_tenant_each_secret(json_t *tree, struct nm_tenant_place *place, change_secret *change, void *data)
+int nm_tenant_each_secret(json_t *tree, struct nm_tenant_place *place, change_secret *change,
+                          void *data)
 {
   const char *key;
   json_t *value;

@@ -151,7 +151,8 @@ const struct nm_tenant_provider *nm_tenant_find_provider(const struct nm_tenant 
   return NULL;
 }
 
-const struct nm_tenant_hook *nm_tenant_find_hook(const struct nm_tenant *tenant, struct nm_text event)
+const struct nm_tenant_hook *nm_tenant_find_hook(const struct nm_tenant *tenant,
+                                                 struct nm_text event)
 {
   for (size_t i = 0; i < tenant->hook_count; i++)
     if (nm_text_equal(tenant->hooks[i].event, event)) return &tenant->hooks[i];

@@ -1,8 +1,8 @@
 /* tenants.h - tenants, their connectors, providers and hooks, as the whole daemon sees them.
  *
  * A struct nm_tenant is immutable and counted: a change makes a new one and swaps it in, so any
- * thread may hold one for as long as it likes.  Secrets are plain in memory, encrypted in the store,
- * and never in anything that is written out.
+ * thread may hold one for as long as it likes.  Secrets are plain in memory, encrypted in the
+ * store, and never in anything that is written out.
  */
 #pragma once
 
@@ -31,7 +31,8 @@ struct nm_tenant_provider {
   const json_t *settings;  /* the provider's table without `adapter`, secrets in plain text */
   double rate_per_s;       /* 0 = unlimited */
   int concurrency;         /* sends at a time, at most; 0 = what the adapter says */
-  int ahead;               /* messages of runs that may wait for it before runs rest; 0 = the default */
+  int ahead;               /* messages of runs that may wait for it before runs rest; 0 = the
+                            * default */
   int batch;               /* messages in one send, at most; 0 = what the adapter says */
   bool hold_unknown;       /* unknown = "hold" */
 };
@@ -64,7 +65,8 @@ struct nm_tenant_connector {
   const struct nm_zone *zone; /* reads TimeStamp and ScheduleTime; UTC by default */
   int64_t timeout_ms;      /* of a call to Optimove; 0 = the default */
   int64_t check_every_ms;  /* between two looks for drift; 0 = the default */
-  int64_t callback_timeout_ms; /* Optimove's word on updates is waited for so long; 0 = the default */
+  int64_t callback_timeout_ms; /* Optimove's word on updates is waited for so long; 0 = the
+                                * default */
   enum nm_catch_up catch_up;
   int64_t catch_up_after_ms;  /* so long a notice may be late; 0 = the default */
   bool reports_metrics;       /* tells Optimove what became of each run, once */
@@ -81,7 +83,8 @@ struct nm_tenant {
   int64_t id;              /* 0 until saved */
   int64_t version;
   struct nm_text name, app_key, rest_api_key;
-  struct nm_text rest_api_key_previous; /* restApiKeys: valid too while it is replaced; empty = none */
+  struct nm_text rest_api_key_previous; /* restApiKeys: valid too while it is replaced; empty =
+                                         * none */
   struct nm_networks allow;      /* who may call its public routes; none = everybody */
   struct {
     double rate_per_s, burst;    /* events that it may send us; rate 0 = unlimited */
@@ -101,22 +104,22 @@ struct nm_tenant {
   size_t hook_count;
   int secret_number;       /* which `k` new listener URLs carry */
   int secret_number_previous; /* still valid; 0 = none */
-  bool is_leaving;         /* it is being removed: nobody gets in, nothing goes out; it reads as one that is
-                            * INACTIVE and has neither providers nor hooks */
+  bool is_leaving;         /* it is being removed: nobody gets in, nothing goes out; it reads as one
+                            * that is INACTIVE and has neither providers nor hooks */
   bool leaves_by_force;    /* also where Optimove cannot be asked to forget our listeners */
   bool leaves_nothing;     /* what is kept of it goes too */
   const json_t *document;  /* the whole as it was saved, secrets in plain text */
 };
 
-/* Checks a tenant's document (what `tenant apply` sends and config/tenants/NAME.lua says, secrets resolved
- * or, with `may_lack_secrets`, as {"secret":...} references) and makes a tenant of it.  All mistakes at
- * once into problems, each line `WHERE: key: ...` with the nearest known word.  Adapter settings are
- * checked by who knows adapters (`check_provider`; NULL = not).  Gives *out with one reference. */
-NM_MUST_CHECK int nm_tenant_parse(struct nm_tenant **out, const json_t *document, const char *where,
-                                  bool may_lack_secrets,
-                                  int (*check_provider)(struct nm_text adapter, const json_t *settings,
-                                                        struct nm_error *err),
-                                  struct nm_problems *problems);
+/* Checks a tenant's document (what `tenant apply` sends and config/tenants/NAME.lua says, secrets
+ * resolved or, with `may_lack_secrets`, as {"secret":...} references) and makes a tenant of it. All
+ * mistakes at once into problems, each line `WHERE: key: ...` with the nearest known word.  Adapter
+ * settings are checked by who knows adapters (`check_provider`; NULL = not).  Gives *out with one
+ * reference. */
+NM_MUST_CHECK int nm_tenant_parse(
+    struct nm_tenant **out, const json_t *document, const char *where, bool may_lack_secrets,
+    int (*check_provider)(struct nm_text adapter, const json_t *settings, struct nm_error *err),
+    struct nm_problems *problems);
 
 struct nm_tenant *nm_tenant_ref(struct nm_tenant *tenant);
 void nm_tenant_unref(struct nm_tenant *tenant); /* NULL is fine */
@@ -124,7 +127,8 @@ void nm_tenant_unref(struct nm_tenant *tenant); /* NULL is fine */
 /* The document for people and the API: every secret replaced by {"set":true}.  Gives. */
 json_t *nm_tenant_public(const struct nm_tenant *tenant);
 
-/* Completes a new document by what its writer leaves to us: the number of the URL secret, and secrets given as
+/* Completes a new document by what its writer leaves to us: the number of the URL secret, and
+ * secrets given as
  * {"set":true} or true ("keep the one that is set").  Call it before parsing. */
 NM_MUST_CHECK int nm_tenant_carry(json_t *document, const struct nm_tenant *old);
 
@@ -132,8 +136,8 @@ NM_MUST_CHECK int nm_tenant_carry(json_t *document, const struct nm_tenant *old)
  * registered there has to go. */
 bool nm_tenant_has_left(const struct nm_tenant *old, const struct nm_tenant *fresh);
 
-/* What differs between two documents, for `tenant apply`: lines such as `providers.netmera.rate: 5 -> 10`,
- * secrets only as `(changed)`.  old NULL = new tenant.  JSON array of text; gives. */
+/* What differs between two documents, for `tenant apply`: lines such as `providers.netmera.rate: 5
+ * -> 10`, secrets only as `(changed)`.  old NULL = new tenant.  JSON array of text; gives. */
 json_t *nm_tenant_changes(const struct nm_tenant *old, const struct nm_tenant *fresh);
 
 const struct nm_tenant_provider *nm_tenant_find_provider(const struct nm_tenant *tenant,
@@ -142,16 +146,17 @@ const struct nm_tenant_hook *nm_tenant_find_hook(const struct nm_tenant *tenant,
                                                  struct nm_text event);
 const struct nm_tenant_channel *nm_tenant_find_channel(const struct nm_tenant *tenant, int64_t id);
 
-/* ---- secrets at rest -------------------------------------------------------------------------- */
+/* ---- secrets at rest ------------------------------------------------------------------------- */
 
-/* The master key: from "file:..." or "env:..." (32 bytes as hex or base64), or, where `reference` is empty, a
- * file at `beside` (mode 0600) that is made when it is missing; *was_made then says so. */
+/* The master key: from "file:..." or "env:..." (32 bytes as hex or base64), or, where `reference`
+ * is empty, a file at `beside` (mode 0600) that is made when it is missing; *was_made then says
+ * so. */
 NM_MUST_CHECK int nm_keyring_open(struct nm_keyring **out, struct nm_text reference,
                                   struct nm_text beside, bool *was_made, struct nm_error *err);
 void nm_keyring_destroy(struct nm_keyring *keyring);
 
-/* The document with every secret encrypted (XChaCha20-Poly1305, bound to the tenant's name and its place in the document), and
- * back.  Texts in the arena. */
+/* The document with every secret encrypted (XChaCha20-Poly1305, bound to the tenant's name and its
+ * place in the document), and back.  Texts in the arena. */
 NM_MUST_CHECK int nm_keyring_seal(struct nm_keyring *keyring, const struct nm_tenant *tenant,
                                   struct nm_arena *arena, struct nm_text *out);
 NM_MUST_CHECK int nm_keyring_unseal(struct nm_keyring *keyring, struct nm_text name,
@@ -167,7 +172,7 @@ void nm_keyring_url_secret(const struct nm_keyring *keyring, struct nm_text tena
 enum { NM_PERSON_KEY = 32 };
 void nm_keyring_person_key(const struct nm_keyring *keyring, unsigned char out[NM_PERSON_KEY]);
 
-/* ---- the directory: who is served now ----------------------------------------------------------- */
+/* ---- the directory: who is served now -------------------------------------------------------- */
 
 struct nm_tenants;
 
@@ -186,7 +191,8 @@ struct nm_tenant *nm_tenants_by_name(struct nm_tenants *tenants, struct nm_text 
 struct nm_tenant *nm_tenants_by_id(struct nm_tenants *tenants, int64_t id);
 
 /* All of them, each with a reference, in the arena; sorted by name. */
-struct nm_tenant **nm_tenants_all(struct nm_tenants *tenants, struct nm_arena *arena, size_t *count);
+struct nm_tenant **nm_tenants_all(struct nm_tenants *tenants, struct nm_arena *arena,
+                                  size_t *count);
 
 /* Who calls a public route: the tenant of appKey where `header_key` is one of its restApiKeys or
  * `url_secret` one of its valid `k`.  Constant time, the same for an unknown appKey.  Gives a
