@@ -133,8 +133,7 @@ static void on_event(struct nm_api *api, struct nm_http_request *request, void *
   json_decref(row);
   if (args)
     nm_api_tell(api, request, NM_CONTROL_EXPLAIN, args, EXPLAIN_MS, on_rules_asked, explaining);
-  else nm_api_answer(request, 200, explaining->answer); /* it is no event: a message, a run, an
-                                                         * update */
+  else nm_api_answer(request, 200, explaining->answer); /* no event: a message, a run, an update */
 }
 
 /* Why the message waits and waited; where the engine does not say, the rest stands by itself. */
