@@ -20,8 +20,7 @@ void nm_api_healthz(struct nm_http_request *request, void *data)
   nm_http_respond(request, 200, "application/json", NM_TEXT("{\"status\":\"alive\"}"), NM_TEXT(""));
 }
 
-/* ---- metrics: what is counted, then what the engine has in memory, then what the store's queues
- * hold  */
+/* ---- metrics: counted, then in the engine's memory, then in the store ------------------------ */
 
 static const char metrics_type[] = "text/plain; version=0.0.4; charset=utf-8";
 
