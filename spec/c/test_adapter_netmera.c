@@ -124,8 +124,7 @@ static void assert_outcome(size_t i, enum nm_outcome_kind kind)
              sending.got[i].reason, nm_outcome_name(kind));
 }
 
-/* ---- requests ---------------------------------------------------------------------------------
- */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 static void a_request_is_what_netmera_documents(void **state)
 {
@@ -191,8 +190,7 @@ static void a_send_of_nothing_but_unfit_asks_nobody(void **state)
   assert_int_equal(peer.connections, 0);
 }
 
-/* ---- answers ----------------------------------------------------------------------------------
- */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 struct expected {
   int status;
@@ -378,8 +376,7 @@ static void a_reason_never_quotes_an_id_or_a_secret(void **state)
   }
 }
 
-/* ---- no answer --------------------------------------------------------------------------------
- */
+/* ---- no answer ------------------------------------------------------------------------------- */
 
 static void a_lost_answer_is_unknown_for_everyone(void **state)
 {
@@ -423,8 +420,7 @@ static void an_address_that_may_not_be_called_is_a_retry_that_says_why(void **st
   assert_non_null(strstr(sending.got[0].reason, "outbound.allow"));
 }
 
-/* ---- the end ----------------------------------------------------------------------------------
- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 static void closing_the_provider_ends_its_sends_at_once(void **state)
 {

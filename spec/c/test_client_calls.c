@@ -105,8 +105,7 @@ static struct nm_client_call post(const char *body)
 
 #define OK_ANSWER "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
-/* ---- what is sent and what comes back -----------------------------------------------------------
- */
+/* ---- what is sent and what comes back -------------------------------------------------------- */
 
 static void an_answer_comes_with_status_and_body(void **state)
 {
@@ -256,8 +255,7 @@ static void proxies_of_the_environment_are_not_asked(void **state)
   assert_int_equal(result.answer.end, NM_CLIENT_ANSWERED);
 }
 
-/* ---- nothing was sent ---------------------------------------------------------------------------
- */
+/* ---- nothing was sent ------------------------------------------------------------------------ */
 
 static void a_closed_port_is_unreachable(void **state)
 {
@@ -386,8 +384,7 @@ static void what_cannot_be_a_request_is_not_started(void **state)
   assert_int_equal(result.times, 0);
 }
 
-/* ---- something was sent -------------------------------------------------------------------------
- */
+/* ---- something was sent ---------------------------------------------------------------------- */
 
 static void a_lost_answer_is_unknown(void **state)
 {
@@ -556,8 +553,7 @@ static void an_idle_connection_that_is_closed_is_not_used_again(void **state)
   }
 }
 
-/* ---- many, and the end --------------------------------------------------------------------------
- */
+/* ---- many, and the end ----------------------------------------------------------------------- */
 
 static void many_calls_share_few_connections(void **state)
 {

@@ -10,8 +10,7 @@
 enum { MINUTE_MS = 60 * 1000, HOUR_MS = 60 * MINUTE_MS };
 static const int64_t SECOND_NS = 1000000000;
 
-/* ---- backoff
- * ------------------------------------------------------------------------------------- */
+/* ---- backoff --------------------------------------------------------------------------------- */
 
 static void ceilings_double_from_two_seconds_to_fifteen_minutes(void **state)
 {
@@ -63,8 +62,7 @@ static void a_schedule_is_data_and_what_it_leaves_out_is_the_default(void **stat
   assert_int_equal(nm_backoff_ceiling_ms(&short_most, 9), 1000);
 }
 
-/* ---- bucket
- * ---------------------------------------------------------------------------------------- */
+/* ---- bucket ---------------------------------------------------------------------------------- */
 
 static void a_rate_is_kept_to_the_message(void **state)
 {
@@ -127,8 +125,7 @@ static void a_new_rate_keeps_what_was_used_up(void **state)
   assert_int_equal(nm_bucket_allows(&bucket, 0, 10), 0);
 }
 
-/* ---- breaker
- * ----------------------------------------------------------------------------------------- */
+/* ---- breaker --------------------------------------------------------------------------------- */
 
 static void a_breaker_opens_after_five_and_probes_with_one(void **state)
 {
@@ -182,8 +179,7 @@ static void an_answer_in_between_starts_the_count_anew(void **state)
   assert_int_equal(nm_breaker_ask(&breaker, 1), NM_BREAKER_CLOSED);
 }
 
-/* ---- quiet hours
- * ------------------------------------------------------------------------------------------ */
+/* ---- quiet hours ----------------------------------------------------------------------------- */
 
 struct quiet_case {
   const char *zone, *from_to, *now, *end; /* end "" = may be sent */

@@ -9,8 +9,7 @@
 #include "engine/seen.h"
 #include "json/json.h"
 
-/* ---- rows
- * ------------------------------------------------------------------------------------------ */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
 static void rows_are_what_the_parser_sees(void **state)
 {
@@ -75,8 +74,7 @@ static void only_an_array_is_a_page(void **state)
   assert_false(nm_rows_next(&rows, &row));
 }
 
-/* ---- who came already
- * --------------------------------------------------------------------------------- */
+/* ---- who came already ------------------------------------------------------------------------ */
 
 static void a_customer_and_a_template_are_seen_once(void **state)
 {

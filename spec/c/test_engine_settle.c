@@ -162,8 +162,7 @@ static void a_day_of_tries_counts_from_the_first_attempt(void **state)
   assert_int_equal(end.state, NM_MESSAGE_DEAD);
 }
 
-/* ---- fences
- * ---------------------------------------------------------------------------------------- */
+/* ---- fences ---------------------------------------------------------------------------------- */
 
 struct fence_case {
   const char *name;

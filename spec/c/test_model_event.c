@@ -34,8 +34,7 @@ static void assert_refused(const char *body, const char *expected_field)
   assert_non_null(strstr(err.text, expected_field));
 }
 
-/* ---- campaign events --------------------------------------------------------------------------
- */
+/* ---- campaign events ------------------------------------------------------------------------- */
 
 static void reads_every_spelling_of_a_bulk_event(void **state)
 {
@@ -239,8 +238,7 @@ static void says_when_there_is_no_memory(void **state)
   nm_arena_destroy(small);
 }
 
-/* ---- hook events ------------------------------------------------------------------------------
- */
+/* ---- hook events ----------------------------------------------------------------------------- */
 
 static int try_hook(const char *text, struct nm_event *event)
 {
@@ -313,8 +311,7 @@ static void names_the_field_of_a_hook_event_that_is_wrong(void **state)
   }
 }
 
-/* ---- what rules see ---------------------------------------------------------------------------
- */
+/* ---- what rules see -------------------------------------------------------------------------- */
 
 static void assert_shown(const struct nm_event *event, const char *expected)
 {
@@ -388,8 +385,7 @@ static void rules_see_no_callbacks(void **state)
   assert_null(out);
 }
 
-/* ---- identity ---------------------------------------------------------------------------------
- */
+/* ---- identity -------------------------------------------------------------------------------- */
 
 enum { HOURS_48_MS = 48 * 3600 * 1000 };
 

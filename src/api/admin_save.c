@@ -302,8 +302,7 @@ static void warn_of_chains(struct saving *saving)
     }
 }
 
-/* ---- conditions
- * -------------------------------------------------------------------------------------- */
+/* ---- conditions ------------------------------------------------------------------------------ */
 
 static bool names_tag(struct nm_text list, struct nm_text tag)
 {
@@ -341,8 +340,7 @@ static bool check_conditions(struct nm_http_request *request, const struct nm_te
   return false;
 }
 
-/* ---- the requests
- * ------------------------------------------------------------------------------------ */
+/* ---- the requests ---------------------------------------------------------------------------- */
 
 static struct saving *begin(struct nm_api *api, struct nm_http_request *request,
                             struct nm_tenant *old, struct nm_tenant *fresh)
@@ -438,8 +436,7 @@ void nm_api_hooks_save(struct nm_http_request *request, void *data)
   save_part(data, request, "hooks", "items");
 }
 
-/* ---- the end of a tenant
- * ----------------------------------------------------------------------------- */
+/* ---- the end of a tenant --------------------------------------------------------------------- */
 
 /* The tenant as it is, but leaving: its document says so, so that a restart goes on with it. */
 static struct nm_tenant *make_leaving(struct nm_http_request *request, const struct nm_tenant *old)

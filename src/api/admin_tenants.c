@@ -1,8 +1,7 @@
 /* admin_tenants.c - tenants as code: list and show, whole and in parts. */
 #include "api/internal.h"
 
-/* ---- list and show
- * ---------------------------------------------------------------------------------- */
+/* ---- list and show --------------------------------------------------------------------------- */
 
 static json_t *summary_of(const struct nm_tenant *tenant)
 {
@@ -49,8 +48,7 @@ struct nm_tenant *nm_api_named_tenant(struct nm_api *api, struct nm_http_request
   return tenant;
 }
 
-/* ---- parts of it
- * ------------------------------------------------------------------------------------ */
+/* ---- parts of it ----------------------------------------------------------------------------- */
 
 struct nm_text nm_api_etag(struct nm_http_request *request, const struct nm_tenant *tenant)
 {

@@ -5,8 +5,7 @@
 
 #include "api/internal.h"
 
-/* ---- lists ------------------------------------------------------------------------------------
- */
+/* ---- lists ----------------------------------------------------------------------------------- */
 
 static void list(struct nm_api *api, struct nm_http_request *request, enum nm_store_query_kind kind)
 {
@@ -30,8 +29,7 @@ void nm_api_updates(struct nm_http_request *request, void *data)
   list(data, request, NM_QUERY_UPDATES);
 }
 
-/* ---- one of them ------------------------------------------------------------------------------
- */
+/* ---- one of them ----------------------------------------------------------------------------- */
 
 /* The word is a kind of the store's. */
 static void on_shown(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
@@ -68,8 +66,7 @@ void nm_api_message_show(struct nm_http_request *request, void *data)
   show(data, request, "message");
 }
 
-/* ---- profiles ---------------------------------------------------------------------------------
- */
+/* ---- profiles -------------------------------------------------------------------------------- */
 
 void nm_api_tenant_profiles(struct nm_http_request *request, void *data)
 {
@@ -133,8 +130,7 @@ void nm_api_tenant_profile(struct nm_http_request *request, void *data)
     nm_api_refuse(request, rc, NULL);
 }
 
-/* ---- the document -----------------------------------------------------------------------------
- */
+/* ---- the document ---------------------------------------------------------------------------- */
 
 extern const char nm_embedded_openapi[], nm_embedded_openapi_end[];
 

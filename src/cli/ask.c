@@ -34,8 +34,7 @@ struct nm_settings *nm_cli_settings(struct nm_invocation *invocation)
   return settings;
 }
 
-/* ---- whom to ask ------------------------------------------------------------------------------
- */
+/* ---- whom to ask ----------------------------------------------------------------------------- */
 
 /* Where the daemon is and how to get in. */
 struct peer {
@@ -119,8 +118,7 @@ static int find_peer(struct nm_invocation *invocation, struct peer *peer)
   return NM_CLI_DONE;
 }
 
-/* ---- asking -----------------------------------------------------------------------------------
- */
+/* ---- asking ---------------------------------------------------------------------------------- */
 
 struct reading {
   struct nm_buffer body;

@@ -154,8 +154,7 @@ int nm_cli_tenant_show(struct nm_invocation *invocation)
   return code;
 }
 
-/* ---- remove -----------------------------------------------------------------------------------
- */
+/* ---- remove ---------------------------------------------------------------------------------- */
 
 int nm_cli_tenant_remove(struct nm_invocation *invocation)
 {
