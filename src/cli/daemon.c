@@ -33,8 +33,10 @@ int nm_cli_reload(struct nm_invocation *invocation)
     struct nm_text verdict = nm_json_string(file, "verdict");
     if (nm_text_equal(verdict, NM_TEXT("refused"))) code = NM_CLI_NOT_RIGHT;
     if (invocation->is_json) continue;
-    printf("%s: %s %.12s\n", nm_json_string(file, "file").ptr, verdict.ptr,
-           nm_json_string(file, "digest").ptr);
+    bool is_waiting = nm_text_equal(verdict, NM_TEXT("waits for its tenant"));
+    printf("%s: %s %.12s%s\n", nm_json_string(file, "file").ptr, verdict.ptr,
+           nm_json_string(file, "digest").ptr,
+           is_waiting ? " (netmove tenant apply FILE makes one)" : "");
     json_array_foreach(json_object_get(file, "problems"), j, line)
       printf("  %s\n", json_string_value(line));
   }
