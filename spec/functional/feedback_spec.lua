@@ -207,6 +207,26 @@ describe("figures of a run", function()
     assert.same({ [0] = { 1201, 5, 1 }, [1] = { 1201, 5, 1 } }, at_optimove())
   end)
 
+  it("are told to no other account than that of the run", function()
+    local second = world.optimove({ "--key", "second-key" })
+    finally(second.close)
+    story = daemon.story({ optimove = " metricsAfter = 1," })
+    story.optimove.faults({ { match = { path = "UpdateCampaignMetrics" }, ["do"] = { status = 403 } } })
+    run(5)
+    await_figures({ sent = "waiting 5", delivered = "waiting 5" })
+    local text = story.daemon.read("tenants/acme.lua"):gsub("optimove%-key", "second-key")
+      :gsub(story.optimove.url:gsub("%p", "%%%0"), second.url)
+    story.daemon.write("tenants/acme.lua", text)
+    assert.equal(0, story.daemon.cli("tenant", "apply", "tenants/acme.lua").code)
+    for metric, figure in pairs(figures()) do -- one may have been on its way
+      assert.is_true(figure == "refused 5" or figure == "unknown 5", metric .. ": " .. figure)
+    end
+    second.post("campaigns", { campaign = 81, channel = 459, templates = { 1201 }, count = 3 })
+    second.post("execute", { campaign = 81, channel = 459 })
+    await_figures({ sent = "told 3" })
+    for _, row in ipairs(second.ledger().metrics) do assert.equal(81, row.CampaignID) end
+  end)
+
   it("leave out what the reports cannot tell apart, and nothing is told where it is off", function()
     story = daemon.story({ optimove = " metricsAfter = 1," })
     story.optimove.post("trigger", { campaign = "x", channel = 459, template = 1201, customer = "C9" })

@@ -4,10 +4,13 @@
 
 #include "base/clock.h"
 
-/* Catch-up learns anew what was there before us: what another account executed earlier was never ours. */
-static int forget_campaigns(struct nm_writer *writer, int64_t tenant_id)
+/* The tenant is at another account now.  Catch-up learns anew what was there before us: what that
+ * one executed earlier was never ours; and it is told nothing of campaigns of the old one. */
+static int part_campaigns(struct nm_writer *writer, int64_t tenant_id, int64_t old_id)
 {
-  return nm_db_run(&writer->db, "DELETE FROM catch_ups WHERE tenant_id = ?1", NM_I(tenant_id));
+  int rc =
+      nm_db_run(&writer->db, "DELETE FROM catch_ups WHERE tenant_id = ?1", NM_I(tenant_id));
+  return rc ? rc : nm_writer_facts_leave(writer, tenant_id, old_id);
 }
 
 /* In the transaction that saves the tenant anew: what the journal says from now on is about the new
@@ -19,7 +22,7 @@ int nm_writer_retire_account(struct nm_writer *writer, int64_t tenant_id, bool k
                      "INSERT INTO old_accounts (id, tenant_id, sealed, saved_at, is_same_host)"
                      " SELECT ?1, id, sealed, ?3, ?4 FROM tenants WHERE id = ?2",
                      NM_I(id), NM_I(tenant_id), NM_I(nm_clock_wall_ms()), NM_I(keeps_host));
-  if (!rc && !keeps_host) rc = forget_campaigns(writer, tenant_id);
+  if (!rc && !keeps_host) rc = part_campaigns(writer, tenant_id, id);
   if (!rc)
     rc = nm_db_run(&writer->db,
                    "UPDATE listeners SET account_id = ?1 WHERE tenant_id = ?2 AND account_id = 0",
@@ -47,7 +50,7 @@ int nm_writer_account_forget(struct nm_writer *writer, struct nm_store_account_f
                         "SELECT is_same_host FROM old_accounts WHERE id = ?1 AND tenant_id = ?2",
                         NM_I(forget->account_id), NM_I(forget->tenant_id));
   if (!rc && is_same_host && !forget->keeps_templates)
-    rc = forget_campaigns(writer, forget->tenant_id);
+    rc = part_campaigns(writer, forget->tenant_id, forget->account_id);
   if (!rc) rc = nm_db_run(&writer->db, "DELETE FROM old_accounts WHERE id = ?1 AND tenant_id = ?2",
                      NM_I(forget->account_id), NM_I(forget->tenant_id));
   if (!rc)

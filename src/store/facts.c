@@ -243,3 +243,17 @@ int nm_writer_recover_facts(struct nm_writer *writer, int64_t now_ms)
                    " reason = 'netmove ended while the answer was awaited' WHERE state = 1",
                    NM_I(FACT_UNKNOWN), NM_I(now_ms));
 }
+
+int nm_writer_facts_leave(struct nm_writer *writer, int64_t tenant_id, int64_t before_id)
+{
+  int rc = nm_db_run(&writer->db,
+                     "UPDATE runs SET is_told = 1 WHERE tenant_id = ?1 AND is_told = 0 AND id < ?2",
+                     NM_I(tenant_id), NM_I(before_id));
+  if (!rc)
+    rc = nm_db_run(&writer->db,
+                   "UPDATE facts SET state = iif(state = 0, 4, 3), ended_at = ?3,"
+                   " reason = 'the tenant has left the account at Optimove'"
+                   " WHERE tenant_id = ?1 AND state IN (0, 1) AND run_id < ?2",
+                   NM_I(tenant_id), NM_I(before_id), NM_I(nm_clock_wall_ms()));
+  return rc;
+}

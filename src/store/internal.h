@@ -253,6 +253,8 @@ int nm_writer_catch_up(struct nm_writer *writer, struct nm_store_catch_up *look)
 int nm_writer_preferences_done(struct nm_writer *writer, struct nm_store_preferences_done *done);
 int nm_writer_facts_save(struct nm_writer *writer, struct nm_store_facts_save *save);
 int nm_writer_facts_take(struct nm_writer *writer, struct nm_store_facts_take *take);
+/* Figures of the runs begun before then are told to nobody any more: their account was left. */
+int nm_writer_facts_leave(struct nm_writer *writer, int64_t tenant_id, int64_t before_id);
 int nm_writer_facts_finish(struct nm_writer *writer, struct nm_store_facts_finish *finish);
 int nm_writer_retry(struct nm_writer *writer, struct nm_store_retry *retry);
 int nm_writer_drop(struct nm_writer *writer, struct nm_store_retry *drop);
