@@ -79,6 +79,16 @@ static void note_end(struct nm_running *run)
   nm_runs_check_done(run);
 }
 
+/* What is known of who came is not the store's truth any more. */
+static void forget_seen(struct nm_running *run)
+{
+  nm_seen_deinit(&run->seen);
+  nm_seen_init(&run->seen);
+  nm_run_drop_page(run);
+  run->rebuilt_page = 0;
+  run->is_rebuilt = run->row.cursor_page == 0 && run->row.cursor_row == 0;
+}
+
 static void on_expanded(struct nm_call *call)
 {
   struct nm_running *run = call->data;
@@ -103,7 +113,7 @@ static void on_expanded(struct nm_call *call)
            call->u.head.error.text);
   /* Nothing was written.  Who it is that came already is not known any more: it is rebuilt. */
   nm_run_drop_slice(run);
-  nm_run_forget_seen(run);
+  forget_seen(run);
   nm_run_rest(run);
 }
 
@@ -144,7 +154,7 @@ static void work_on_slice(struct nm_slice *slice)
     nm_slice_run_rules(slice, slice->next++);
     if (slice->overruns >= OVERRUNS_MAX) {
       nm_run_drop_slice(run);
-      nm_run_forget_seen(run);
+      forget_seen(run);
       nm_run_set(run, NM_RUN_HELD,
                  NM_TEXT("the rules overran their limits for one recipient after another"));
       return;
@@ -171,7 +181,7 @@ static void on_profiles(struct nm_call *call)
     nm_log(NM_LOG_ERROR, "engine", &ids, "profiles could not be read: %s", call->u.head.error.text);
     nm_call_destroy(call);
     nm_run_drop_slice(run);
-    nm_run_forget_seen(run);
+    forget_seen(run);
     nm_run_rest(run);
     return;
   }
@@ -369,15 +379,6 @@ static void rebuild(struct nm_running *run)
   }
   nm_arena_destroy(arena);
   nm_run_soon(run);
-}
-
-void nm_run_forget_seen(struct nm_running *run)
-{
-  nm_seen_deinit(&run->seen);
-  nm_seen_init(&run->seen);
-  nm_run_drop_page(run);
-  run->rebuilt_page = 0;
-  run->is_rebuilt = run->row.cursor_page == 0 && run->row.cursor_row == 0;
 }
 
 /* All pages are expanded, and the end was not known when the last of them was. */

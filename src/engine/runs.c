@@ -34,7 +34,7 @@ const struct nm_run *nm_run_row(const struct nm_running *run)
   return &run->row;
 }
 
-bool nm_run_is_stopped(const struct nm_running *run)
+static bool is_stopped(const struct nm_running *run)
 {
   return run->is_gone || run->is_fenced || !nm_engine_is_running(run->book->engine);
 }
@@ -57,7 +57,7 @@ void nm_runs_wake(struct nm_book *book)
 static void on_run_turn(void *data)
 {
   struct nm_running *run = data;
-  if (nm_run_is_stopped(run)) return;
+  if (is_stopped(run)) return;
   if (run->row.state != NM_RUN_ACTIVE) return;
   int64_t rest_ms = nm_engine_run_rest_ms(run->book->engine), began_ns = nm_clock_mono_ns();
   if (rest_ms > 0) {

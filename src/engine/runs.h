@@ -87,7 +87,6 @@ struct nm_log_ids nm_run_ids(const struct nm_running *run);
 void nm_run_drop_page(struct nm_running *run);
 /* True while its channel has room for more messages. */
 bool nm_run_has_room(const struct nm_running *run);
-bool nm_run_is_stopped(const struct nm_running *run);
 /* INACTIVE connectors let runs rest at their pages. */
 bool nm_run_pause_inactive(struct nm_running *run);
 
@@ -102,8 +101,6 @@ void nm_run_turn_page(struct nm_running *run);
 
 /* Something failed that may be better in a moment. */
 void nm_run_rest(struct nm_running *run);
-/* What is known of who came is not the store's truth any more. */
-void nm_run_forget_seen(struct nm_running *run);
 /* Ends a run that is expanded and has nothing waiting. */
 void nm_runs_check_done(struct nm_running *run);
 

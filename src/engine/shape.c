@@ -10,8 +10,9 @@
 
 /* ---- one message ----------------------------------------------------------------------------- */
 
-struct nm_text nm_shape_channel_trouble(const struct nm_book *book, struct nm_arena *arena,
-                                        int64_t channel_id, enum nm_channel kind)
+/* Why nothing can be sent on this channel id (0 = none named) and kind; empty = it can. */
+static struct nm_text channel_trouble(const struct nm_book *book, struct nm_arena *arena,
+                                      int64_t channel_id, enum nm_channel kind)
 {
   const struct nm_tenant *tenant = book->tenant;
   if (channel_id != 0) {
@@ -62,8 +63,7 @@ static void fill_message(const struct nm_shape *shape, const struct nm_effect *e
 enum nm_shaped nm_shape_message(const struct nm_shape *shape, const struct nm_effect *effect,
                                 struct nm_message *out, struct nm_text *reason)
 {
-  *reason =
-      nm_shape_channel_trouble(shape->book, shape->arena, effect->channel_id, effect->channel);
+  *reason = channel_trouble(shape->book, shape->arena, effect->channel_id, effect->channel);
   if (reason->len > 0) return NM_SHAPED_HELD;
   if (is_unwanted(shape->profile, effect->channel)) {
     *reason = nm_arena_printf(shape->arena, "the customer does not allow %s",
@@ -134,7 +134,7 @@ static void add_expand(struct planning *p, const struct nm_effect *effect)
 {
   const struct nm_book *book = p->shape.book;
   struct nm_text reason =
-      nm_shape_channel_trouble(book, p->shape.arena, effect->channel_id, NM_CHANNEL_NONE);
+      channel_trouble(book, p->shape.arena, effect->channel_id, NM_CHANNEL_NONE);
   if (effect->channel_id == 0) reason = NM_TEXT("a run needs a ChannelID");
   if (p->plan->run) reason = NM_TEXT("one event can start one run only");
   struct nm_run *run = reason.len == 0 ? nm_arena_alloc(p->shape.arena, sizeof *run) : NULL;

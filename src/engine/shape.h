@@ -29,10 +29,6 @@ enum nm_shaped {
 enum nm_shaped nm_shape_message(const struct nm_shape *shape, const struct nm_effect *effect,
                                 struct nm_message *out, struct nm_text *reason);
 
-/* Why nothing can be sent on this channel id (0 = none named) and kind; empty = it can. */
-struct nm_text nm_shape_channel_trouble(const struct nm_book *book, struct nm_arena *arena,
-                                        int64_t channel_id, enum nm_channel kind);
-
 /* What is to be done about an event, by the tenant's active rules.  Fills *plan; *effects (may be
  * NULL) gets what the rules said. */
 void nm_shape_plan(const struct nm_book *book, const struct nm_event *event, const json_t *profile,
