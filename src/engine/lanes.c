@@ -263,6 +263,7 @@ void nm_lane_pause(struct nm_lane *lane, int64_t wait_ms, struct nm_text reason)
 
 int64_t nm_lane_pause_left_ms(const struct nm_lane *lane)
 {
+  if (lane->paused_until_ms == 0) return 0;
   int64_t left_ms = lane->paused_until_ms - nm_clock_mono_ms();
   return left_ms > 0 ? left_ms : 0;
 }

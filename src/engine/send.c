@@ -329,9 +329,10 @@ static size_t ask_host(struct nm_lane *lane, bool *is_probe)
  * crumbs. */
 static size_t ask_rate(struct nm_lane *lane, size_t max)
 {
-  int64_t now_ns = nm_clock_mono_ns();
   size_t ready = lane->singles.count + lane->rest.count;
   size_t wanted = ready < max ? ready : max;
+  if (lane->bucket.per_s <= 0) return wanted;
+  int64_t now_ns = nm_clock_mono_ns();
   size_t depth = nm_bucket_depth(&lane->bucket);
   size_t least = wanted < depth ? wanted : depth;
   size_t allowed = nm_bucket_allows(&lane->bucket, now_ns, wanted);
