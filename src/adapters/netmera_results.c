@@ -1,9 +1,9 @@
 /* netmera_results.c - what Netmera itself says of what was sent by one definition.
  *
  * sendNotification answers `{}`: delivery truth comes only from getPushResult (each device, by
- * pages, the last two weeks) and getPushStats (totals).  Both are asked by notificationKey, and tell
- * no campaign: what lies between two instants is counted, and it is the caller's to judge whether
- * somebody else used the key meanwhile.
+ * pages, the last two weeks) and getPushStats (totals).  Both are asked by notificationKey, and
+ * tell no campaign: what lies between two instants is counted, and it is the caller's to judge
+ * whether somebody else used the key meanwhile.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -55,7 +55,8 @@ static void count_items(struct asking *asking, const json_t *items)
   json_t *item;
   json_array_foreach(items, i, item) {
     if (!is_within(asking, json_object_get(item, "timeStamp"))) continue;
-    if (nm_text_equal(nm_json_string(item, "status"), NM_TEXT("SUCCESS"))) asking->counts.delivered++;
+    if (nm_text_equal(nm_json_string(item, "status"), NM_TEXT("SUCCESS")))
+      asking->counts.delivered++;
     else asking->counts.failed++;
   }
 }
@@ -63,7 +64,8 @@ static void count_items(struct asking *asking, const json_t *items)
 /* Totals of the definition: of use only where all of it lies in our time. */
 static void read_stats(struct asking *asking, const json_t *body)
 {
-  const json_t *first = json_object_get(body, "startDate"), *last = json_object_get(body, "endDate");
+  const json_t *first = json_object_get(body, "startDate"),
+               *last = json_object_get(body, "endDate");
   size_t i;
   json_t *platform;
   if (!is_within(asking, first) || !is_within(asking, last)) return;
@@ -81,7 +83,8 @@ static bool next_page_of(const json_t *body, char out[64])
     snprintf(out, 64, "%s", json_string_value(next));
   else return false;
   for (const char *at = out; *at; at++)
-    if (!strchr("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_", *at)) return false;
+    if (!strchr("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_", *at))
+      return false;
   return true;
 }
 

@@ -26,7 +26,7 @@ struct nm_rules_waiter {
 
 static void on_verdict(void *data, struct nm_rules_verdict *verdict);
 
-/* ---- files and their verdicts --------------------------------------------------------------------- */
+/* ---- files and their verdicts ---------------------------------------------------------------- */
 
 struct nm_rules_kept *nm_rules_keeper_file(struct nm_rules_keeper *keeper, struct nm_text name)
 {
@@ -73,7 +73,7 @@ static void answer_waiters(struct nm_rules_keeper *keeper)
   json_decref(verdicts);
 }
 
-/* ---- saving ------------------------------------------------------------------------------------------ */
+/* ---- saving ---------------------------------------------------------------------------------- */
 
 static void publish(struct save *save)
 {
@@ -147,7 +147,7 @@ void nm_rules_keeper_save(struct nm_rules_keeper *keeper, struct nm_rules_kept *
   on_saved(&save->request.request.task);
 }
 
-/* ---- verdicts of the folder ---------------------------------------------------------------------------- */
+/* ---- verdicts of the folder ------------------------------------------------------------------ */
 
 static void refuse(struct nm_rules_kept *file, const struct nm_rules_verdict *verdict)
 {
@@ -233,10 +233,10 @@ void nm_rules_keeper_reload(struct nm_rules_keeper *keeper,
   answer_waiters(keeper);
 }
 
-/* ---- start and end ----------------------------------------------------------------------------------------- */
+/* ---- start and end --------------------------------------------------------------------------- */
 
-/* Proves a stored generation again and hands it over; a library that no longer takes it is our fault
- * and said loudly. */
+/* Proves a stored generation again and hands it over; a library that no longer takes it is our
+ * fault and said loudly. */
 static void restore(struct nm_rules_keeper *keeper, const struct nm_store_generation *stored)
 {
   struct nm_tenant *tenant = nm_tenants_by_id(keeper->env.tenants, stored->tenant_id);

@@ -14,10 +14,11 @@ static const char *const tenant_keys[] = { "name",     "appKey",  "restApiKey", 
                                            "allow",    "inbound", "optimove",   "providers",
                                            "channels", "hooks",   "urlSecret",  "guard",
                                            "removing" };
-static const char *const connector_keys[] = { "baseUrl",  "apiKey", "adminApiKey", "status", "channels",
-                                              "timeZone", "params", "repeat", "timeout", "callbackTimeout", "realtime",
-                                              "checkEvery", "catchUp", "catchUpAfter",
-                                              "metrics", "metricsAfter", "unsubscribeMode" };
+static const char *const connector_keys[] = {
+  "baseUrl", "apiKey",       "adminApiKey", "status",          "channels",       "timeZone",
+  "params",  "repeat",       "timeout",     "callbackTimeout", "realtime",       "checkEvery",
+  "catchUp", "catchUpAfter", "metrics",     "metricsAfter",    "unsubscribeMode"
+};
 static const char *const statuses[] = { "ACTIVE", "INACTIVE" };
 
 static bool is_word(struct nm_text text, const char *more)
@@ -30,7 +31,7 @@ static bool is_word(struct nm_text text, const char *more)
   return text.len > 0;
 }
 
-/* ---- name and keys ---------------------------------------------------------------------------- */
+/* ---- name and keys --------------------------------------------------------------------------- */
 
 static void read_identity(struct nm_tenant_reader *reader, struct nm_tenant *tenant,
                           const json_t *document)
@@ -41,8 +42,10 @@ static void read_identity(struct nm_tenant_reader *reader, struct nm_tenant *ten
     nm_tenant_complain(reader, "name", "%zu bytes, at most %d are allowed", tenant->name.len,
                        NM_TENANT_NAME_MAX_BYTES);
   else if (tenant->name.len > 0 && (!is_word(tenant->name, "_-") || tenant->name.ptr[0] == '-'))
-    nm_tenant_complain(reader, "name", "\"%.*s\" may hold only letters, digits, _ and - (rules/NAME.lua is"
-                       " its rules file)", NM_TEXT_ARG(tenant->name));
+    nm_tenant_complain(reader, "name",
+                       "\"%.*s\" may hold only letters, digits, _ and - (rules/NAME.lua is"
+                       " its rules file)",
+                       NM_TEXT_ARG(tenant->name));
 
   tenant->app_key = nm_tenant_text(reader, "", document, "appKey", true, &is_open);
   if (tenant->app_key.len > NM_TENANT_APP_KEY_MAX_BYTES)
@@ -69,14 +72,15 @@ static void read_url_secret(struct nm_tenant_reader *reader, struct nm_tenant *t
   if (n) number = json_is_integer(n) ? json_integer_value(n) : -1;
   if (p) previous = json_is_integer(p) ? json_integer_value(p) : -1;
   if (number < 1 || number > SECRET_NUMBER_MAX || previous < 0 || previous > SECRET_NUMBER_MAX) {
-    nm_tenant_complain(reader, "urlSecret", "is kept by the daemon (number from 1, previous from 0); leave it out");
+    nm_tenant_complain(reader, "urlSecret",
+                       "is kept by the daemon (number from 1, previous from 0); leave it out");
     return;
   }
   tenant->secret_number = (int)number;
   tenant->secret_number_previous = (int)previous;
 }
 
-/* ---- the connector -------------------------------------------------------------------------------- */
+/* ---- the connector --------------------------------------------------------------------------- */
 
 /* http(s)://host[:port][/path] as the outbound guard reads it, without a query; slashes at the end
  * are cut. */
@@ -106,20 +110,21 @@ static void read_channel(struct nm_tenant_reader *reader, struct nm_tenant_conne
   const json_t *id = json_object_get(table, "id");
   if (!json_is_integer(id) || json_integer_value(id) <= 0) {
     nm_tenant_complain(reader, nm_tenant_path(reader, "%s.id", path),
-                       "expected Optimove's channel id, a whole number above 0, got %s", nm_tenant_kind(id));
+                       "expected Optimove's channel id, a whole number above 0, got %s",
+                       nm_tenant_kind(id));
   } else {
     channel->id = json_integer_value(id);
     for (size_t i = 0; i < connector->channel_count; i++)
       if (connector->channels[i].id == channel->id)
-        nm_tenant_complain(reader, nm_tenant_path(reader, "%s.id", path), "channel %lld is there twice",
-                           (long long)channel->id);
+        nm_tenant_complain(reader, nm_tenant_path(reader, "%s.id", path),
+                           "channel %lld is there twice", (long long)channel->id);
   }
   channel->name = nm_tenant_text(reader, path, table, "name", false, NULL);
   if (!json_object_get(table, "kind"))
     nm_tenant_complain(reader, nm_tenant_path(reader, "%s.kind", path),
                        "is missing: \"push\", \"sms\" or \"email\"");
-  channel->kind = (enum nm_channel)(NM_CHANNEL_PUSH + nm_tenant_word(reader, path, table, "kind", kinds,
-                                                                     COUNT(kinds), 0));
+  channel->kind = (enum nm_channel)(
+      NM_CHANNEL_PUSH + nm_tenant_word(reader, path, table, "kind", kinds, COUNT(kinds), 0));
   connector->channel_count++;
 }
 
@@ -135,11 +140,13 @@ static void read_param(struct nm_tenant_reader *reader, struct nm_tenant_connect
   param->name = nm_tenant_text(reader, path, table, "name", true, NULL);
   if (param->real_field_name.len > 0 && !is_word(param->real_field_name, "_-. "))
     nm_tenant_complain(reader, nm_tenant_path(reader, "%s.realFieldName", path),
-                       "\"%.*s\" is no name of an Optimove attribute", NM_TEXT_ARG(param->real_field_name));
+                       "\"%.*s\" is no name of an Optimove attribute",
+                       NM_TEXT_ARG(param->real_field_name));
   if (param->name.len > 0 && !is_word(param->name, "_"))
-    nm_tenant_complain(reader, nm_tenant_path(reader, "%s.name", path),
-                       "\"%.*s\" may hold only letters, digits and _ (rules read it as event.attributes.NAME)",
-                       NM_TEXT_ARG(param->name));
+    nm_tenant_complain(
+        reader, nm_tenant_path(reader, "%s.name", path),
+        "\"%.*s\" may hold only letters, digits and _ (rules read it as event.attributes.NAME)",
+        NM_TEXT_ARG(param->name));
   for (size_t i = 0; i < connector->param_count; i++) {
     if (param->name.len > 0 && nm_text_equal(connector->params[i].name, param->name))
       nm_tenant_complain(reader, nm_tenant_path(reader, "%s.name", path), "\"%.*s\" is there twice",
@@ -156,18 +163,22 @@ static void read_channels_and_params(struct nm_tenant_reader *reader,
                                      struct nm_tenant_connector *connector, const json_t *table)
 {
   const json_t *value = json_object_get(table, "channels"), *entry;
-  const json_t *list = value ? nm_tenant_list(reader, "optimove.channels", value, NM_TENANT_LIST_MAX) : NULL;
+  const json_t *list =
+      value ? nm_tenant_list(reader, "optimove.channels", value, NM_TENANT_LIST_MAX) : NULL;
   size_t i;
   if (list) {
-    connector->channels = nm_arena_alloc(reader->arena, (json_array_size(list) + 1) * sizeof *connector->channels);
+    connector->channels =
+        nm_arena_alloc(reader->arena, (json_array_size(list) + 1) * sizeof *connector->channels);
     json_array_foreach(list, i, entry)
       if (connector->channels)
-        read_channel(reader, connector, nm_tenant_path(reader, "optimove.channels[%zu]", i + 1), entry);
+        read_channel(reader, connector, nm_tenant_path(reader, "optimove.channels[%zu]", i + 1),
+                     entry);
   }
   value = json_object_get(table, "params");
   list = value ? nm_tenant_list(reader, "optimove.params", value, NM_TENANT_LIST_MAX) : NULL;
   if (!list) return;
-  connector->params = nm_arena_alloc(reader->arena, (json_array_size(list) + 1) * sizeof *connector->params);
+  connector->params =
+      nm_arena_alloc(reader->arena, (json_array_size(list) + 1) * sizeof *connector->params);
   json_array_foreach(list, i, entry)
     if (connector->params)
       read_param(reader, connector, nm_tenant_path(reader, "optimove.params[%zu]", i + 1), entry);
@@ -179,7 +190,8 @@ static int64_t read_seconds(struct nm_tenant_reader *reader, const json_t *table
 {
   const json_t *value = json_object_get(table, key);
   if (!value || json_is_null(value)) return 0;
-  if (json_is_integer(value) && json_integer_value(value) >= 1 && json_integer_value(value) <= max_s)
+  if (json_is_integer(value) && json_integer_value(value) >= 1 &&
+      json_integer_value(value) <= max_s)
     return json_integer_value(value) * 1000;
   nm_tenant_complain(reader, nm_tenant_path(reader, "optimove.%s", key),
                      "expected whole seconds from 1 to %lld", (long long)max_s);
@@ -201,11 +213,13 @@ static void read_feedback(struct nm_tenant_reader *reader, struct nm_tenant_conn
   connector->metrics_after_ms = read_seconds(reader, table, "metricsAfter", 7 * 24 * 3600);
   const json_t *mode = json_object_get(table, "unsubscribeMode");
   if (!mode || json_is_null(mode)) return;
-  if (json_is_integer(mode) && json_integer_value(mode) >= 1 && json_integer_value(mode) <= MODE_MAX)
+  if (json_is_integer(mode) && json_integer_value(mode) >= 1 &&
+      json_integer_value(mode) <= MODE_MAX)
     connector->unsubscribe_mode = (int)json_integer_value(mode);
   else
     nm_tenant_complain(reader, "optimove.unsubscribeMode",
-                       "expected Optimove's CommunicationMode, a whole number from 1 to %d", MODE_MAX);
+                       "expected Optimove's CommunicationMode, a whole number from 1 to %d",
+                       MODE_MAX);
 }
 
 static void read_connector(struct nm_tenant_reader *reader, struct nm_tenant *tenant,
@@ -232,13 +246,14 @@ static void read_connector(struct nm_tenant_reader *reader, struct nm_tenant *te
   read_feedback(reader, connector, table);
   struct nm_text zone = nm_tenant_text(reader, "optimove", table, "timeZone", false, NULL);
   if (zone.len > 0 && nm_zone_find(&connector->zone, zone))
-    nm_tenant_complain(reader, "optimove.timeZone",
-                       "unknown time zone \"%.*s\"; expected a name such as \"Europe/Istanbul\" or \"UTC\"",
-                       NM_TEXT_ARG(zone));
+    nm_tenant_complain(
+        reader, "optimove.timeZone",
+        "unknown time zone \"%.*s\"; expected a name such as \"Europe/Istanbul\" or \"UTC\"",
+        NM_TEXT_ARG(zone));
   read_channels_and_params(reader, connector, table);
 }
 
-/* ---- hooks ------------------------------------------------------------------------------------------ */
+/* ---- hooks ----------------------------------------------------------------------------------- */
 
 static void read_hook(struct nm_tenant_reader *reader, struct nm_tenant *tenant, const char *path,
                       const json_t *entry)
@@ -254,8 +269,10 @@ static void read_hook(struct nm_tenant_reader *reader, struct nm_tenant *tenant,
   hook->event = nm_tenant_text(reader, path, table, "event", true, NULL);
   if (hook->event.len > NM_EVENT_ID_TEXT_MAX_BYTES)
     nm_tenant_complain(reader, nm_tenant_path(reader, "%s.event", path),
-                       "%zu bytes, at most %d are allowed", hook->event.len, NM_EVENT_ID_TEXT_MAX_BYTES);
-  hook->is_active = nm_tenant_word(reader, path, table, "status", statuses, COUNT(statuses), 0) == 0;
+                       "%zu bytes, at most %d are allowed", hook->event.len,
+                       NM_EVENT_ID_TEXT_MAX_BYTES);
+  hook->is_active =
+      nm_tenant_word(reader, path, table, "status", statuses, COUNT(statuses), 0) == 0;
   hook->hold_inactive =
       nm_tenant_word(reader, path, table, "inactive", inactives, COUNT(inactives), 0) == 1;
   for (size_t i = 0; i < tenant->hook_count; i++)
@@ -272,12 +289,14 @@ static void read_hooks(struct nm_tenant_reader *reader, struct nm_tenant *tenant
   const json_t *list = value ? nm_tenant_list(reader, "hooks", value, NM_TENANT_LIST_MAX) : NULL;
   size_t i;
   if (!list) return;
-  tenant->hooks = nm_arena_alloc(reader->arena, (json_array_size(list) + 1) * sizeof *tenant->hooks);
+  tenant->hooks =
+      nm_arena_alloc(reader->arena, (json_array_size(list) + 1) * sizeof *tenant->hooks);
   json_array_foreach(list, i, entry)
-    if (tenant->hooks) read_hook(reader, tenant, nm_tenant_path(reader, "hooks[%zu]", i + 1), entry);
+    if (tenant->hooks)
+      read_hook(reader, tenant, nm_tenant_path(reader, "hooks[%zu]", i + 1), entry);
 }
 
-/* ---- the end ---------------------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 /* What the daemon writes when somebody removes the tenant. */
 static void read_removing(struct nm_tenant *tenant, const json_t *document)
@@ -292,7 +311,7 @@ static void read_removing(struct nm_tenant *tenant, const json_t *document)
   memset(tenant->chain_counts, 0, sizeof tenant->chain_counts);
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------------ */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static struct nm_tenant_box *create_box(const json_t *document)
 {
