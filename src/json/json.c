@@ -72,7 +72,9 @@ struct nm_text nm_json_text(struct nm_arena *arena, const json_t *value)
   size_t len = json_dumpb(value, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY);
   char *bytes = len > 0 ? nm_arena_alloc(arena, len + 1) : NULL;
   if (!bytes) return (struct nm_text){ NULL, 0 };
-  json_dumpb(value, bytes, len, JSON_COMPACT | JSON_ENCODE_ANY);
+  /* It may fail in the middle for want of memory: half a document is none. */
+  if (json_dumpb(value, bytes, len, JSON_COMPACT | JSON_ENCODE_ANY) != len)
+    return (struct nm_text){ NULL, 0 };
   return (struct nm_text){ bytes, len };
 }
 
