@@ -66,6 +66,30 @@ static void arena_memory_is_aligned(void **state)
   nm_arena_destroy(arena);
 }
 
+static void an_arena_remembers_that_it_refused(void **state)
+{
+  struct nm_arena *arena = nm_arena_create(100);
+  (void)state;
+  assert_non_null(nm_arena_alloc(arena, 60));
+  assert_false(nm_arena_has_refused(arena));
+  assert_null(nm_arena_alloc(arena, 60));
+  assert_non_null(nm_arena_alloc(arena, 1));
+  assert_true(nm_arena_has_refused(arena));
+  nm_arena_reset(arena);
+  assert_false(nm_arena_has_refused(arena));
+  nm_arena_destroy(arena);
+}
+
+static void no_arena_is_one_that_holds_nothing(void **state)
+{
+  (void)state;
+  assert_null(nm_arena_alloc(NULL, 1));
+  assert_null(nm_arena_copy(NULL, NM_TEXT("a")).ptr);
+  assert_true(nm_arena_has_refused(NULL));
+  nm_arena_reset(NULL);
+  nm_arena_destroy(NULL);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -74,6 +98,8 @@ int main(void)
     cmocka_unit_test(an_arena_refuses_above_its_maximum_and_starts_again),
     cmocka_unit_test(an_arena_copies_with_a_nul_behind),
     cmocka_unit_test(arena_memory_is_aligned),
+    cmocka_unit_test(an_arena_remembers_that_it_refused),
+    cmocka_unit_test(no_arena_is_one_that_holds_nothing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,6 +18,7 @@ struct nm_arena {
   struct block *first; /* newest in front; the last one is the first made */
   size_t used;
   size_t max_bytes;
+  bool has_refused;
 };
 
 struct nm_arena *nm_arena_create(size_t max_bytes)
@@ -40,6 +41,7 @@ void nm_arena_destroy(struct nm_arena *arena)
 
 void nm_arena_reset(struct nm_arena *arena)
 {
+  if (!arena) return;
   while (arena->first && arena->first->next) {
     struct block *next = arena->first->next;
     free(arena->first);
@@ -51,6 +53,7 @@ void nm_arena_reset(struct nm_arena *arena)
   }
   if (arena->first) arena->first->used = 0;
   arena->used = 0;
+  arena->has_refused = false;
 }
 
 static struct block *add_block(struct nm_arena *arena, size_t len)
@@ -63,15 +66,24 @@ static struct block *add_block(struct nm_arena *arena, size_t len)
   return block;
 }
 
+/* Where len more fit, or NULL. */
+static struct block *find_room(struct nm_arena *arena, size_t len, size_t rounded)
+{
+  if (len > arena->max_bytes || arena->used > arena->max_bytes - len) return NULL;
+  struct block *block = arena->first;
+  return block && block->size - block->used >= rounded ? block : add_block(arena, rounded);
+}
+
 void *nm_arena_alloc(struct nm_arena *arena, size_t len)
 {
+  if (!arena) return NULL;
   size_t align = alignof(max_align_t);
-  if (len > arena->max_bytes || arena->used > arena->max_bytes - len) return NULL;
   size_t rounded = (len + align - 1) / align * align;
-
-  struct block *block = arena->first;
-  if (!block || block->size - block->used < rounded) block = add_block(arena, rounded);
-  if (!block) return NULL;
+  struct block *block = find_room(arena, len, rounded);
+  if (!block) {
+    arena->has_refused = true;
+    return NULL;
+  }
   void *out = block->bytes + block->used;
   block->used += rounded;
   arena->used += rounded;
@@ -107,4 +119,9 @@ struct nm_text nm_arena_escape(struct nm_arena *arena, struct nm_text text)
 {
   char *out = nm_arena_alloc(arena, nm_text_put_escaped(NULL, text) + 1);
   return (struct nm_text){ out, out ? nm_text_put_escaped(out, text) : 0 };
+}
+
+bool nm_arena_has_refused(const struct nm_arena *arena)
+{
+  return !arena || arena->has_refused;
 }

@@ -9,7 +9,8 @@
 
 struct nm_arena;
 
-/* An arena that never holds more than max_bytes.  Gives; NULL when out of memory. */
+/* An arena that never holds more than max_bytes.  Gives; NULL when out of memory,
+ * which is an arena too: one that holds nothing. */
 struct nm_arena *nm_arena_create(size_t max_bytes);
 void nm_arena_destroy(struct nm_arena *arena);
 
@@ -27,3 +28,6 @@ struct nm_text nm_arena_printf(struct nm_arena *arena, const char *format, ...);
 
 /* Percent-encoded (nm_text_put_escaped); ptr is NULL where there was no memory. */
 struct nm_text nm_arena_escape(struct nm_arena *arena, struct nm_text text);
+
+/* Whether memory was refused since create or reset: what was read into it may lack a part. */
+bool nm_arena_has_refused(const struct nm_arena *arena);

@@ -346,6 +346,7 @@ int nm_settings_load(struct nm_settings **out, struct nm_text path, struct nm_pr
     rc = nm_config_complete(settings);
   }
   if (rc == NM_OK && problems->count > before) rc = NM_EINVAL;
+  if (rc == NM_OK && nm_arena_has_refused(settings->arena)) rc = NM_ENOMEM;
 out:
   if (rc == NM_OK) *out = settings;
   else nm_settings_destroy(settings);

@@ -91,7 +91,8 @@ static int keep(struct nm_rules *rules, struct nm_text file, struct nm_text sour
   rules->file = nm_arena_copy(rules->arena, file);
   rules->source = nm_arena_copy(rules->arena, source);
   struct nm_error err = { 0, "" };
-  if (rules->file.ptr && rules->source.ptr && nm_rules_make_entries(rules) == NM_OK) {
+  bool is_whole = nm_rules_make_entries(rules) == NM_OK && !nm_arena_has_refused(rules->arena);
+  if (is_whole) {
     int rc = rules->is_slow ? nm_rules_open_state(rules, &err) : NM_OK;
     if (rc != NM_OK) add_error(problems, file, &err);
     return rc;

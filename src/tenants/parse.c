@@ -356,9 +356,11 @@ int nm_tenant_parse(struct nm_tenant **out, const json_t *document, const char *
   read_hooks(&reader, &box->tenant, document);
   nm_tenant_read_guard(&reader, &box->tenant, document);
   read_removing(&box->tenant, document);
+  bool is_whole = !nm_arena_has_refused(box->arena);
+  if (!is_whole) nm_problems_add(problems, "%s: out of memory", where);
   if (problems->count > before) {
     nm_tenant_unref(&box->tenant);
-    return NM_EINVAL;
+    return is_whole ? NM_EINVAL : NM_ENOMEM;
   }
   *out = &box->tenant;
   return NM_OK;
