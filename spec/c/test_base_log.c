@@ -422,6 +422,19 @@ static void writes_all_before_an_abort_of_others(void **state)
   int status = in_child(abort_elsewhere);
   assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
   assert_int_equal(count("\"many 0"), 3000);
+
+  /* And one more, whose time is told as that of the others. */
+  static const char last_is[] = "\",\"level\":\"error\",\"room\":\"base\",\"message\":"
+                                "\"the process ends by signal 6";
+  const char *last = find(t.read, last_is), *time_is = "{\"time\":\"";
+  time_t now = time(NULL);
+  char stamp[32];
+  assert_non_null(last);
+  last -= strlen("2026-11-23T18:03:01.123Z");
+  assert_memory_equal(last - strlen(time_is), time_is, strlen(time_is));
+  assert_true(memcmp(last, t.read + strlen(time_is), 24) >= 0);
+  assert_true(strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S.999Z", gmtime(&now)) == 24);
+  assert_true(memcmp(last, stamp, 24) <= 0);
 }
 
 static void writes_all_before_the_process_leaves(void **state)

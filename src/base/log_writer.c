@@ -173,6 +173,53 @@ void nm_log_writer_tick(void)
 
 /* ---- crashes ------------------------------------------------------------------------------- */
 
+/* Writes a number with so many digits; gives what comes behind it. */
+static char *put_digits(char *at, int64_t number, int digits)
+{
+  for (int i = digits - 1; i >= 0; i--, number /= 10) at[i] = (char)('0' + number % 10);
+  return at + digits;
+}
+
+static char *put_word(char *at, const char *word)
+{
+  while (*word != '\0') *at++ = *word++;
+  return at;
+}
+
+/* "2026-11-23T18:03:01.123Z", without the C library. */
+static char *put_now(char *at)
+{
+  struct timespec now = { 0 };
+  (void)clock_gettime(CLOCK_REALTIME, &now);
+  int64_t days = now.tv_sec / 86400 + 719468, second = now.tv_sec % 86400; /* March first */
+  int64_t of_era = days % 146097, era = days / 146097;
+  int64_t year_of_era = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+  int64_t day_of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+  int64_t month = (5 * day_of_year + 2) / 153; /* 0 = March */
+  at = put_digits(at, era * 400 + year_of_era + (month >= 10), 4);
+  at = put_digits(put_word(at, "-"), month < 10 ? month + 3 : month - 9, 2);
+  at = put_digits(put_word(at, "-"), day_of_year - (153 * month + 2) / 5 + 1, 2);
+  at = put_digits(put_word(at, "T"), second / 3600, 2);
+  at = put_digits(put_word(at, ":"), second / 60 % 60, 2);
+  at = put_digits(put_word(at, ":"), second % 60, 2);
+  at = put_digits(put_word(at, "."), now.tv_nsec / 1000000, 3);
+  return put_word(at, "Z");
+}
+
+/* The last line, where stderr takes it: an abort inside a library has said nothing. */
+static void say_crash(int number)
+{
+  char line[192], *at = put_word(line, "{\"time\":\"");
+  at = put_word(put_now(at), "\",\"level\":\"error\",\"room\":\"base\",\"message\":");
+  at = put_word(at, "\"the process ends by signal ");
+  at = put_digits(at, number, number < 10 ? 1 : 2);
+  at = put_word(at, number == SIGABRT ? "; where no line says why, a library had no memory" : "");
+  at = put_word(at, "\"}\n");
+  struct pollfd stderr_poll = { .fd = STDERR_FILENO, .events = POLLOUT };
+  if (poll(&stderr_poll, 1, CRASH_STEP_MS) == 1)
+    (void)!write(STDERR_FILENO, line, (size_t)(at - line));
+}
+
 /* Gives the thread, which lives on meanwhile, a moment for the last lines; then as without us.
  * Only what is safe in a signal handler. */
 static void on_crash(int number)
@@ -181,6 +228,7 @@ static void on_crash(int number)
     if (atomic_load(&w.bytes_written) >= atomic_load(&w.bytes_put)) break;
     (void)poll(NULL, 0, CRASH_STEP_MS);
   }
+  say_crash(number);
   (void)raise(number); /* the default, which ends the process and may leave a core, is back */
 }
 
