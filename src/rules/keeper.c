@@ -7,7 +7,11 @@
 #include "base/log.h"
 #include "base/metrics.h"
 
-enum { SAVE_ARENA_MAX_BYTES = 64 * 1024, LOAD_ARENA_MAX_BYTES = 512 * 1024 * 1024 };
+enum {
+  SAVE_ARENA_MAX_BYTES = 64 * 1024,
+  LOAD_ARENA_MAX_BYTES = 512 * 1024 * 1024,
+  LOADS_MAX = 3, /* memory that was wanting may be there again; runs are held without their rules */
+};
 
 /* A generation on its way into the store. */
 struct save {
@@ -235,24 +239,37 @@ void nm_rules_keeper_reload(struct nm_rules_keeper *keeper,
 
 /* ---- start and end --------------------------------------------------------------------------- */
 
-/* Proves a stored generation again and hands it over; a library that no longer takes it is our
- * fault and said loudly. */
+/* Proves a stored generation again; that a library no longer takes it is our fault and said
+ * loudly. */
+static struct nm_rules *load_stored(const struct nm_rules_keeper *keeper,
+                                    const struct nm_tenant *tenant,
+                                    const struct nm_store_generation *stored)
+{
+  struct nm_log_ids ids = { .tenant = tenant->name };
+  struct nm_rules *rules = NULL;
+  for (int i = 1; i <= LOADS_MAX && !rules; i++) {
+    struct nm_problems problems = { .arena = nm_arena_create(NM_ERROR_TEXT_MAX_BYTES * 1024) };
+    struct nm_text name =
+        nm_arena_printf(problems.arena, "%.*s/%.*s.lua", NM_TEXT_ARG(keeper->env.folder),
+                        NM_TEXT_ARG(tenant->name));
+    int rc = name.ptr ? nm_rules_load(&rules, name, stored->source, &problems) : NM_ENOMEM;
+    for (const struct nm_problem *p = problems.first; p && i == LOADS_MAX; p = p->next)
+      nm_log(NM_LOG_ERROR, "rules", &ids, "stored generation %.12s: %.*s", stored->digest.ptr,
+             NM_TEXT_ARG(p->text));
+    if (rc && i == LOADS_MAX && !problems.first)
+      nm_log(NM_LOG_ERROR, "rules", &ids, "stored generation %.12s: %s", stored->digest.ptr,
+             nm_code_name(rc));
+    nm_arena_destroy(problems.arena);
+  }
+  return rules;
+}
+
 static void restore(struct nm_rules_keeper *keeper, const struct nm_store_generation *stored)
 {
   struct nm_tenant *tenant = nm_tenants_by_id(keeper->env.tenants, stored->tenant_id);
   if (!tenant) return;
-  struct nm_arena *arena = nm_arena_create(NM_ERROR_TEXT_MAX_BYTES * 1024);
-  struct nm_problems problems = { .arena = arena };
-  struct nm_log_ids ids = { .tenant = tenant->name };
-  struct nm_rules *rules = NULL;
-  struct nm_text name = nm_arena_printf(arena, "%.*s/%.*s.lua", NM_TEXT_ARG(keeper->env.folder),
-                                        NM_TEXT_ARG(tenant->name));
-
-  if (nm_rules_load(&rules, name, stored->source, &problems)) {
-    for (const struct nm_problem *p = problems.first; p; p = p->next)
-      nm_log(NM_LOG_ERROR, "rules", &ids, "stored generation %.12s: %.*s", stored->digest.ptr,
-             NM_TEXT_ARG(p->text));
-  } else {
+  struct nm_rules *rules = load_stored(keeper, tenant, stored);
+  if (rules) {
     struct nm_generation *generation =
         nm_generation_create(stored->tenant_id, rules, stored->source);
     nm_require(generation != NULL);
@@ -267,8 +284,21 @@ static void restore(struct nm_rules_keeper *keeper, const struct nm_store_genera
     }
     keeper->env.publish(keeper->env.data, generation);
   }
-  nm_arena_destroy(arena);
   nm_tenant_unref(tenant);
+}
+
+static void on_loaded(struct nm_task *task);
+
+static int load_generations(struct nm_rules_keeper *keeper)
+{
+  keeper->loads++;
+  keeper->load = (struct nm_store_generations_load){
+    .request = { .task = { .home = keeper->env.home, .done = on_loaded },
+                 .verb = NM_STORE_GENERATIONS_LOAD,
+                 .arena = nm_arena_create(LOAD_ARENA_MAX_BYTES) },
+  };
+  return keeper->load.request.arena ? nm_store_submit(keeper->env.store, &keeper->load.request)
+                                    : NM_ENOMEM;
 }
 
 static void on_loaded(struct nm_task *task)
@@ -278,6 +308,11 @@ static void on_loaded(struct nm_task *task)
       (struct nm_rules_keeper *)(void *)((char *)load - offsetof(struct nm_rules_keeper, load));
   struct nm_error error = { 0 };
 
+  if (load->request.rc == NM_ENOMEM && keeper->loads < LOADS_MAX && !keeper->is_closing) {
+    nm_arena_destroy(load->request.arena);
+    if (load_generations(keeper) == NM_OK) return;
+    load->request.rc = nm_fail(&load->request.error, NM_ENOMEM, "out of memory");
+  }
   if (load->request.rc)
     nm_log(NM_LOG_ERROR, "rules", NULL, "the stored generations cannot be read: %s",
            load->request.error.text);
@@ -301,12 +336,7 @@ int nm_rules_keeper_open(struct nm_rules_keeper **out, const struct nm_rules_kee
   if (!keeper) return nm_fail(err, NM_ENOMEM, "out of memory");
   keeper->env = *env;
   keeper->is_loading = true;
-  keeper->load = (struct nm_store_generations_load){
-    .request = { .task = { .home = env->home, .done = on_loaded },
-                 .verb = NM_STORE_GENERATIONS_LOAD,
-                 .arena = nm_arena_create(LOAD_ARENA_MAX_BYTES) },
-  };
-  int rc = nm_store_submit(env->store, &keeper->load.request);
+  int rc = load_generations(keeper);
   if (rc) {
     nm_arena_destroy(keeper->load.request.arena);
     free(keeper);

@@ -26,6 +26,7 @@ struct nm_rules_keeper {
   struct nm_rules_kept *files;
   struct nm_rules_waiter *waiters;
   int saves; /* and what is read for a rollback */
+  int loads; /* of the stored generations, until they came */
   bool is_loading, is_ready, is_closing, is_folder_closed;
   void (*on_closed)(void *data);
   void *closed_data;
