@@ -1,22 +1,29 @@
 -- A disk that is full and freed, and a disk that fails: what is said, and what is kept.
+--
+-- Full is first what the faults' library says, then a tmpfs of 160 MiB (it is ready above 64, its log takes up to 64),
+-- where the test may mount one: this file runs itself again in a mount namespace of its own, with NETMOVE_DISK naming
+-- the tmpfs, on which all of the daemon lives.
 
 local daemon = require("spec.support.daemon")
 local faults = require("spec.support.faults")
 local http = require("spec.support.http")
 local ledger = require("spec.support.ledger")
 local loop = require("spec.support.loop")
+local process = require("spec.support.process")
 local sender = require("spec.support.sender")
 
 local is_long = os.getenv("NETMOVE_LONG") == "1"
-local cycles = is_long and 20 or 3
+local cycles = is_long and 20 or 2
+local source = os.getenv("NETMOVE_SOURCE") or "."
+local tmpfs = os.getenv("NETMOVE_DISK") or nil
 
 describe("the store's disk", function()
   local story, fault, acknowledged, traffic
 
   before_each(function()
-    if not faults.can() then return end
+    if not (tmpfs or faults.can()) then return end
     fault = faults.new()
-    story = daemon.story({ env = fault.env })
+    story = daemon.story({ env = not tmpfs and fault.env })
     acknowledged = {}
     traffic = sender.new({ acknowledged = acknowledged, pause_ms = 2 })
     traffic.start(story.daemon.listen, 4)
@@ -54,25 +61,70 @@ describe("the store's disk", function()
     story.daemon.stop()
   end
 
+  --- Takes all that is left.
+  local function fill_tmpfs()
+    local file = assert(io.open(tmpfs .. "/filler", "a"))
+    file:setvbuf("no")
+    local piece = ("x"):rep(1 << 20)
+    while file:write(piece) do end
+    file:close()
+  end
+
+  local function fill()
+    if not tmpfs then fault.set("is_full", 1) return is_refused(20) end
+    local goal = count(503) + 20 -- what a checkpoint gives back is taken too
+    loop.await("20 to be refused", function()
+      fill_tmpfs()
+      return count(503) >= goal
+    end)
+  end
+
+  local function free()
+    if tmpfs then assert(os.remove(tmpfs .. "/filler")) else fault.set("is_full", 0) end
+  end
+
   it("may be full and be freed " .. cycles .. " times: 503, Retry-After, and by itself again", function()
-    if not faults.can() then return pending("the faults' library is not built") end
+    if not story then return pending("the faults' library is not built") end
     for _ = 1, cycles do
       goes_on(50)
-      fault.set("is_full", 1)
-      is_refused(20)
+      fill()
       local refusal = traffic.last_refusal
       assert.is_true(tonumber(refusal.headers["retry-after"]) >= 1)
       assert.equal("busy", refusal.json().error.code)
       assert.is_table(story.daemon.ask("status")) -- operators are served meanwhile
-      fault.set("is_full", 0)
+      if tmpfs then assert.equal(503, (readyz())) end
+      free()
       goes_on(50)
     end
-    assert.equal(200, (readyz()))
+    loop.await("it to be ready", function() return readyz() == 200 end)
     settle()
     assert.is_nil(traffic.statuses[500])
     -- What was sent and could not be written down at once is not sent twice.
     ledger.check(story, { acknowledged = acknowledged, is_ended = true, start_max_ms = 60000, repeated_max = 0 })
     print(("# %d acknowledged, %d refused over %d cycles"):format(traffic.acknowledged, count(503), cycles))
+  end)
+
+  if tmpfs then return end
+
+  it("may be a real one, of 160 MiB", function()
+    if not story then return pending("the faults' library is not built") end
+    local function inside(options, script)
+      return process.run({ command = "unshare", args = { options, "sh", "-c", script, source, story.daemon.path },
+                           timeout_ms = 600000 })
+    end
+    local mount = 'mkdir "$1/disk" && mount -t tmpfs -o size=160m none "$1/disk" && '
+    local options = inside("-m", mount .. "true").code == 0 and "-m" or "-rm"
+    os.remove(story.daemon.path .. "/disk")
+    local again = 'cd "$0" && export NETMOVE_DISK="$1/disk" && ' ..
+      'TMPDIR="$1/disk" exec spec/support/busted spec/functional/disk_spec.lua'
+    if options == "-rm" and inside(options, mount .. "true").code ~= 0 then
+      return pending("nobody may mount a tmpfs here: full is what the faults' library says")
+    end
+    os.remove(story.daemon.path .. "/disk")
+    settle()
+    local result = inside(options, mount .. again)
+    assert.equal(0, result.code, result.out .. result.err)
+    print("# on a tmpfs: " .. (result.out:match("# ([^\n]*acknowledged[^\n]*)") or result.out))
   end)
 
   for name, place in pairs({ ["a failed sync"] = "syncs_fail", ["a failed write"] = "writes_fail" }) do
