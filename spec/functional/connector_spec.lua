@@ -364,6 +364,30 @@ describe("an account at Optimove that the tenant leaves", function()
     assert.matches("nothing to do", story.daemon.cli("connector", "plan", "acme").out)
   end)
 
+  it("is not asked for the rest of a campaign of the old one, over a kill -9 too, until a person says so", function()
+    story = daemon.story()
+    story.optimove.faults({ { match = { path = "ExecutionDetails", after = 1 }, ["do"] = { hang = true } },
+                            { match = { path = "ExecutionDetails" }, ["do"] = { shortPages = 5 } } })
+    story.optimove.post("campaigns", { campaign = 77, channel = 459, templates = { 1201 }, count = 20 })
+    second.post("campaigns", { campaign = 77, channel = 459, templates = { 1201 }, count = 40 })
+    story.optimove.post("execute", { campaign = 77, channel = 459 })
+    local run = loop.await("its first page", function()
+      local run = story.daemon.ask("run", "list").items[1]
+      return run and run.rows_fetched > 0 and run
+    end)
+    move_to_second()
+    story.daemon.kill()
+    story.daemon.start()
+    local held = story.daemon.ask("run", "show", run.id)
+    assert.equal("held", held.state)
+    assert.matches("has left the account", held.reason)
+    assert.is_nil(second.ledger().calls.GetCustomerExecutionDetailsByCampaign)
+    story.daemon.ask("run", "release", run.id)
+    loop.await("the rest, from the new account", function()
+      return story.daemon.ask("run", "show", run.id).state == "done"
+    end)
+  end)
+
   local push = ' = push { notification_key = "1" }, '
   local function rules(messages, templates)
     return ([[

@@ -97,6 +97,9 @@ void nm_book_refresh(struct nm_book *book)
   book->tenant = fresh;
   book->account = nm_optimove_account(book->engine->optimove, fresh);
   book->admin_account = nm_optimove_admin_account(book->engine->optimove, fresh);
+  if (old->connector.is_present &&
+      !nm_text_equal(old->connector.base_url, fresh->connector.base_url))
+    nm_runs_leave_account(book);
   for (struct nm_lane *lane = book->lanes; lane; lane = nm_lane_next(lane)) nm_lane_refresh(lane);
   if (old_admin != book->admin_account) nm_updates_key_changed(&book->updates);
   if (!was_active && fresh->connector.is_present && fresh->connector.is_active)

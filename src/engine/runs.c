@@ -332,6 +332,13 @@ bool nm_run_pause_inactive(struct nm_running *run)
   return true;
 }
 
+void nm_runs_leave_account(struct nm_book *book)
+{
+  for (struct nm_running *run = book->runs; run; run = run->next)
+    if (run->row.state == NM_RUN_ACTIVE && !run->row.is_fetched)
+      nm_run_set(run, NM_RUN_HELD, nm_text_from(NM_RUN_ACCOUNT_LEFT));
+}
+
 /* ---- the end --------------------------------------------------------------------------------- */
 
 void nm_runs_close_alarms(struct nm_book *book)

@@ -73,6 +73,9 @@ void nm_runs_check_generations(struct nm_book *book);
 /* Wakes all runs of the tenant. */
 void nm_runs_wake(struct nm_book *book);
 
+/* The tenant is at another account: what is still fetched is held, as the store has it already. */
+void nm_runs_leave_account(struct nm_book *book);
+
 void nm_runs_close_alarms(struct nm_book *book);
 void nm_runs_destroy(struct nm_book *book);
 

@@ -13,6 +13,17 @@ static int part_campaigns(struct nm_writer *writer, int64_t tenant_id, int64_t o
   return rc ? rc : nm_writer_facts_leave(writer, tenant_id, old_id);
 }
 
+/* At another account a campaign's number names somebody else's people: nobody asks there for the rest
+ * of them unless a person says so. */
+static int hold_fetching_runs(struct nm_writer *writer, int64_t tenant_id)
+{
+  return nm_db_run(&writer->db,
+                   "UPDATE runs SET state = ?2, reason = ?3"
+                   " WHERE tenant_id = ?1 AND state = ?4 AND is_fetched = 0",
+                   NM_I(tenant_id), NM_I(NM_RUN_HELD), NM_T(nm_text_from(NM_RUN_ACCOUNT_LEFT)),
+                   NM_I(NM_RUN_ACTIVE));
+}
+
 /* In the transaction that saves the tenant anew: what the journal says from now on is about the new
  * account. */
 int nm_writer_retire_account(struct nm_writer *writer, int64_t tenant_id, bool keeps_host)
@@ -23,6 +34,7 @@ int nm_writer_retire_account(struct nm_writer *writer, int64_t tenant_id, bool k
                      " SELECT ?1, id, sealed, ?3, ?4 FROM tenants WHERE id = ?2",
                      NM_I(id), NM_I(tenant_id), NM_I(nm_clock_wall_ms()), NM_I(keeps_host));
   if (!rc && !keeps_host) rc = part_campaigns(writer, tenant_id, id);
+  if (!rc && !keeps_host) rc = hold_fetching_runs(writer, tenant_id);
   if (!rc)
     rc = nm_db_run(&writer->db,
                    "UPDATE listeners SET account_id = ?1 WHERE tenant_id = ?2 AND account_id = 0",
