@@ -5,12 +5,7 @@
 #include "api/internal.h"
 #include "base/limits.h"
 
-enum { ARENA_MAX_BYTES = 8 * 1024 * 1024, STATUS_MAX_MS = 5 * 1000 };
-
-static bool is_asked(struct nm_http_request *request, const char *name)
-{
-  return nm_text_equal(nm_http_query(request, name), NM_TEXT("1"));
-}
+enum { STATUS_MAX_MS = 5 * 1000 };
 
 /* Asks the engine about the tenant of the path. */
 static void ask(struct nm_api *api, struct nm_http_request *request, enum nm_control_verb verb,
@@ -19,7 +14,7 @@ static void ask(struct nm_api *api, struct nm_http_request *request, enum nm_con
   struct nm_tenant *tenant = nm_api_named_tenant(api, request);
   if (!tenant) return;
   json_t *args = json_pack("{s:s%,s:b}", "tenant", tenant->name.ptr, tenant->name.len, "take_over",
-                           (int)is_asked(request, "take_over"));
+                           (int)nm_api_is_asked(request, "take_over"));
   nm_tenant_unref(tenant);
   nm_api_tell(api, request, verb, args, NM_CONNECTOR_APPLY_MAX_MS, then, NULL);
 }
@@ -69,30 +64,14 @@ void nm_api_connector_apply(struct nm_http_request *request, void *data)
 
 /* ---- rotate ---------------------------------------------------------------------------------- */
 
-/* The tenant with another number of its URL secret; NULL after a refusal. */
-static struct nm_tenant *renumbered(struct nm_http_request *request, const struct nm_tenant *old,
-                                    int number, int previous)
-{
-  struct nm_tenant *fresh = NULL;
-  json_t *document = json_deep_copy(old->document);
-  struct nm_problems problems = { .arena = nm_arena_create(ARENA_MAX_BYTES) };
-  json_t *numbers = json_pack("{s:i,s:i}", "number", number, "previous", previous);
-  int rc = !document || !problems.arena || json_object_set_new(document, "urlSecret", numbers)
-               ? NM_ENOMEM
-               : nm_tenant_parse(&fresh, document, "tenant", false, NULL, &problems);
-  json_decref(document);
-  nm_arena_destroy(problems.arena);
-  if (!rc) return fresh;
-  nm_api_refuse(request, rc, NULL);
-  return NULL;
-}
-
 static void rotate(struct nm_api *api, struct nm_http_request *request, struct nm_tenant *old)
 {
-  bool is_finish = is_asked(request, "finish");
+  bool is_finish = nm_api_is_asked(request, "finish");
+  int number = is_finish ? old->secret_number : old->secret_number + 1,
+      previous = is_finish ? 0 : old->secret_number;
   struct nm_tenant *fresh =
-      renumbered(request, old, is_finish ? old->secret_number : old->secret_number + 1,
-                 is_finish ? 0 : old->secret_number);
+      nm_api_tenant_with(request, old, "urlSecret",
+                         json_pack("{s:i,s:i}", "number", number, "previous", previous));
   if (fresh) nm_api_store_tenant(api, request, old, fresh);
   else nm_tenant_unref(old);
 }
@@ -133,10 +112,10 @@ void nm_api_connector_rotate(struct nm_http_request *request, void *data)
     nm_tenant_unref(old);
     nm_http_refuse(request, 409, "no_connector", "the tenant has no Optimove connector", "tenant",
                    0);
-  } else if (!drops_one && is_asked(request, "finish")) {
+  } else if (!drops_one && nm_api_is_asked(request, "finish")) {
     nm_tenant_unref(old);
     nm_http_refuse(request, 409, "nothing_to_finish", "no rotation is under way", "tenant", 0);
-  } else if (drops_one && !is_asked(request, "force")) {
+  } else if (drops_one && !nm_api_is_asked(request, "force")) {
     json_t *args = json_pack("{s:s%}", "tenant", old->name.ptr, old->name.len);
     nm_api_tell(api, request, NM_CONTROL_CONNECTOR_STATUS, args, STATUS_MAX_MS, on_status, old);
   } else {

@@ -15,19 +15,13 @@ void nm_api_explain(struct nm_http_request *request, void *data)
   json_t *body = nm_api_body(request);
   if (!body) return;
   json_t *event = json_object_get(body, "event");
-  struct nm_tenant *tenant = nm_tenants_by_name(api->env.tenants, nm_json_string(body, "tenant"));
-  if (tenant && !nm_api_may_see(request, tenant->id)) {
-    nm_tenant_unref(tenant);
-    tenant = NULL;
-  }
+  struct nm_tenant *tenant = nm_api_find_tenant(api, request, nm_json_string(body, "tenant"));
   if (tenant && json_is_object(event)) {
     json_t *args =
         json_pack("{s:s%,s:O,s:b}", "tenant", tenant->name.ptr, tenant->name.len, "event", event,
                   "recipient", json_is_true(json_object_get(body, "recipient")));
     nm_api_tell(api, request, NM_CONTROL_EXPLAIN, args, EXPLAIN_MS, nm_api_answer_told, NULL);
-  } else if (!tenant) {
-    nm_http_refuse(request, 404, "not_found", "there is no tenant of this name", "tenant", 0);
-  } else {
+  } else if (tenant) {
     nm_http_refuse(request, 400, "invalid", "event should be an object", "event", 0);
   }
   nm_tenant_unref(tenant);

@@ -52,7 +52,7 @@ void nm_api_providers(struct nm_http_request *request, void *data)
     return;
   }
   json_decref(items);
-  nm_http_refuse(request, 404, "not_found", "there is no tenant of this name", "tenant", 0);
+  nm_api_refuse_tenant(request);
 }
 
 static void on_tested(struct nm_api *api, struct nm_http_request *request, void *data, int rc,

@@ -9,12 +9,6 @@
 
 enum { TELL_MS = 10 * 1000, PROGRESS_MS = 2000, RELOAD_MS = 30 * 1000 };
 
-static void list(struct nm_api *api, struct nm_http_request *request, enum nm_store_query_kind kind)
-{
-  json_t *args = nm_api_list_args(api, request);
-  if (args) nm_api_query_and_answer(api, request, kind, args);
-}
-
 static void show(struct nm_api *api, struct nm_http_request *request, enum nm_store_query_kind kind)
 {
   int64_t id = nm_api_id(request);
@@ -23,7 +17,7 @@ static void show(struct nm_api *api, struct nm_http_request *request, enum nm_st
 
 void nm_api_queue(struct nm_http_request *request, void *data)
 {
-  list(data, request, NM_QUERY_QUEUE);
+  nm_api_list(data, request, NM_QUERY_QUEUE);
 }
 
 void nm_api_queue_shape(struct nm_http_request *request, void *data)
@@ -38,7 +32,7 @@ void nm_api_queue_item(struct nm_http_request *request, void *data)
 
 void nm_api_runs(struct nm_http_request *request, void *data)
 {
-  list(data, request, NM_QUERY_RUNS);
+  nm_api_list(data, request, NM_QUERY_RUNS);
 }
 
 /* The store's counts, and how fast it goes now: the engine knows that. */
@@ -190,14 +184,8 @@ void nm_api_queue_drop(struct nm_http_request *request, void *data)
 static void answer_told(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
                         const struct nm_error *err, json_t *answer)
 {
-  (void)data;
-  if (rc) {
-    json_decref(answer);
-    nm_api_refuse(request, rc, err);
-    return;
-  }
-  if (answer) nm_api_polish(api, answer);
-  nm_api_answer(request, 200, answer ? answer : json_object());
+  nm_api_polish(api, answer);
+  nm_api_answer_told(api, request, data, rc, err, answer);
 }
 
 /* ---- one run by hand ------------------------------------------------------------------------- */

@@ -9,14 +9,13 @@ enum { ROLLBACK_MS = 30 * 1000, PUBLISH_MS = 30 * 1000, STATUS_MS = 1000 };
 /* For If-Match: which one of a tenant's generations serves; empty where the list is of several. */
 static struct nm_text tag_of(struct nm_http_request *request, const json_t *answer)
 {
-  struct nm_text digest = NM_TEXT("none"), line;
+  struct nm_text digest = NM_TEXT("none");
   json_t *item;
   size_t i;
   if (!json_object_get(answer, "tenant")) return NM_TEXT("");
   json_array_foreach(json_object_get(answer, "items"), i, item)
     if (json_is_true(json_object_get(item, "is_active"))) digest = nm_json_string(item, "digest");
-  line = nm_arena_printf(nm_http_arena(request), "ETag: \"%.*s\"\r\n", NM_TEXT_ARG(digest));
-  return line.ptr ? line : NM_TEXT("");
+  return nm_arena_printf(nm_http_arena(request), "\"%.*s\"", NM_TEXT_ARG(digest));
 }
 
 /* The engine's view of the generations that serve, put beside what the store knows of them.  Where
@@ -42,7 +41,7 @@ static void on_engine_status(struct nm_api *api, struct nm_http_request *request
     }
   }
   json_decref(engine);
-  nm_api_answer_with(request, 200, answer, tag_of(request, answer));
+  nm_api_answer_tagged(request, 200, answer, tag_of(request, answer));
 }
 
 static void answer_with_costs(struct nm_api *api, struct nm_http_request *request, json_t *answer)
@@ -106,11 +105,12 @@ static void on_loaded(struct nm_task *task)
 void nm_api_rules_show(struct nm_http_request *request, void *data)
 {
   struct nm_api *api = data;
-  struct nm_tenant *tenant = nm_tenants_by_name(api->env.tenants, nm_http_param(request, "tenant"));
+  struct nm_tenant *tenant = nm_api_named_tenant(api, request);
+  if (!tenant) return;
   struct showing *showing = nm_arena_alloc(nm_http_arena(request), sizeof *showing);
-  if (!tenant || !showing) {
+  if (!showing) {
     nm_tenant_unref(tenant);
-    nm_http_refuse(request, 404, "not_found", "there is no tenant of this name", NULL, 0);
+    nm_api_refuse(request, NM_ENOMEM, NULL);
     return;
   }
   showing->api = api;
@@ -141,10 +141,10 @@ static void on_published(struct nm_api *api, struct nm_http_request *request, vo
     struct nm_text digest = nm_json_string(answer, "digest");
     struct nm_text tag = NM_TEXT("");
     if (nm_text_equal(status, NM_TEXT("active")))
-      tag = nm_arena_printf(nm_http_arena(request), "ETag: \"%.*s\"\r\n", NM_TEXT_ARG(digest));
+      tag = nm_arena_printf(nm_http_arena(request), "\"%.*s\"", NM_TEXT_ARG(digest));
     if (nm_text_equal(status, NM_TEXT("refused"))) nm_api_audit_refused(request, 422);
     nm_api_audit_note(request, nm_json_string(answer, "was"), digest, NULL);
-    nm_api_answer_with(request, 200, json_incref(answer), tag.ptr ? tag : NM_TEXT(""));
+    nm_api_answer_tagged(request, 200, json_incref(answer), tag);
   }
   json_decref(answer);
 }
@@ -162,7 +162,7 @@ static struct nm_text wanted_digest(struct nm_http_request *request)
 void nm_api_rules_publish(struct nm_http_request *request, void *data)
 {
   struct nm_text tenant = nm_http_param(request, "tenant"), digest = wanted_digest(request);
-  bool is_dry = nm_text_equal(nm_http_query(request, "dry_run"), NM_TEXT("1"));
+  bool is_dry = nm_api_is_asked(request, "dry_run");
   json_t *body = nm_api_body(request);
   if (!body) return;
   json_t *source = json_object_get(body, "source");

@@ -36,11 +36,10 @@ static void finish(struct saving *saving, int http_status, const char *status)
   if (answer && saving->fresh->version > 0) {
     json_object_set_new(answer, "version", json_integer(saving->fresh->version));
     tag = nm_api_etag(http, saving->fresh);
-    tag = nm_arena_printf(nm_http_arena(http), "ETag: %.*s\r\n", NM_TEXT_ARG(tag));
   }
   nm_tenant_unref(saving->old);
   nm_tenant_unref(saving->fresh);
-  nm_api_answer_with(http, http_status, answer, tag.ptr ? tag : NM_TEXT(""));
+  nm_api_answer_tagged(http, http_status, answer, tag);
 }
 
 static void drop(struct saving *saving)
@@ -186,7 +185,7 @@ static void on_tried(struct nm_api *api, struct nm_http_request *request, void *
 {
   struct saving *saving = data;
   json_t *reasons = json_object_get(answer, "reasons"), *line;
-  bool is_forced = nm_text_equal(nm_http_query(request, "force"), NM_TEXT("1"));
+  bool is_forced = nm_api_is_asked(request, "force");
   size_t i;
   (void)api;
   (void)err;
@@ -359,6 +358,23 @@ static struct saving *begin(struct nm_api *api, struct nm_http_request *request,
   return saving;
 }
 
+struct nm_tenant *nm_api_tenant_with(struct nm_http_request *request, const struct nm_tenant *old,
+                                     const char *key, json_t *value)
+{
+  struct nm_tenant *fresh = NULL;
+  json_t *document = json_deep_copy(old->document);
+  struct nm_problems problems = { .arena = nm_arena_create(ARENA_MAX_BYTES) };
+  int rc = json_object_set_new(document, key, value) || !problems.arena
+               ? NM_ENOMEM
+               : nm_tenant_parse(&fresh, document, "tenant", false, NULL, &problems);
+  json_decref(document);
+  nm_arena_destroy(problems.arena);
+  if (!rc)
+    return fresh;
+  nm_api_refuse(request, rc, NULL);
+  return NULL;
+}
+
 void nm_api_store_tenant(struct nm_api *api, struct nm_http_request *request, struct nm_tenant *old,
                          struct nm_tenant *fresh)
 {
@@ -383,7 +399,7 @@ static void save(struct nm_api *api, struct nm_http_request *request, struct nm_
     warn_of_chains(saving);
   if (!saving->answer)
     refuse(saving, NM_ENOMEM, NULL);
-  else if (nm_text_equal(nm_http_query(request, "dry_run"), NM_TEXT("1")))
+  else if (nm_api_is_asked(request, "dry_run"))
     finish(saving, 200, "dry_run");
   else if (is_news(saving))
     try_connector(saving);
@@ -438,24 +454,12 @@ void nm_api_hooks_save(struct nm_http_request *request, void *data)
 
 /* ---- the end of a tenant --------------------------------------------------------------------- */
 
-/* The tenant as it is, but leaving: its document says so, so that a restart goes on with it. */
+/* It is leaving: its document says so, so that a restart goes on with it. */
 static struct nm_tenant *make_leaving(struct nm_http_request *request, const struct nm_tenant *old)
 {
-  struct nm_tenant *fresh = NULL;
-  struct nm_problems problems = { .arena = nm_arena_create(ARENA_MAX_BYTES) };
-  json_t *document = json_deep_copy(old->document);
-  json_t *removing =
-      json_pack("{s:b,s:b}", "force", nm_text_equal(nm_http_query(request, "force"), NM_TEXT("1")),
-                "purge", nm_text_equal(nm_http_query(request, "purge"), NM_TEXT("1")));
-  int rc = !problems.arena || !document || json_object_set_new(document, "removing", removing)
-               ? NM_ENOMEM
-               : nm_tenant_parse(&fresh, document, "tenant", false, NULL, &problems);
-  json_decref(document);
-  nm_arena_destroy(problems.arena);
-  if (!rc)
-    return fresh;
-  nm_api_refuse(request, rc, NULL);
-  return NULL;
+  return nm_api_tenant_with(request, old, "removing",
+                            json_pack("{s:b,s:b}", "force", nm_api_is_asked(request, "force"),
+                                      "purge", nm_api_is_asked(request, "purge")));
 }
 
 void nm_api_tenant_remove(struct nm_http_request *request, void *data)
@@ -464,7 +468,7 @@ void nm_api_tenant_remove(struct nm_http_request *request, void *data)
   struct nm_tenant *fresh = old ? make_leaving(request, old) : NULL;
   if (!fresh) {
     nm_tenant_unref(old);
-  } else if (nm_text_equal(nm_http_query(request, "dry_run"), NM_TEXT("1"))) {
+  } else if (nm_api_is_asked(request, "dry_run")) {
     struct saving *saving = begin(data, request, old, fresh);
     if (saving->answer)
       finish(saving, 200, "dry_run");

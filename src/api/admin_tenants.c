@@ -40,12 +40,20 @@ void nm_api_tenants(struct nm_http_request *request, void *data)
   nm_api_answer(request, 200, json_pack("{s:o}", "items", items));
 }
 
+struct nm_tenant *nm_api_find_tenant(struct nm_api *api, struct nm_http_request *request,
+                                     struct nm_text name)
+{
+  struct nm_tenant *tenant = nm_tenants_by_name(api->env.tenants, name);
+  if (tenant && nm_api_may_see(request, tenant->id))
+    return tenant;
+  nm_tenant_unref(tenant);
+  nm_api_refuse_tenant(request);
+  return NULL;
+}
+
 struct nm_tenant *nm_api_named_tenant(struct nm_api *api, struct nm_http_request *request)
 {
-  struct nm_tenant *tenant = nm_tenants_by_name(api->env.tenants, nm_http_param(request, "tenant"));
-  if (!tenant)
-    nm_http_refuse(request, 404, "not_found", "there is no tenant of this name", "tenant", 0);
-  return tenant;
+  return nm_api_find_tenant(api, request, nm_http_param(request, "tenant"));
 }
 
 /* ---- parts of it ----------------------------------------------------------------------------- */
@@ -60,9 +68,7 @@ struct nm_text nm_api_etag(struct nm_http_request *request, const struct nm_tena
 static void answer_tagged(struct nm_http_request *request, const struct nm_tenant *tenant,
                           json_t *value)
 {
-  struct nm_text tag = nm_api_etag(request, tenant);
-  struct nm_text line = nm_arena_printf(nm_http_arena(request), "ETag: %.*s\r\n", NM_TEXT_ARG(tag));
-  nm_api_answer_with(request, 200, value, line.ptr ? line : NM_TEXT(""));
+  nm_api_answer_tagged(request, 200, value, nm_api_etag(request, tenant));
 }
 
 void nm_api_tenant_show(struct nm_http_request *request, void *data)

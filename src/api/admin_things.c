@@ -7,26 +7,19 @@
 
 /* ---- lists ----------------------------------------------------------------------------------- */
 
-static void list(struct nm_api *api, struct nm_http_request *request, enum nm_store_query_kind kind)
-{
-  json_t *args = nm_api_list_args(api, request);
-  if (args)
-    nm_api_query_and_answer(api, request, kind, args);
-}
-
 void nm_api_events(struct nm_http_request *request, void *data)
 {
-  list(data, request, NM_QUERY_EVENTS);
+  nm_api_list(data, request, NM_QUERY_EVENTS);
 }
 
 void nm_api_messages(struct nm_http_request *request, void *data)
 {
-  list(data, request, NM_QUERY_MESSAGES);
+  nm_api_list(data, request, NM_QUERY_MESSAGES);
 }
 
 void nm_api_updates(struct nm_http_request *request, void *data)
 {
-  list(data, request, NM_QUERY_UPDATES);
+  nm_api_list(data, request, NM_QUERY_UPDATES);
 }
 
 /* ---- one of them ----------------------------------------------------------------------------- */

@@ -4,17 +4,23 @@
 
 void nm_api_answer(struct nm_http_request *request, int status, json_t *value)
 {
-  nm_api_answer_with(request, status, value, NM_TEXT(""));
+  nm_api_answer_tagged(request, status, value, NM_TEXT(""));
 }
 
-void nm_api_answer_with(struct nm_http_request *request, int status, json_t *value,
-                        struct nm_text headers)
+static struct nm_text headers_of(struct nm_http_request *request, struct nm_text tag)
 {
-  if (nm_api_caller(request)) { /* tokens and people are in no cache */
-    struct nm_text more = nm_arena_printf(nm_http_arena(request), "Cache-Control: no-store\r\n%.*s",
-                                          NM_TEXT_ARG(headers));
-    if (more.ptr) headers = more;
-  }
+  /* tokens and people are in no cache */
+  const char *cache = nm_api_caller(request) ? "Cache-Control: no-store\r\n" : "";
+  if (tag.len == 0) return nm_text_from(cache);
+  struct nm_text lines = nm_arena_printf(nm_http_arena(request), "%sETag: %.*s\r\n", cache,
+                                         NM_TEXT_ARG(tag));
+  return lines.ptr ? lines : nm_text_from(cache);
+}
+
+void nm_api_answer_tagged(struct nm_http_request *request, int status, json_t *value,
+                          struct nm_text tag)
+{
+  struct nm_text headers = headers_of(request, tag);
   struct nm_buffer body;
   nm_buffer_init(&body, NM_API_ANSWER_MAX_BYTES);
   int rc = value ? nm_json_write(&body, value) : NM_ENOMEM;
@@ -28,6 +34,11 @@ void nm_api_refuse_busy(struct nm_http_request *request)
 {
   nm_metric_add(NM_METRIC_EVENTS_REFUSED, 1);
   nm_http_refuse(request, 503, "busy", "not taken, nothing was stored; try again", NULL, 1);
+}
+
+void nm_api_refuse_tenant(struct nm_http_request *request)
+{
+  nm_http_refuse(request, 404, "not_found", "there is no tenant of this name", "tenant", 0);
 }
 
 void nm_api_refuse(struct nm_http_request *request, int code, const struct nm_error *err)
@@ -128,6 +139,11 @@ int64_t nm_api_id(struct nm_http_request *request)
   nm_http_refuse(request, 404, "not_found", "an id is a number, as lists and answers show it", "id",
                  0);
   return 0;
+}
+
+bool nm_api_is_asked(struct nm_http_request *request, const char *name)
+{
+  return nm_text_equal(nm_http_query(request, name), NM_TEXT("1"));
 }
 
 json_t *nm_api_body(struct nm_http_request *request)

@@ -54,7 +54,7 @@ bool nm_api_role_from(struct nm_text word, enum nm_api_role *out)
 static void refuse_as_unknown(struct nm_http_request *request, const struct nm_api_route *route)
 {
   if (route->scope == NM_API_OF_TENANT)
-    nm_http_refuse(request, 404, "not_found", "there is no tenant of this name", "tenant", 0);
+    nm_api_refuse_tenant(request);
   else
     nm_http_refuse(request, 404, "not_found", "there is nothing of this id", "id", 0);
 }
@@ -202,7 +202,7 @@ static void begin_line(struct nm_api_caller *caller)
 static void let_in(struct nm_api_caller *caller)
 {
   enum nm_api_does does = caller->route->does;
-  bool is_dry = nm_text_equal(nm_http_query(caller->request, "dry_run"), NM_TEXT("1"));
+  bool is_dry = nm_api_is_asked(caller->request, "dry_run");
   if (does == NM_API_CHANGES || (does == NM_API_SAVES && !is_dry))
     begin_line(caller);
   else

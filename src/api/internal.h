@@ -89,9 +89,9 @@ struct nm_api {
 /* Answers with JSON; takes value (NULL = out of memory). */
 void nm_api_answer(struct nm_http_request *request, int status, json_t *value);
 
-/* The same with more header lines, as nm_http_respond wants them. */
-void nm_api_answer_with(struct nm_http_request *request, int status, json_t *value,
-                        struct nm_text headers);
+/* The same with an ETag; none where tag is empty. */
+void nm_api_answer_tagged(struct nm_http_request *request, int status, json_t *value,
+                          struct nm_text tag);
 
 /* A code of ours as a refusal: not found 404, invalid 400, full 503, ...; err may be NULL. */
 void nm_api_refuse(struct nm_http_request *request, int code, const struct nm_error *err);
@@ -99,19 +99,44 @@ void nm_api_refuse(struct nm_http_request *request, int code, const struct nm_er
 /* 503 with Retry-After: 1. */
 void nm_api_refuse_busy(struct nm_http_request *request);
 
+/* 404: no such tenant, or none that the caller may know of. */
+void nm_api_refuse_tenant(struct nm_http_request *request);
+
 /* Makes an answer of the store's or the engine's ours: "tenant" beside every "tenant_id", times by
  * names that end in _ms. */
 void nm_api_polish(struct nm_api *api, json_t *value);
+
+/* {id} of the path as a number; 0 after the 404 was given. */
+int64_t nm_api_id(struct nm_http_request *request);
+
+/* ?name=1 */
+bool nm_api_is_asked(struct nm_http_request *request, const char *name);
+
+/* The body as a JSON object; NULL after the 400 was given.  Gives. */
+json_t *nm_api_body(struct nm_http_request *request);
+
+/* ---- public_event.c: one arrival, into the journal ------------------------------------------- */
+
+struct nm_api_arriving {
+  struct nm_store_accept accept; /* first: its task is how this is found again */
+  struct nm_store_arrival arrival;
+  struct nm_http_request *http;
+};
+
+/* Hands an arrival with its identity to the store, now and as the tenant's; `done` answers.
+ * Refuses where it cannot. */
+void nm_api_accept(struct nm_api *api, struct nm_api_arriving *arriving, int64_t tenant_id,
+                   void (*done)(struct nm_task *task));
+
+/* ---- lists.c --------------------------------------------------------------------------------- */
 
 /* ?tenant=, ?limit=, ?before=, ?state=, ?customer=, ?after= as the store wants them, within what
  * the caller may see; NULL after a refusal. */
 json_t *nm_api_list_args(struct nm_api *api, struct nm_http_request *request);
 
-/* {id} of the path as a number; 0 after the 404 was given. */
-int64_t nm_api_id(struct nm_http_request *request);
-
-/* The body as a JSON object; NULL after the 400 was given.  Gives. */
-json_t *nm_api_body(struct nm_http_request *request);
+/* Answers with the store's list for those. */
+void nm_api_list(struct nm_api *api, struct nm_http_request *request,
+                 enum nm_store_query_kind kind);
 
 /* ---- ask.c: the store, and the engine -------------------------------------------------------- */
 
@@ -222,11 +247,20 @@ bool nm_api_pace(struct nm_api *api, struct nm_http_request *request,
 
 /* ---- admin_tenants.c, admin_save.c ----------------------------------------------------------- */
 
-/* The tenant of the path, a reference; NULL after the 404 was given. */
+/* The tenant of this name, a reference; NULL after the 404 was given: there is none, or none that
+ * the caller may see. */
+struct nm_tenant *nm_api_find_tenant(struct nm_api *api, struct nm_http_request *request,
+                                     struct nm_text name);
+
+/* The same of the path's {tenant}. */
 struct nm_tenant *nm_api_named_tenant(struct nm_api *api, struct nm_http_request *request);
 
 /* "\"1870-3\"": which tenant, which version. */
 struct nm_text nm_api_etag(struct nm_http_request *request, const struct nm_tenant *tenant);
+
+/* The tenant as it is, but for one key of its document; takes value.  NULL after a refusal. */
+struct nm_tenant *nm_api_tenant_with(struct nm_http_request *request, const struct nm_tenant *old,
+                                     const char *key, json_t *value);
 
 /* Stores a tenant that was made of another one, tells the engine and answers, as a PUT does.  Takes
  * both references. */

@@ -22,14 +22,12 @@ static bool read_tenant(struct nm_api *api, struct nm_http_request *request, int
   *out = nm_api_scope(request);
   if (name.len == 0)
     return true;
-  struct nm_tenant *tenant = nm_tenants_by_name(api->env.tenants, name);
-  bool is_there = tenant && nm_api_may_see(request, tenant->id);
-  if (is_there)
-    *out = tenant->id;
-  else
-    nm_http_refuse(request, 404, "not_found", "there is no tenant of this name", "tenant", 0);
+  struct nm_tenant *tenant = nm_api_find_tenant(api, request, name);
+  if (!tenant)
+    return false;
+  *out = tenant->id;
   nm_tenant_unref(tenant);
-  return is_there;
+  return true;
 }
 
 json_t *nm_api_list_args(struct nm_api *api, struct nm_http_request *request)
@@ -53,4 +51,12 @@ json_t *nm_api_list_args(struct nm_api *api, struct nm_http_request *request)
       json_object_set_new(args, words[i], json_stringn(word.ptr, word.len));
   }
   return args;
+}
+
+void nm_api_list(struct nm_api *api, struct nm_http_request *request,
+                 enum nm_store_query_kind kind)
+{
+  json_t *args = nm_api_list_args(api, request);
+  if (args)
+    nm_api_query_and_answer(api, request, kind, args);
 }

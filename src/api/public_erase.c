@@ -93,7 +93,5 @@ void nm_api_erasure(struct nm_http_request *request, void *data)
 
 void nm_api_erasures(struct nm_http_request *request, void *data)
 {
-  json_t *args = nm_api_list_args(data, request);
-  if (args)
-    nm_api_query_and_answer(data, request, NM_QUERY_ERASURES, args);
+  nm_api_list(data, request, NM_QUERY_ERASURES);
 }

@@ -7,15 +7,9 @@
 #include "base/log.h"
 #include "base/metrics.h"
 
-struct arriving {
-  struct nm_store_accept accept; /* first: its task is how this is found again */
-  struct nm_store_arrival arrival;
-  struct nm_http_request *http;
-};
-
 static void on_accepted(struct nm_task *task)
 {
-  struct arriving *arriving = (struct arriving *)(void *)task;
+  struct nm_api_arriving *arriving = (struct nm_api_arriving *)(void *)task;
   const struct nm_store_arrival *arrival = &arriving->arrival;
   static const char begin[] = "{\"id\":\"", accepted[] = "\",\"status\":\"accepted\"}",
                     duplicate[] = "\",\"status\":\"duplicate\"}";
@@ -38,20 +32,24 @@ static void on_accepted(struct nm_task *task)
                   NM_TEXT(""));
 }
 
-/* Hands the event over; refuses where it cannot. */
-static void accept_event(struct nm_api *api, struct arriving *arriving, int64_t tenant_id,
-                         void (*done)(struct nm_task *task))
+void nm_api_accept(struct nm_api *api, struct nm_api_arriving *arriving, int64_t tenant_id,
+                   void (*done)(struct nm_task *task))
 {
   struct nm_store_arrival *arrival = &arriving->arrival;
   arrival->event.tenant_id = tenant_id;
   arrival->event.received_at_ms = nm_clock_wall_ms();
-  arrival->identity =
-      nm_event_identity(nm_http_arena(arriving->http), &arrival->event, &arrival->window_ms);
   nm_api_prepare(api, arriving->http, &arriving->accept.request, NM_STORE_ACCEPT, done);
   arriving->accept.arrivals = arrival;
   arriving->accept.count = 1;
   if (!arrival->identity.ptr || nm_store_submit(api->env.store, &arriving->accept.request))
     nm_api_refuse_busy(arriving->http);
+}
+
+static void identify(struct nm_api_arriving *arriving)
+{
+  struct nm_store_arrival *arrival = &arriving->arrival;
+  arrival->identity =
+      nm_event_identity(nm_http_arena(arriving->http), &arrival->event, &arrival->window_ms);
 }
 
 /* Reads it and hands it over; refuses where something is wrong. */
@@ -61,7 +59,7 @@ static void take_event(struct nm_api *api, struct nm_http_request *request,
   int64_t type_hint = 0;
   struct nm_error err = { 0, "" };
   const char *field = NULL;
-  struct arriving *arriving = nm_arena_alloc(nm_http_arena(request), sizeof *arriving);
+  struct nm_api_arriving *arriving = nm_arena_alloc(nm_http_arena(request), sizeof *arriving);
   if (!nm_text_to_i64(nm_http_query(request, "t"), &type_hint) || type_hint < 0) type_hint = 0;
   int rc = arriving ? nm_event_read_campaign(nm_http_arena(request), nm_http_body(request),
                                              type_hint, &arriving->arrival.event, &field, &err)
@@ -76,9 +74,10 @@ static void take_event(struct nm_api *api, struct nm_http_request *request,
     return;
   }
   arriving->http = request;
+  identify(arriving);
   /* a cancel is never too much: what it stops would go out */
   if (arriving->arrival.event.type == NM_EVENT_TYPE_CANCEL || nm_api_pace(api, request, tenant, 1))
-    accept_event(api, arriving, tenant->id, on_accepted);
+    nm_api_accept(api, arriving, tenant->id, on_accepted);
 }
 
 void nm_api_event(struct nm_http_request *request, void *data)
@@ -93,7 +92,7 @@ void nm_api_event(struct nm_http_request *request, void *data)
  * it came; the engine reads it.  A batch nobody knows is the engine's to log. */
 static void on_callback_kept(struct nm_task *task)
 {
-  struct arriving *arriving = (struct arriving *)(void *)task;
+  struct nm_api_arriving *arriving = (struct nm_api_arriving *)(void *)task;
   if (arriving->accept.request.rc) nm_api_refuse_busy(arriving->http);
   else
     nm_http_respond(arriving->http, 200, "application/json", NM_TEXT("{\"status\":\"accepted\"}"),
@@ -109,7 +108,7 @@ void nm_api_callback(struct nm_http_request *request, void *data)
   nm_tenant_unref(tenant);
 
   struct nm_arena *arena = nm_http_arena(request);
-  struct arriving *arriving = nm_arena_alloc(arena, sizeof *arriving);
+  struct nm_api_arriving *arriving = nm_arena_alloc(arena, sizeof *arriving);
   struct nm_text batch = nm_http_query(request, "b");
   if (!arriving) {
     nm_api_refuse_busy(request);
@@ -119,5 +118,6 @@ void nm_api_callback(struct nm_http_request *request, void *data)
   arriving->http = request;
   arriving->arrival.event = (struct nm_event){ .kind = NM_EVENT_CALLBACK, .name = batch,
                                                .body = nm_http_body(request) };
-  accept_event(api, arriving, tenant_id, on_callback_kept);
+  identify(arriving);
+  nm_api_accept(api, arriving, tenant_id, on_callback_kept);
 }

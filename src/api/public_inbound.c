@@ -4,21 +4,14 @@
 #include <stdlib.h>
 
 #include "api/internal.h"
-#include "base/clock.h"
 #include "base/metrics.h"
 #include "model/inbound.h"
 
 enum { NAME_MAX_BYTES = 64 };
 
-struct arriving {
-  struct nm_store_accept accept; /* first: its task is how this is found again */
-  struct nm_store_arrival arrival;
-  struct nm_http_request *http;
-};
-
 static void on_accepted(struct nm_task *task)
 {
-  struct arriving *arriving = (struct arriving *)(void *)task;
+  struct nm_api_arriving *arriving = (struct nm_api_arriving *)(void *)task;
   const struct nm_store_arrival *arrival = &arriving->arrival;
   char id[NM_TEXT_I64_MAX_BYTES + 1];
   if (arriving->accept.request.rc) {
@@ -83,7 +76,7 @@ static bool is_name(struct nm_text name)
   return name.len > 0 && name.len <= NAME_MAX_BYTES;
 }
 
-static int read_request(struct nm_http_request *request, struct arriving *arriving,
+static int read_request(struct nm_http_request *request, struct nm_api_arriving *arriving,
                         struct nm_error *err)
 {
   json_t *headers = read_headers(request);
@@ -108,7 +101,7 @@ static void take_request(struct nm_api *api, struct nm_http_request *request,
                          const struct nm_tenant *tenant)
 {
   struct nm_error err = { 0, "" };
-  struct arriving *arriving = nm_arena_alloc(nm_http_arena(request), sizeof *arriving);
+  struct nm_api_arriving *arriving = nm_arena_alloc(nm_http_arena(request), sizeof *arriving);
   if (!is_name(nm_http_param(request, "name"))) {
     nm_http_refuse(request, 404, "not_found",
                    "a name behind /in/ is of letters, digits, \"_\" and \"-\"", NULL, 0);
@@ -126,12 +119,7 @@ static void take_request(struct nm_api *api, struct nm_http_request *request,
   }
   if (!nm_api_pace(api, request, tenant, 1)) return;
   arriving->http = request;
-  arriving->arrival.event.tenant_id = tenant->id;
-  arriving->arrival.event.received_at_ms = nm_clock_wall_ms();
-  nm_api_prepare(api, request, &arriving->accept.request, NM_STORE_ACCEPT, on_accepted);
-  arriving->accept.arrivals = &arriving->arrival;
-  arriving->accept.count = 1;
-  if (nm_store_submit(api->env.store, &arriving->accept.request)) nm_api_refuse_busy(request);
+  nm_api_accept(api, arriving, tenant->id, on_accepted);
 }
 
 void nm_api_inbound(struct nm_http_request *request, void *data)

@@ -267,14 +267,16 @@ static bool read_tenant(struct nm_api *api, struct nm_http_request *request, con
                         int64_t *tenant_id)
 {
   struct nm_text name = nm_json_string(body, "tenant");
-  struct nm_tenant *tenant = name.len > 0 ? nm_tenants_by_name(api->env.tenants, name) : NULL;
-  *tenant_id = tenant ? tenant->id : 0;
-  nm_tenant_unref(tenant);
-  if (name.len > 0 && (*tenant_id == 0 || !nm_api_may_see(request, *tenant_id))) {
-    nm_http_refuse(request, 404, "not_found", "there is no tenant of this name", "tenant", 0);
-    return false;
+  if (name.len > 0) {
+    struct nm_tenant *tenant = nm_api_find_tenant(api, request, name);
+    if (!tenant)
+      return false; /* and what lay in the request's arena is gone */
+    *tenant_id = tenant->id;
+    nm_tenant_unref(tenant);
+    return true;
   }
-  if (nm_api_may_see(request, *tenant_id))
+  *tenant_id = 0;
+  if (nm_api_may_see(request, 0))
     return true;
   nm_http_refuse(request, 403, "not_allowed",
                  "a token of one tenant makes tokens of that tenant alone", "tenant", 0);
