@@ -15,6 +15,7 @@ local uv = require("luv")
 local measure = { cores = math.max(1, #uv.cpu_info()) }
 
 local ticks_per_s = 100 -- USER_HZ, the unit of /proc on every Linux
+local SINK_ASKED_EACH_MS = 25
 
 local function read(path)
   local file = io.open(path)
@@ -141,14 +142,32 @@ function measure.wrk(here, load)
                BENCH_DELAY_MS = tostring(load.delay_ms or 0) } })
 end
 
---- Waits until a sink has counted so many people; nil where it has not in time.
+--- Waits until a sink has counted so many people; nil where it has not in time.  It is asked now and then: each
+-- question takes a port until TIME_WAIT is over, and CPU of the sink's core.
 function measure.sink_reaches(url, count, timeout_ms)
-  local at
+  local at, asked_ms
   local is_there = pcall(loop.await, "the sink", function()
+    if asked_ms and uv.now() - asked_ms < SINK_ASKED_EACH_MS then return false end
+    asked_ms = uv.now()
     at = http.json({ url = url .. "/count" })
     return at.people >= count
   end, timeout_ms)
   return is_there and at or nil, at
+end
+
+--- A port that nobody listens on, below those the system gives to whoever connects: a caller who waits for it
+-- would sooner or later be given the port itself, and be connected to itself.
+function measure.free_port()
+  local ephemeral = tonumber((read("/proc/sys/net/ipv4/ip_local_port_range") or "32768"):match("%d+"))
+  for _ = 1, 100 do
+    local port = math.random(ephemeral // 2, ephemeral - 1)
+    local probe = uv.new_tcp()
+    local is_free = probe:bind("127.0.0.1", port) and probe:listen(1, function() end)
+    probe:close()
+    uv.run("nowait")
+    if is_free then return port end
+  end
+  error("no port below " .. ephemeral .. " is free", 0)
 end
 
 --- The middle, the least and the most of numbers.

@@ -58,12 +58,13 @@ local function node(context, sink)
 end
 
 local function bullmq(context, sink)
-  local redis_port = 20000 + math.random(20000)
+  local redis_port = measure.free_port()
   local redis = measure.start(measure.test_core, "redis-server", {
     "--port", tostring(redis_port), "--bind", "127.0.0.1", "--dir", context.folder,
     "--appendonly", "yes", "--appendfsync", "always", "--save", "", "--appenddirname",
     context.fresh("redis"), "--maxmemory-policy", "noeviction" })
   loop.await("redis to listen", function()
+    if redis.exit_code then error("redis ended: " .. table.concat(redis.out, "\n"), 0) end
     local connection = http.connect({ host = "127.0.0.1", port = redis_port })
     local is_there = connection.is_open
     connection.close()
