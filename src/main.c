@@ -362,8 +362,8 @@ static int check_files(const struct nm_settings *settings, struct nm_error *err)
 {
   struct nm_problems problems = { .arena = nm_arena_create(SETTINGS_ARENA_MAX_BYTES) };
   nm_settings_check_files(settings, "settings", &problems);
-  struct nm_text first = problems.first ? problems.first->text : NM_TEXT("out of memory");
-  int rc = problems.count > 0 ? nm_fail(err, NM_EINVAL, "%.*s", NM_TEXT_ARG(first)) : NM_OK;
+  const struct nm_problem *first = problems.first;
+  int rc = first ? nm_fail(err, NM_EINVAL, "%.*s", NM_TEXT_ARG(first->text)) : NM_OK;
   nm_arena_destroy(problems.arena);
   return rc;
 }

@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/buffer.h"
+#include "base/problems.h"
 
 static void a_buffer_never_grows_beyond_its_maximum(void **state)
 {
@@ -90,6 +91,27 @@ static void no_arena_is_one_that_holds_nothing(void **state)
   nm_arena_destroy(NULL);
 }
 
+/* A start that failed for want of memory once ended without a word, for the word wanted some too. */
+static void a_problem_that_cannot_be_kept_is_said_all_the_same(void **state)
+{
+  (void)state;
+  struct nm_problems without = { .arena = NULL };
+  nm_problems_add(&without, "rules/acme.lua: no message named %s", "welcome");
+  nm_problems_add_trace(&without, NM_TEXT("a trace"));
+  assert_non_null(without.first);
+  assert_text(without.first->text, "out of memory: not all that is wrong is said");
+  assert_int_equal(without.first->trace.len, 0);
+
+  struct nm_problems little = { .arena = nm_arena_create(2 * sizeof(struct nm_problem) + 40) };
+  for (int i = 0; i < 3; i++) nm_problems_add(&little, "line %d", i);
+  nm_problems_add_trace(&little, NM_TEXT("a trace"));
+  assert_int_equal(little.count, 3);
+  assert_text(little.first->text, "line 0");
+  assert_text(little.last->text, "out of memory: not all that is wrong is said");
+  assert_null(little.last->next);
+  nm_arena_destroy(little.arena);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -100,6 +122,7 @@ int main(void)
     cmocka_unit_test(arena_memory_is_aligned),
     cmocka_unit_test(an_arena_remembers_that_it_refused),
     cmocka_unit_test(no_arena_is_one_that_holds_nothing),
+    cmocka_unit_test(a_problem_that_cannot_be_kept_is_said_all_the_same),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

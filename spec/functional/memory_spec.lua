@@ -11,6 +11,7 @@ local scarce = require("spec.support.scarce")
 local is_slow = (os.getenv("NETMOVE_SANITIZE") or "") ~= ""
 local lives = tonumber(os.getenv("NETMOVE_INJECTIONS") or os.getenv("NETMOVE_LONG") == "1" and 1000
                        or is_slow and 20 or 40)
+local starts = os.getenv("NETMOVE_LONG") == "1" and 60 or is_slow and 6 or 12 -- of each source
 local FOR_EVER = 1 << 40
 local WIDTHS = { 1, 1, 20, 1, FOR_EVER }
 local SIGABRT, SIGTERM = 6, 15
@@ -76,7 +77,8 @@ describe("want of memory", function()
     local has_reason = said:find('"message":"must not be: ', 1, true)
       or said:find('"message":"the process ends by signal 6', 1, true)
     local is_well = signal == 0 and code == 0 or signal == SIGTERM and not is_up -- not yet listening to it
-    local is_own = signal == SIGABRT and has_reason or signal == 0 and said:find("%S")
+    local is_refused = said:find("netmove serve: ", 1, true) or said:find("memory", 1, true)
+    local is_own = signal == SIGABRT and has_reason or signal == 0 and is_refused
     local is_bad = said:find("runtime error", 1, true) or not has_reason and said:find("Sanitizer", 1, true)
     if is_bad or not (is_well or is_own) then
       complaints[#complaints + 1] = ("%s: code %d, signal %d:\n%s"):format(what, code, signal, said)
@@ -107,6 +109,26 @@ describe("want of memory", function()
       end
     end
   end
+
+  -- Once all failed from the third one of the process on, it ended with 3 and without a word: the word had no memory.
+  it("from the beginning on is said", function()
+    memory, complaints = scarce.new(), {}
+    story = daemon.story({ env = memory.env, apply = false })
+    story.daemon.stop()
+    for source = 1, 3 do
+      for first = 0, starts - 1 do
+        local what = ("all of %s from %d on"):format(scarce.SOURCES[source], first)
+        memory.reset()
+        memory.fail(source, first, FOR_EVER)
+        local is_up = pcall(story.daemon.start)
+        story.daemon.process.kill("sigterm")
+        story.daemon.process.wait()
+        judge(what, is_up)
+        assert(memory.failed() > 0, what)
+      end
+    end
+    assert(#complaints == 0, table.concat(complaints, "\n"))
+  end)
 
   it("is survived or said, " .. lives .. " times, and nothing that was acknowledged is lost", function()
     memory, acknowledged, serial, complaints = scarce.new(), {}, 0, {}

@@ -5,22 +5,39 @@
 
 enum { LINE_MAX_BYTES = 1024, WORD_MAX_BYTES = 48 };
 
+/* Ends the list where a line could not be kept, so that what is refused is never refused without a
+ * word.  Shared by all, and never written to. */
+static const char lost_text[] = "out of memory: not all that is wrong is said";
+static struct nm_problem lost = { .text = { lost_text, sizeof lost_text - 1 } };
+
+static struct nm_problem *make(struct nm_arena *arena, const char *line)
+{
+  struct nm_problem *problem = nm_arena_alloc(arena, sizeof *problem);
+  if (!problem) return &lost;
+  problem->text = nm_arena_copy(arena, nm_text_from(line));
+  return problem->text.ptr ? problem : &lost;
+}
+
 void nm_problems_add(struct nm_problems *problems, const char *format, ...)
 {
   char line[LINE_MAX_BYTES];
   va_list args;
 
   problems->count++;
-  if (problems->count > NM_PROBLEMS_MAX) return;
+  if (problems->count > NM_PROBLEMS_MAX || problems->last == &lost) return;
   va_start(args, format);
   vsnprintf(line, sizeof line, format, args);
   va_end(args);
-  struct nm_problem *problem = nm_arena_alloc(problems->arena, sizeof *problem);
-  if (!problem) return;
-  problem->text = nm_arena_copy(problems->arena, nm_text_from(line));
+  struct nm_problem *problem = make(problems->arena, line);
   if (problems->last) problems->last->next = problem;
   else problems->first = problem;
   problems->last = problem;
+}
+
+void nm_problems_add_trace(struct nm_problems *problems, struct nm_text trace)
+{
+  if (!problems->last || problems->last == &lost || problems->count > NM_PROBLEMS_MAX) return;
+  problems->last->trace = nm_arena_copy(problems->arena, trace);
 }
 
 static size_t least(size_t a, size_t b, size_t c)

@@ -18,9 +18,13 @@ struct nm_problems {
   size_t count;
 };
 
-/* Adds a line; above NM_PROBLEMS_MAX it only counts. */
+/* Adds a line; above NM_PROBLEMS_MAX it only counts.  Where there is no memory for it, a line that
+ * says so ends the list: whoever counts a problem also has one to show. */
 NM_PRINTF(2, 3)
 void nm_problems_add(struct nm_problems *problems, const char *format, ...);
+
+/* The trace of the line added last; nothing where that one was only counted. */
+void nm_problems_add_trace(struct nm_problems *problems, struct nm_text trace);
 
 /* The known word nearest to `word` (at most a third of its letters differ), or NULL. */
 const char *nm_nearest(struct nm_text word, const char *const *known, size_t count);

@@ -7,11 +7,12 @@ static int apply_options(const struct nm_invocation *invocation, struct nm_setti
                          struct nm_problems *problems)
 {
   int rc = NM_OK;
-  for (int i = 0; invocation->command->options[i].name; i++)
-    if (invocation->options[i] &&
-        nm_settings_override(settings, invocation->command->options[i].name,
-                             nm_text_from(invocation->options[i]), problems))
-      rc = NM_EINVAL;
+  for (int i = 0; invocation->command->options[i].name && rc != NM_ENOMEM; i++) {
+    if (!invocation->options[i]) continue;
+    int of_this = nm_settings_override(settings, invocation->command->options[i].name,
+                                       nm_text_from(invocation->options[i]), problems);
+    if (of_this) rc = of_this;
+  }
   return rc;
 }
 
@@ -32,10 +33,11 @@ int nm_cli_serve(struct nm_invocation *invocation)
   struct nm_problems problems = { .arena = invocation->arena };
   struct nm_settings *settings = nm_cli_settings(invocation);
   if (!settings) return NM_CLI_COULD_NOT;
-  if (apply_options(invocation, settings, &problems)) {
+  int rc = apply_options(invocation, settings, &problems);
+  if (rc) {
     nm_cli_print_problems(stderr, &problems, false);
     nm_settings_destroy(settings);
-    return NM_CLI_WRONG_USAGE;
+    return rc == NM_ENOMEM ? NM_CLI_COULD_NOT : NM_CLI_WRONG_USAGE;
   }
   serving = invocation;
   int code = invocation->serve(settings);

@@ -371,9 +371,9 @@ static int override_one(struct nm_settings *settings, const struct key *key, con
   if (problems->count > before) return NM_EINVAL;
 
   struct nm_text copy = nm_arena_copy(settings->arena, value);
-  if (!copy.ptr) return NM_ENOMEM;
-  *out = copy;
-  int rc = nm_config_complete(settings);
+  if (copy.ptr) *out = copy;
+  int rc = copy.ptr ? nm_config_complete(settings) : NM_ENOMEM;
+  if (rc) nm_problems_add(problems, "%s: %s", where, nm_code_name(rc));
   if (rc == NM_OK) nm_config_check(settings, where, problems);
   return rc == NM_OK && problems->count > before ? NM_EINVAL : rc;
 }

@@ -19,14 +19,12 @@ static void add_problem(struct nm_problems *problems, struct nm_text file,
                         const struct nm_value *given)
 {
   struct nm_text text = nm_value_text(given, "text"), trace = nm_value_text(given, "trace");
-  size_t before = problems->count;
   /* A library's mistake is one, however many files use it. */
   for (const struct nm_problem *p = problems->first; p; p = p->next)
     if (nm_text_equal(p->text, text)) return;
   if (text.len > 0) nm_problems_add(problems, "%.*s", NM_TEXT_ARG(text));
   else nm_problems_add(problems, "%.*s: not right, and the reason is lost", NM_TEXT_ARG(file));
-  if (trace.len > 0 && before < NM_PROBLEMS_MAX && problems->last)
-    problems->last->trace = nm_arena_copy(problems->arena, trace);
+  if (trace.len > 0) nm_problems_add_trace(problems, trace);
 }
 
 static void add_problems(struct nm_problems *problems, struct nm_text file,
