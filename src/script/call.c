@@ -24,7 +24,8 @@ static int explain_overrun(const struct nm_state *state, struct nm_error *err)
                    (long long)state->budget.instructions);
   case NM_OVERRUN_VALUES:
     return nm_fail(err, NM_ELIMIT, "gave more than %d values", NM_SCRIPT_VALUES_MAX);
-  case NM_OVERRUN_ROOM: return nm_fail(err, NM_ELIMIT, "gave more bytes than there is room for");
+  case NM_OVERRUN_ROOM:
+    return nm_fail(err, NM_ELIMIT, "gave more bytes than there is memory for");
   default:
     return nm_fail(err, NM_ELIMIT, "%sstopped after %lld ms of CPU time", state->where,
                    (long long)state->budget.cpu_ms);
