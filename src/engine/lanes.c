@@ -362,9 +362,16 @@ static void lease_if_wanted(struct nm_lane *lane)
 {
   size_t window = window_of(lane);
   size_t ready = lane->singles.count + lane->rest.count + lane->turns.behind;
-  if (lane->next_due_ms > 0 && lane->next_due_ms <= nm_clock_wall_ms()) lane->is_hungry = true;
+  int64_t pause_ms = nm_lane_pause_left_ms(lane);
+  if (lane->next_due_ms > 0 && lane->next_due_ms <= nm_clock_wall_ms()) {
+    lane->is_hungry = true; /* until there is room: the end of a send or of a pause looks again */
+    lane->next_due_ms = 0;
+  }
   if (!lane->is_hungry || lane->is_leasing) return;
-  if (nm_lane_pause_left_ms(lane) > 0 && !nm_lane_moves_over(lane)) return;
+  if (pause_ms > 0 && !nm_lane_moves_over(lane)) {
+    nm_alarm_within(&lane->alarm, pause_ms);
+    return;
+  }
   /* Lanes that rest may hold much: the others still get their share. */
   if (lane->book->engine->leased >= NM_ENGINE_LEASED_MAX && window > SCARCE_WINDOW)
     window = SCARCE_WINDOW;
