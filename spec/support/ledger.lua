@@ -256,7 +256,8 @@ end
 local function gather_deliveries(evidence, story, keys)
   for tenant, key in pairs(keys) do
     local delivered = {}
-    local url = story.netmera.url .. "/_world/ledger/recipients?apiKey=" .. key
+    local netmera = story.netmeras and story.netmeras[tenant] or story.netmera -- one of its own, or the common one
+    local url = netmera.url .. "/_world/ledger/recipients?apiKey=" .. key
     for line in lines_of("curl -sf '" .. url .. "'") do
       local row = json.decode(line)
       delivered[row.extId] = row.count

@@ -60,7 +60,7 @@ function sender.new(options)
       if person then customer, body = event_of(person) else customer, body = event() end
       if options.sent_at then
         local seconds, micros = uv.gettimeofday()
-        options.sent_at[customer] = seconds * 1000 + micros // 1000
+        options.sent_at[customer] = seconds * 1000 + micros / 1000
       end
       tcp:write(bytes_of(body))
     end

@@ -6,6 +6,9 @@ import { Growing, Paged } from '../lib/growing.mjs';
 const listedDuplicates = 100;
 const keptUndeliverable = 10000;
 
+/** Milliseconds with thousandths: how long a single message took is a few of them. */
+const exactNow = () => Math.round((performance.timeOrigin + performance.now()) * 1000) / 1000;
+
 /** What one REST key sent with one notification key. */
 class Tally {
   constructor(number, apiKey, key) {
@@ -74,13 +77,14 @@ export class Deliveries {
   add(apiKey, key, extIds, startedAt) {
     const tally = this.tally(apiKey, key);
     const now = Date.now();
+    const exact = exactNow();
     for (const extId of extIds) {
       const id = this.person(extId);
       const count = tally.counts.get(id);
       tally.counts.set(id, count + 1);
-      tally.last.set(id, now);
+      tally.last.set(id, exact);
       if (count === 0) {
-        tally.first.set(id, now);
+        tally.first.set(id, exact);
         tally.order.push(id);
       } else if (count === 1 && this.duplicates.length < listedDuplicates) {
         this.duplicates.push([tally, id]);

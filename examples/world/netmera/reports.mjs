@@ -56,7 +56,7 @@ export class Reports {
 
   reached(tally, position) {
     const id = tally.order.values[position];
-    return { platform, status: 'SUCCESS', extId: this.deliveries.names[id], timeStamp: tally.last.get(id) };
+    return { platform, status: 'SUCCESS', extId: this.deliveries.names[id], timeStamp: Math.floor(tally.last.get(id)) };
   }
 
   failed(tally, position) {
