@@ -6,6 +6,7 @@ local faults = require("spec.support.faults")
 local ledger = require("spec.support.ledger")
 local loop = require("spec.support.loop")
 local sender = require("spec.support.sender")
+local uv = require("luv")
 
 local is_long = os.getenv("NETMOVE_LONG") == "1"
 local refusals = is_long and 20000 or 600
@@ -92,5 +93,39 @@ describe("overload", function()
     story.daemon.stop()
     ledger.check(story, { acknowledged = acknowledged, is_ended = true, start_max_ms = 60000, repeated_max = 0,
                           prefixes = { acme = "A", other = "B" } }, { acme = "netmera-key", other = "other-key" })
+  end)
+
+  --- CPU time of the daemon in ms.
+  local function cpu_ms()
+    local file = assert(io.open("/proc/" .. story.daemon.process.pid .. "/stat"))
+    local user, system = file:read("a"):match("%) " .. ("%S+ "):rep(11) .. "(%d+) (%d+)")
+    file:close()
+    return (tonumber(user) + tonumber(system)) * 10
+  end
+
+  it("of a lane does not make it spin when a retry is due and there is no room", function()
+    story = daemon.story({ provider = ", batch = 1, concurrency = 1, retry = { first_s = 1, most_s = 1 }" })
+    story.netmera.faults({
+      { name = "once", match = { path = "sendNotification", times = 1 }, ["do"] = { status = 500 } },
+      { name = "slow", match = { path = "sendNotification" }, ["do"] = { delayMs = 600000 } },
+    })
+    local first
+    for i = 1, 8 do
+      local answer = story.daemon.event({ EventTypeID = 11, CampaignID = "o", ChannelID = 459, TemplateID = 1201,
+                                          CustomerID = "S" .. i })
+      first = first or answer.json().id
+    end
+    local due_ms = loop.await("the first one's retry", function()
+      local message = (story.daemon.ask("explain", first).messages or {})[1]
+      for _, wait in ipairs(message and story.daemon.ask("explain", message.id).waits or {}) do
+        if wait.cause == "retry schedule" then return wait.until_ms end
+      end
+    end)
+    loop.await("its time", function() return os.time() * 1000 > due_ms end)
+    local from, began = cpu_ms(), uv.hrtime()
+    loop.await("a moment to pass", function() return uv.hrtime() - began > 900e6 end)
+    local used = cpu_ms() - from
+    assert.is_true(used < 450, used .. " ms of CPU in 900 ms")
+    story.daemon.kill()
   end)
 end)
