@@ -120,7 +120,15 @@ static int find_peer(struct nm_invocation *invocation, struct peer *peer)
 
 /* ---- asking ---------------------------------------------------------------------------------- */
 
+struct question {
+  const char *method;
+  struct nm_text url;
+  struct nm_text body;     /* ptr NULL: none */
+  struct nm_text if_match; /* the header's line; empty: none */
+};
+
 struct reading {
+  long status;
   struct nm_buffer body;
   struct nm_arena *arena;
   struct nm_text etag;
@@ -163,32 +171,31 @@ static struct curl_slist *add_header(struct curl_slist *headers, const char *lin
 }
 
 static CURLcode perform(const struct nm_invocation *invocation, const struct peer *peer,
-                        const char *method, const char *url, struct nm_text body,
-                        struct nm_text if_match, struct reading *out, long *status)
+                        const struct question *question, struct reading *out)
 {
   CURL *easy = curl_easy_init();
   nm_require(easy != NULL);
   struct curl_slist *headers = add_header(NULL, "Expect:");
-  if (body.ptr)
+  if (question->body.ptr)
     headers = add_header(headers, "Content-Type: application/json");
   if (peer->token.len > 0)
     headers = add_header(headers, peer->token.ptr);
-  if (if_match.len > 0)
-    headers = add_header(headers, if_match.ptr);
+  if (question->if_match.len > 0)
+    headers = add_header(headers, question->if_match.ptr);
   aim(easy, invocation, peer);
-  curl_easy_setopt(easy, CURLOPT_URL, url);
-  curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
+  curl_easy_setopt(easy, CURLOPT_URL, question->url.ptr);
+  curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, question->method);
   curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_bytes);
   curl_easy_setopt(easy, CURLOPT_WRITEDATA, out);
   curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
   curl_easy_setopt(easy, CURLOPT_HEADERDATA, out);
   curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
-  if (body.ptr) {
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)body.len);
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body.ptr);
+  if (question->body.ptr) {
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)question->body.len);
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, question->body.ptr);
   }
   CURLcode code = curl_easy_perform(easy);
-  curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, status);
+  curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &out->status);
   curl_slist_free_all(headers);
   curl_easy_cleanup(easy);
   return code;
@@ -235,30 +242,32 @@ static int ask(struct nm_invocation *invocation, const char *method, struct nm_t
                const json_t *body, struct nm_text if_match, struct nm_cli_answer *answer)
 {
   struct peer peer;
+  struct question question = { .method = method };
   struct reading reading = { .arena = invocation->arena };
-  long status = 0;
   *answer = (struct nm_cli_answer){ .status = 0 };
 
   int rc = find_peer(invocation, &peer);
   if (rc)
     return rc;
-  struct nm_text url = nm_arena_printf(invocation->arena, "%.*s/api/v1%.*s", NM_TEXT_ARG(peer.base),
-                                       NM_TEXT_ARG(path));
-  if (!url.ptr || url.len > PATH_MAX_BYTES) {
+  question.url = nm_arena_printf(invocation->arena, "%.*s/api/v1%.*s", NM_TEXT_ARG(peer.base),
+                                 NM_TEXT_ARG(path));
+  if (!question.url.ptr || question.url.len > PATH_MAX_BYTES) {
     fprintf(stderr, "netmove %s: the arguments are too long\n", invocation->command->name);
     return NM_CLI_WRONG_USAGE;
   }
   if (if_match.len > 0)
-    if_match = nm_arena_printf(invocation->arena, "If-Match: %.*s", NM_TEXT_ARG(if_match));
-  struct nm_text text = body ? nm_json_text(invocation->arena, body) : (struct nm_text){ NULL, 0 };
+    question.if_match =
+        nm_arena_printf(invocation->arena, "If-Match: %.*s", NM_TEXT_ARG(if_match));
+  if (body)
+    question.body = nm_json_text(invocation->arena, body);
   nm_buffer_init(&reading.body, ANSWER_MAX_BYTES);
-  CURLcode code = perform(invocation, &peer, method, url.ptr, text, if_match, &reading, &status);
+  CURLcode code = perform(invocation, &peer, &question, &reading);
   if (code != CURLE_OK) {
     say_unreached(invocation, &peer, code);
     nm_buffer_deinit(&reading.body);
     return NM_CLI_COULD_NOT;
   }
-  answer->status = (int)status;
+  answer->status = (int)reading.status;
   answer->etag = reading.etag;
   if (reading.body.len > 0 && nm_json_parse_any(&answer->body, nm_buffer_text(&reading.body), NULL))
     answer->body = NULL;

@@ -3,21 +3,11 @@
 
 #include "cli/internal.h"
 
-static void print_lines(const json_t *report, const char *key, const char *prefix)
-{
-  size_t i;
-  json_t *line;
-  json_array_foreach(json_object_get(report, key), i, line)
-    printf("  %s%s\n", prefix, json_string_value(line));
-}
-
-/* Asks /connector/T/`what`; the answer is the caller's to free in any case. */
+/* Asks /connector/T`what`; the answer is the caller's to free in any case. */
 static int ask(struct nm_invocation *invocation, const char *method, const char *what,
                struct nm_cli_answer *answer)
 {
-  struct nm_text name = nm_arena_escape(invocation->arena, nm_text_from(invocation->words[0]));
-  struct nm_text path =
-      nm_arena_printf(invocation->arena, "/connector/%.*s/%s", NM_TEXT_ARG(name), what);
+  struct nm_text path = nm_cli_word_path(invocation, "/connector/", what);
   int code = nm_cli_ask(invocation, method, path, NULL, answer);
   if (code == NM_CLI_DONE && invocation->is_json) nm_cli_print_json(answer->body);
   return code;
@@ -38,15 +28,15 @@ static void print_report(const json_t *report)
 {
   struct nm_text error = nm_json_string(report, "error");
   if (error.len > 0) printf("  wrong: %.*s\n", NM_TEXT_ARG(error));
-  print_lines(report, "done", "done: ");
-  print_lines(report, "todo", "to do: ");
-  print_lines(report, "warnings", "warning: ");
+  nm_cli_print_lines(report, "done", "done: ");
+  nm_cli_print_lines(report, "todo", "to do: ");
+  nm_cli_print_lines(report, "warnings", "warning: ");
 }
 
 int nm_cli_connector_plan(struct nm_invocation *invocation)
 {
   struct nm_cli_answer answer;
-  int code = ask(invocation, "GET", "plan", &answer);
+  int code = ask(invocation, "GET", "/plan", &answer);
   if (code == NM_CLI_DONE) {
     if (!invocation->is_json && is_right(answer.body)) printf("nothing to do\n");
     if (!invocation->is_json) print_report(answer.body);
@@ -60,7 +50,7 @@ int nm_cli_connector_apply(struct nm_invocation *invocation)
 {
   struct nm_cli_answer answer;
   bool takes_over = invocation->options[0] != NULL;
-  int code = ask(invocation, "POST", takes_over ? "apply?take_over=1" : "apply", &answer);
+  int code = ask(invocation, "POST", takes_over ? "/apply?take_over=1" : "/apply", &answer);
   if (code == NM_CLI_DONE) {
     struct nm_text status = nm_json_string(answer.body, "status");
     bool is_applied = nm_text_equal(status, NM_TEXT("applied"));
@@ -97,10 +87,10 @@ int nm_cli_connector_status(struct nm_invocation *invocation)
     { "secret_number_previous", "still valid too" },
   };
   struct nm_cli_answer answer;
-  int code = ask(invocation, "GET", "status", &answer);
+  int code = ask(invocation, "GET", "/status", &answer);
   if (code == NM_CLI_DONE) {
     if (!invocation->is_json) {
-      nm_cli_print_facts(answer.body, facts, sizeof facts / sizeof *facts);
+      nm_cli_print_facts(answer.body, facts, NM_CLI_COUNT(facts));
       print_catch_up(json_object_get(answer.body, "catch_up"));
       print_report(answer.body);
     }
@@ -113,7 +103,7 @@ int nm_cli_connector_status(struct nm_invocation *invocation)
 int nm_cli_connector_test(struct nm_invocation *invocation)
 {
   struct nm_cli_answer answer;
-  int code = ask(invocation, "POST", "test", &answer);
+  int code = ask(invocation, "POST", "/test", &answer);
   if (code == NM_CLI_DONE) {
     if (!invocation->is_json) nm_cli_print_checks(answer.body);
     if (!json_is_true(json_object_get(answer.body, "ok"))) code = NM_CLI_NOT_RIGHT;
@@ -126,9 +116,9 @@ int nm_cli_connector_rotate(struct nm_invocation *invocation)
 {
   struct nm_cli_answer answer;
   bool is_finish = invocation->options[0] != NULL, is_forced = invocation->options[1] != NULL;
-  struct nm_text what = nm_arena_printf(invocation->arena, "rotate?finish=%d&force=%d", is_finish,
+  struct nm_text what = nm_arena_printf(invocation->arena, "/rotate?finish=%d&force=%d", is_finish,
                                         is_forced);
-  int code = ask(invocation, "POST", what.ptr ? what.ptr : "rotate", &answer);
+  int code = ask(invocation, "POST", what.ptr ? what.ptr : "/rotate", &answer);
   if (code == NM_CLI_DONE) {
     struct nm_text status = nm_json_string(answer.body, "status");
     bool is_applied = nm_text_equal(status, NM_TEXT("applied"));

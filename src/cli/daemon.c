@@ -77,16 +77,16 @@ static void print_status(const json_t *status)
   const json_t *engine = json_object_get(status, "engine");
   const json_t *lane_rows = json_object_get(engine, "lanes");
   const json_t *run_rows = json_object_get(engine, "runs");
-  nm_cli_print_facts(status, status_facts, sizeof status_facts / sizeof *status_facts);
+  nm_cli_print_facts(status, status_facts, NM_CLI_COUNT(status_facts));
   if (!json_is_true(json_object_get(engine, "is_running")))
     printf("%-20s %s\n", "engine", "is not running");
   if (json_array_size(lane_rows) > 0) {
     putchar('\n');
-    nm_cli_print_table(lane_rows, lanes, sizeof lanes / sizeof *lanes, "");
+    nm_cli_print_table(lane_rows, lanes, NM_CLI_COUNT(lanes), "");
   }
   if (json_array_size(run_rows) > 0) {
     putchar('\n');
-    nm_cli_print_table(run_rows, runs, sizeof runs / sizeof *runs, "");
+    nm_cli_print_table(run_rows, runs, NM_CLI_COUNT(runs), "");
   }
 }
 

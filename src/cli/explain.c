@@ -40,18 +40,16 @@ static const struct nm_cli_column message_facts[] = {
   { "reason", "last word" },
 };
 
-#define COUNT(array) (sizeof(array) / sizeof *(array))
-
 static void print_message(const json_t *message)
 {
   static const struct nm_cli_column columns[] = {
     { "at", "AT" }, { "outcome", "OUTCOME" }, { "code", "CODE" }, { "took_ms", "TOOK MS" },
     { "provider", "PROVIDER" }, { "reason", "REASON" },
   };
-  nm_cli_print_facts(message, message_facts, COUNT(message_facts));
+  nm_cli_print_facts(message, message_facts, NM_CLI_COUNT(message_facts));
   if (json_array_size(json_object_get(message, "attempts_made")) == 0) return;
   putchar('\n');
-  nm_cli_print_table(json_object_get(message, "attempts_made"), columns, COUNT(columns), "");
+  nm_cli_print_table(json_object_get(message, "attempts_made"), columns, NM_CLI_COUNT(columns), "");
 }
 
 /* Every wait of a message, with its cause. */
@@ -62,7 +60,7 @@ static void print_waits(const json_t *waits)
   };
   if (json_array_size(waits) == 0) return;
   putchar('\n');
-  nm_cli_print_table(waits, columns, COUNT(columns), "");
+  nm_cli_print_table(waits, columns, NM_CLI_COUNT(columns), "");
 }
 
 /* "attributes.store of the event, as text" */
@@ -168,7 +166,7 @@ static void print_became(const json_t *became)
   };
   if (json_array_size(became) == 0) return;
   putchar('\n');
-  nm_cli_print_table(became, columns, COUNT(columns), "");
+  nm_cli_print_table(became, columns, NM_CLI_COUNT(columns), "");
 }
 
 static void print_all(const json_t *answer)
@@ -180,7 +178,7 @@ static void print_all(const json_t *answer)
   if (own) print_message(own);
   if (own) print_waits(json_object_get(answer, "waits"));
   if (own && event) putchar('\n');
-  if (event) nm_cli_print_facts(event, event_facts, COUNT(event_facts));
+  if (event) nm_cli_print_facts(event, event_facts, NM_CLI_COUNT(event_facts));
   json_array_foreach(json_object_get(answer, "messages"), i, message)
   {
     putchar('\n');
@@ -195,8 +193,7 @@ static void print_all(const json_t *answer)
 static int explain_id(struct nm_invocation *invocation)
 {
   struct nm_cli_answer answer;
-  struct nm_text id = nm_arena_escape(invocation->arena, nm_text_from(invocation->words[0]));
-  struct nm_text path = nm_arena_printf(invocation->arena, "/explain/%.*s", NM_TEXT_ARG(id));
+  struct nm_text path = nm_cli_word_path(invocation, "/explain/", "");
   int code = nm_cli_ask(invocation, "GET", path, NULL, &answer);
   if (code == NM_CLI_DONE && invocation->is_json) nm_cli_print_json(answer.body);
   else if (code == NM_CLI_DONE) print_all(answer.body);

@@ -132,6 +132,8 @@ void nm_cli_print_json(const json_t *value);
 struct nm_cli_column {
   const char *key, *title;
 };
+#define NM_CLI_COUNT(columns) (sizeof(columns) / sizeof *(columns))
+
 void nm_cli_print_table(const json_t *rows, const struct nm_cli_column *columns, size_t count,
                         const char *when_empty);
 
@@ -139,14 +141,13 @@ void nm_cli_print_table(const json_t *rows, const struct nm_cli_column *columns,
  * in the arena. */
 struct nm_text nm_cli_list_path(struct nm_invocation *invocation, const char *path);
 
-/* Asks for such a list and prints it as a table, or with --json as it came; the exit code. */
-int nm_cli_list(struct nm_invocation *invocation, const char *path,
+/* GETs {items} and prints them as a table, or with --json as they came; the exit code. */
+int nm_cli_list(struct nm_invocation *invocation, struct nm_text path,
                 const struct nm_cli_column *columns, size_t count, const char *when_empty);
 
-/* The first word of the command as an id between two pieces of a path: "/runs/7/cancel"; in the
- * arena. */
-struct nm_text nm_cli_id_path(struct nm_invocation *invocation, const char *before,
-                              const char *behind);
+/* The first word of the command between two pieces of a path: "/runs/7/cancel"; in the arena. */
+struct nm_text nm_cli_word_path(struct nm_invocation *invocation, const char *before,
+                                const char *behind);
 
 /* "label   value" lines of one object, for the keys that it has. */
 void nm_cli_print_facts(const json_t *object, const struct nm_cli_column *facts, size_t count);
@@ -154,6 +155,9 @@ void nm_cli_print_facts(const json_t *object, const struct nm_cli_column *facts,
 /* A value as people read it: keys that end in _ms and _at are times, true is "yes".  In a buffer of
  * the caller. */
 void nm_cli_format(char *out, size_t size, const char *key, const json_t *value);
+
+/* The texts of a list, one line each, indented. */
+void nm_cli_print_lines(const json_t *report, const char *key, const char *prefix);
 
 /* "fine  key: ..." lines of {checks:[{what, result, text}]}. */
 void nm_cli_print_checks(const json_t *report);

@@ -1,4 +1,4 @@
-/* lists.c - what every list takes, and the paths of things that have an id. */
+/* lists.c - what every list takes, and paths with the word that was typed. */
 #include "cli/internal.h"
 
 struct nm_text nm_cli_list_path(struct nm_invocation *invocation, const char *path)
@@ -16,11 +16,11 @@ struct nm_text nm_cli_list_path(struct nm_invocation *invocation, const char *pa
   return out;
 }
 
-int nm_cli_list(struct nm_invocation *invocation, const char *path,
+int nm_cli_list(struct nm_invocation *invocation, struct nm_text path,
                 const struct nm_cli_column *columns, size_t count, const char *when_empty)
 {
   struct nm_cli_answer answer;
-  int code = nm_cli_ask(invocation, "GET", nm_cli_list_path(invocation, path), NULL, &answer);
+  int code = nm_cli_ask(invocation, "GET", path, NULL, &answer);
   if (code == NM_CLI_DONE && invocation->is_json) nm_cli_print_json(answer.body);
   else if (code == NM_CLI_DONE)
     nm_cli_print_table(json_object_get(answer.body, "items"), columns, count, when_empty);
@@ -28,9 +28,9 @@ int nm_cli_list(struct nm_invocation *invocation, const char *path,
   return code;
 }
 
-struct nm_text nm_cli_id_path(struct nm_invocation *invocation, const char *before,
-                              const char *behind)
+struct nm_text nm_cli_word_path(struct nm_invocation *invocation, const char *before,
+                                const char *behind)
 {
-  struct nm_text id = nm_arena_escape(invocation->arena, nm_text_from(invocation->words[0]));
-  return nm_arena_printf(invocation->arena, "%s%.*s%s", before, NM_TEXT_ARG(id), behind);
+  struct nm_text word = nm_arena_escape(invocation->arena, nm_text_from(invocation->words[0]));
+  return nm_arena_printf(invocation->arena, "%s%.*s%s", before, NM_TEXT_ARG(word), behind);
 }

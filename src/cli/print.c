@@ -155,3 +155,11 @@ void nm_cli_print_problems(FILE *to, const struct nm_problems *problems, bool wi
   if (problems->count > NM_PROBLEMS_MAX)
     fprintf(to, "... and %zu more\n", problems->count - NM_PROBLEMS_MAX);
 }
+
+void nm_cli_print_lines(const json_t *report, const char *key, const char *prefix)
+{
+  size_t i;
+  json_t *line;
+  json_array_foreach(json_object_get(report, key), i, line)
+    printf("  %s%s\n", prefix, json_string_value(line));
+}

@@ -7,8 +7,8 @@ int nm_cli_queue_list(struct nm_invocation *invocation)
     { "id", "ID" },       { "at", "SINCE" },   { "tenant", "TENANT" }, { "kind", "KIND" },
     { "state", "STATE" }, { "reason", "REASON" },
   };
-  return nm_cli_list(invocation, "/queue", columns, sizeof columns / sizeof *columns,
-              "nothing is held and nothing is dead");
+  return nm_cli_list(invocation, nm_cli_list_path(invocation, "/queue"), columns,
+                     NM_CLI_COUNT(columns), "nothing is held and nothing is dead");
 }
 
 /* As Postfix's qshape: minutes that the oldest of a column waits. */
@@ -19,14 +19,14 @@ int nm_cli_queue_shape(struct nm_invocation *invocation)
     { "10", "10" }, { "20", "20" }, { "40", "40" }, { "80", "80" }, { "160", "160" },
     { "320", "320" }, { "640", "640" }, { "1280", "1280" }, { "1280+", "1280+" },
   };
-  return nm_cli_list(invocation, "/queue/shape", columns, sizeof columns / sizeof *columns,
-              "nothing waits");
+  return nm_cli_list(invocation, NM_TEXT("/queue/shape"), columns, NM_CLI_COUNT(columns),
+                     "nothing waits");
 }
 
 int nm_cli_queue_show(struct nm_invocation *invocation)
 {
   struct nm_cli_answer answer;
-  struct nm_text path = nm_cli_id_path(invocation, "/queue/", "");
+  struct nm_text path = nm_cli_word_path(invocation, "/queue/", "");
   int code = nm_cli_ask(invocation, "GET", path, NULL, &answer);
   if (code == NM_CLI_DONE) nm_cli_print_json(answer.body);
   json_decref(answer.body);

@@ -54,7 +54,7 @@ int nm_cli_rules_list(struct nm_invocation *invocation)
                                                                 : "closed"));
     }
     nm_cli_print_table(json_object_get(answer.body, "items"), columns,
-                       sizeof columns / sizeof *columns, "no rules have been proven yet");
+                       NM_CLI_COUNT(columns), "no rules have been proven yet");
   }
   json_decref(answer.body);
   return code;
@@ -90,7 +90,7 @@ static void print_cost(const json_t *cost)
     json_object_set_new(row, "instructions", mean_of(row, "instructions"));
     json_object_set_new(row, "cpu_us", mean_of(row, "cpu_us"));
   }
-  nm_cli_print_table(rows, columns, sizeof columns / sizeof *columns,
+  nm_cli_print_table(rows, columns, NM_CLI_COUNT(columns),
                      "these rules had no events since the daemon began");
   json_decref(rows);
 }
@@ -100,8 +100,7 @@ int nm_cli_rules_show(struct nm_invocation *invocation)
 {
   struct nm_cli_answer answer;
   struct nm_text wanted = nm_text_from(invocation->options[0] ? invocation->options[0] : "");
-  struct nm_text name = nm_arena_escape(invocation->arena, nm_text_from(invocation->words[0]));
-  struct nm_text path = nm_arena_printf(invocation->arena, "/rules/%.*s", NM_TEXT_ARG(name));
+  struct nm_text path = nm_cli_word_path(invocation, "/rules/", "");
   size_t i;
   json_t *item, *found = NULL;
   int code = nm_cli_ask(invocation, "GET", path, NULL, &answer);
@@ -126,7 +125,7 @@ int nm_cli_rules_show(struct nm_invocation *invocation)
   return code;
 }
 
-/* ---- publish ---------------------------------------------------------------------------------------------- */
+/* ---- publish --------------------------------------------------------------------------------- */
 
 enum { PUBLISH_DRY_RUN = 0, PUBLISH_IF_DIGEST = 1, PUBLISH_FORCE = 2 };
 
@@ -190,8 +189,7 @@ static void print_published(struct nm_invocation *invocation, const json_t *answ
 
 int nm_cli_rules_publish(struct nm_invocation *invocation)
 {
-  struct nm_text name = nm_arena_escape(invocation->arena, nm_text_from(invocation->words[0]));
-  struct nm_text path = nm_arena_printf(invocation->arena, "/rules/%.*s", NM_TEXT_ARG(name)), tag;
+  struct nm_text path = nm_cli_word_path(invocation, "/rules/", ""), tag;
   struct nm_cli_answer answer = { .status = 0 };
   json_t *body, *line;
   size_t i;
@@ -218,12 +216,12 @@ int nm_cli_rules_publish(struct nm_invocation *invocation)
 int nm_cli_rules_rollback(struct nm_invocation *invocation)
 {
   struct nm_cli_answer answer;
-  struct nm_text name = nm_arena_escape(invocation->arena, nm_text_from(invocation->words[0]));
   const char *to = invocation->options[0];
   struct nm_text id = nm_arena_escape(invocation->arena, nm_text_from(to));
-  struct nm_text path =
-      nm_arena_printf(invocation->arena, "/rules/%.*s/rollback%s%.*s", NM_TEXT_ARG(name),
-                      to ? "?generation=" : "", NM_TEXT_ARG(id));
+  struct nm_text path = nm_cli_word_path(invocation, "/rules/", "/rollback");
+  if (to)
+    path = nm_arena_printf(invocation->arena, "%.*s?generation=%.*s", NM_TEXT_ARG(path),
+                           NM_TEXT_ARG(id));
   int code = nm_cli_ask(invocation, "POST", path, NULL, &answer);
   if (code == NM_CLI_DONE && invocation->is_json)
     nm_cli_print_json(answer.body);

@@ -9,7 +9,8 @@ int nm_cli_run_list(struct nm_invocation *invocation)
     { "rows_fetched", "PROMISED" }, { "made", "MADE" },   { "sent", "SENT" },
     { "dead", "DEAD" },     { "stopped", "STOPPED" },     { "held", "HELD" },
   };
-  return nm_cli_list(invocation, "/runs", columns, sizeof columns / sizeof *columns, "no runs yet");
+  return nm_cli_list(invocation, nm_cli_list_path(invocation, "/runs"), columns,
+                     NM_CLI_COUNT(columns), "no runs yet");
 }
 
 /* left_ms in words. */
@@ -76,7 +77,7 @@ static const struct {
 static void print_run(json_t *run)
 {
   set_time_left(run);
-  nm_cli_print_facts(run, run_facts, sizeof run_facts / sizeof *run_facts);
+  nm_cli_print_facts(run, run_facts, NM_CLI_COUNT(run_facts));
   for (size_t i = 0; i < sizeof run_lists / sizeof *run_lists; i++) {
     const json_t *rows = json_object_get(run, run_lists[i].key);
     if (json_array_size(rows) == 0) continue;
@@ -88,7 +89,7 @@ static void print_run(json_t *run)
 int nm_cli_run_show(struct nm_invocation *invocation)
 {
   struct nm_cli_answer answer;
-  struct nm_text path = nm_cli_id_path(invocation, "/runs/", "");
+  struct nm_text path = nm_cli_word_path(invocation, "/runs/", "");
   int code = nm_cli_ask(invocation, "GET", path, NULL, &answer);
   if (code == NM_CLI_DONE && invocation->is_json) nm_cli_print_json(answer.body);
   else if (code == NM_CLI_DONE) print_run(answer.body);
@@ -100,7 +101,7 @@ int nm_cli_run_show(struct nm_invocation *invocation)
 static int tell_run(struct nm_invocation *invocation, const char *verb,
                     struct nm_cli_answer *answer)
 {
-  struct nm_text path = nm_cli_id_path(invocation, "/runs/", verb);
+  struct nm_text path = nm_cli_word_path(invocation, "/runs/", verb);
   int code = nm_cli_ask(invocation, "POST", path, NULL, answer);
   if (code == NM_CLI_DONE && invocation->is_json) nm_cli_print_json(answer->body);
   return code;

@@ -5,14 +5,6 @@
 enum { APPLY_DRY_RUN = 0, APPLY_IF_VERSION = 1, APPLY_FORCE = 2 };
 enum { REMOVE_YES = 0, REMOVE_FORCE = 1, REMOVE_PURGE = 2 };
 
-static void print_lines(const json_t *report, const char *key, const char *prefix)
-{
-  size_t i;
-  json_t *line;
-  json_array_foreach(json_object_get(report, key), i, line)
-      printf("  %s%s\n", prefix, json_string_value(line));
-}
-
 static void print_report(const char *file, const json_t *report)
 {
   const json_t *changes = json_object_get(report, "changes");
@@ -23,10 +15,10 @@ static void print_report(const char *file, const json_t *report)
          nm_json_string(report, "tenant").ptr, is_dry ? "would change as follows" : status.ptr);
   if (json_is_array(changes) && json_array_size(changes) == 0)
     printf("  nothing changes\n");
-  print_lines(report, "changes", "");
-  print_lines(report, "done", "done: ");
-  print_lines(report, "todo", "to do: ");
-  print_lines(report, "warnings", "warning: ");
+  nm_cli_print_lines(report, "changes", "");
+  nm_cli_print_lines(report, "done", "done: ");
+  nm_cli_print_lines(report, "todo", "to do: ");
+  nm_cli_print_lines(report, "warnings", "warning: ");
 }
 
 /* The tag of the version that is there now, or the one of --if-version; empty: there is none, or
@@ -130,23 +122,14 @@ int nm_cli_tenant_list(struct nm_invocation *invocation)
     { "name", "TENANT" },       { "app_key", "APP KEY" },     { "connector", "CONNECTOR" },
     { "channels", "CHANNELS" }, { "providers", "PROVIDERS" }, { "version", "VERSION" },
   };
-  struct nm_cli_answer answer;
-  int code = nm_cli_ask(invocation, "GET", NM_TEXT("/tenants"), NULL, &answer);
-  if (code == NM_CLI_DONE && invocation->is_json)
-    nm_cli_print_json(answer.body);
-  else if (code == NM_CLI_DONE)
-    nm_cli_print_table(json_object_get(answer.body, "items"), columns,
-                       sizeof columns / sizeof *columns,
-                       "no tenants yet; `netmove tenant apply FILE` makes one");
-  json_decref(answer.body);
-  return code;
+  return nm_cli_list(invocation, NM_TEXT("/tenants"), columns, NM_CLI_COUNT(columns),
+                     "no tenants yet; `netmove tenant apply FILE` makes one");
 }
 
 int nm_cli_tenant_show(struct nm_invocation *invocation)
 {
   struct nm_cli_answer answer;
-  struct nm_text name = nm_arena_escape(invocation->arena, nm_text_from(invocation->words[0]));
-  struct nm_text path = nm_arena_printf(invocation->arena, "/tenants/%.*s", NM_TEXT_ARG(name));
+  struct nm_text path = nm_cli_word_path(invocation, "/tenants/", "");
   int code = nm_cli_ask(invocation, "GET", path, NULL, &answer);
   if (code == NM_CLI_DONE)
     nm_cli_print_json(answer.body);
@@ -160,16 +143,16 @@ int nm_cli_tenant_remove(struct nm_invocation *invocation)
 {
   const char *const *options = invocation->options;
   struct nm_cli_answer answer;
-  struct nm_text name = nm_arena_escape(invocation->arena, nm_text_from(invocation->words[0]));
   struct nm_text question = nm_arena_printf(
       invocation->arena,
       "Remove tenant %s?  Its listeners at Optimove are taken away, what waits is stopped%s.",
       invocation->words[0], options[REMOVE_PURGE] ? ", and all that is kept of it is deleted" : "");
   if (!nm_cli_confirm(invocation, options[REMOVE_YES] != NULL, question.ptr))
     return NM_CLI_NOT_RIGHT;
-  struct nm_text path =
-      nm_arena_printf(invocation->arena, "/tenants/%.*s?force=%d&purge=%d", NM_TEXT_ARG(name),
-                      options[REMOVE_FORCE] != NULL, options[REMOVE_PURGE] != NULL);
+  char how[32];
+  snprintf(how, sizeof how, "?force=%d&purge=%d", options[REMOVE_FORCE] != NULL,
+           options[REMOVE_PURGE] != NULL);
+  struct nm_text path = nm_cli_word_path(invocation, "/tenants/", how);
   int code = nm_cli_ask(invocation, "DELETE", path, NULL, &answer);
   if (code == NM_CLI_DONE) {
     bool is_removed = nm_text_equal(nm_json_string(answer.body, "status"), NM_TEXT("removed"));
@@ -181,9 +164,10 @@ int nm_cli_tenant_remove(struct nm_invocation *invocation)
                  ? "removed"
                  : "nobody gets in any more and nothing goes out; it is removed when Optimove has "
                    "forgotten its listeners, or with --force");
-      print_lines(answer.body, "done", "done: ");
-      print_lines(answer.body, "todo", is_removed ? "stays behind at Optimove: " : "to do: ");
-      print_lines(answer.body, "warnings", "warning: ");
+      nm_cli_print_lines(answer.body, "done", "done: ");
+      nm_cli_print_lines(answer.body, "todo",
+                         is_removed ? "stays behind at Optimove: " : "to do: ");
+      nm_cli_print_lines(answer.body, "warnings", "warning: ");
     }
     if (!is_removed)
       code = NM_CLI_NOT_RIGHT;

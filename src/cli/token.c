@@ -51,7 +51,7 @@ int nm_cli_token_create(struct nm_invocation *invocation)
   if (code == NM_CLI_DONE && invocation->is_json) {
     nm_cli_print_json(answer.body);
   } else if (code == NM_CLI_DONE) {
-    nm_cli_print_facts(answer.body, facts, sizeof facts / sizeof *facts);
+    nm_cli_print_facts(answer.body, facts, NM_CLI_COUNT(facts));
     printf("\n%s\n\nIt is shown this once.  Use it as NETMOVE_TOKEN, or in a file with "
            "--token-file.\n",
            nm_json_string(answer.body, "token").ptr);
@@ -68,16 +68,8 @@ int nm_cli_token_list(struct nm_invocation *invocation)
     { "tenant", "TENANT" },   { "created_at_ms", "SINCE" }, { "expires_at_ms", "UNTIL" },
     { "used_at_ms", "USED" }, { "is_expired", "EXPIRED" },
   };
-  struct nm_cli_answer answer;
-  int code = nm_cli_ask(invocation, "GET", NM_TEXT("/tokens"), NULL, &answer);
-  if (code == NM_CLI_DONE && invocation->is_json)
-    nm_cli_print_json(answer.body);
-  else if (code == NM_CLI_DONE)
-    nm_cli_print_table(json_object_get(answer.body, "items"), columns,
-                       sizeof columns / sizeof *columns,
-                       "no tokens; `netmove token create` makes one");
-  json_decref(answer.body);
-  return code;
+  return nm_cli_list(invocation, NM_TEXT("/tokens"), columns, NM_CLI_COUNT(columns),
+                     "no tokens; `netmove token create` makes one");
 }
 
 /* The id of a token by its name; the word itself where it is an id. */
@@ -93,9 +85,9 @@ static int find_id(struct nm_invocation *invocation, struct nm_text *id)
     return NM_CLI_DONE;
   int code = nm_cli_ask(invocation, "GET", NM_TEXT("/tokens"), NULL, &answer);
   id->len = 0;
-  json_array_foreach(json_object_get(answer.body, "items"), i,
-                     item) if (nm_text_equal(nm_json_string(item, "name"), word)) *id =
-      nm_arena_copy(invocation->arena, nm_json_string(item, "id"));
+  json_array_foreach(json_object_get(answer.body, "items"), i, item)
+    if (nm_text_equal(nm_json_string(item, "name"), word))
+      *id = nm_arena_copy(invocation->arena, nm_json_string(item, "id"));
   json_decref(answer.body);
   if (code == NM_CLI_DONE && id->len == 0) {
     fprintf(stderr,
@@ -130,13 +122,6 @@ int nm_cli_audit_list(struct nm_invocation *invocation)
     { "at", "AT" },    { "who", "WHO" },         { "tenant", "TENANT" }, { "route", "WHAT" },
     { "thing", "OF" }, { "outcome", "OUTCOME" }, { "status", "STATUS" }, { "details", "DETAILS" },
   };
-  struct nm_cli_answer answer;
-  int code = nm_cli_ask(invocation, "GET", nm_cli_list_path(invocation, "/audit"), NULL, &answer);
-  if (code == NM_CLI_DONE && invocation->is_json)
-    nm_cli_print_json(answer.body);
-  else if (code == NM_CLI_DONE)
-    nm_cli_print_table(json_object_get(answer.body, "items"), columns,
-                       sizeof columns / sizeof *columns, "nothing was changed yet");
-  json_decref(answer.body);
-  return code;
+  return nm_cli_list(invocation, nm_cli_list_path(invocation, "/audit"), columns,
+                     NM_CLI_COUNT(columns), "nothing was changed yet");
 }
