@@ -16,7 +16,9 @@ static void ask(struct nm_api *api, struct nm_http_request *request, enum nm_con
   json_t *args = json_pack("{s:s%,s:b}", "tenant", tenant->name.ptr, tenant->name.len, "take_over",
                            (int)nm_api_is_asked(request, "take_over"));
   nm_tenant_unref(tenant);
-  nm_api_tell(api, request, verb, args, NM_CONNECTOR_APPLY_MAX_MS, then, NULL);
+  nm_api_tell(api, request,
+              &(struct nm_api_question){ .verb = verb, .args = args,
+                                         .timeout_ms = NM_CONNECTOR_APPLY_MAX_MS, .then = then });
 }
 
 /* The engine's answer as it is; a refused key has one too. */
@@ -117,7 +119,10 @@ void nm_api_connector_rotate(struct nm_http_request *request, void *data)
     nm_http_refuse(request, 409, "nothing_to_finish", "no rotation is under way", "tenant", 0);
   } else if (drops_one && !nm_api_is_asked(request, "force")) {
     json_t *args = json_pack("{s:s%}", "tenant", old->name.ptr, old->name.len);
-    nm_api_tell(api, request, NM_CONTROL_CONNECTOR_STATUS, args, STATUS_MAX_MS, on_status, old);
+    nm_api_tell(api, request,
+                &(struct nm_api_question){ .verb = NM_CONTROL_CONNECTOR_STATUS, .args = args,
+                                           .timeout_ms = STATUS_MAX_MS, .then = on_status,
+                                           .data = old });
   } else {
     rotate(api, request, old);
   }

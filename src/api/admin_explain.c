@@ -20,7 +20,9 @@ void nm_api_explain(struct nm_http_request *request, void *data)
     json_t *args =
         json_pack("{s:s%,s:O,s:b}", "tenant", tenant->name.ptr, tenant->name.len, "event", event,
                   "recipient", json_is_true(json_object_get(body, "recipient")));
-    nm_api_tell(api, request, NM_CONTROL_EXPLAIN, args, EXPLAIN_MS, nm_api_answer_told, NULL);
+    nm_api_tell(api, request,
+                &(struct nm_api_question){ .verb = NM_CONTROL_EXPLAIN, .args = args,
+                                           .timeout_ms = EXPLAIN_MS, .then = nm_api_answer_told });
   } else if (tenant) {
     nm_http_refuse(request, 400, "invalid", "event should be an object", "event", 0);
   }
@@ -126,7 +128,10 @@ static void on_event(struct nm_api *api, struct nm_http_request *request, void *
   json_t *args = rc == NM_OK ? explain_args(row) : NULL;
   json_decref(row);
   if (args)
-    nm_api_tell(api, request, NM_CONTROL_EXPLAIN, args, EXPLAIN_MS, on_rules_asked, explaining);
+    nm_api_tell(api, request,
+                &(struct nm_api_question){ .verb = NM_CONTROL_EXPLAIN, .args = args,
+                                           .timeout_ms = EXPLAIN_MS, .then = on_rules_asked,
+                                           .data = explaining });
   else nm_api_answer(request, 200, explaining->answer); /* no event: a message, a run, an update */
 }
 
@@ -148,8 +153,11 @@ static void on_waits(struct nm_api *api, struct nm_http_request *request, void *
 static void ask_waits(struct nm_api *api, struct nm_http_request *request, json_t *shown,
                       struct explaining *explaining)
 {
-  nm_api_tell(api, request, NM_CONTROL_EXPLAIN_MESSAGE, json_pack("{s:o}", "message", shown),
-              EXPLAIN_MS, on_waits, explaining);
+  nm_api_tell(api, request,
+              &(struct nm_api_question){ .verb = NM_CONTROL_EXPLAIN_MESSAGE,
+                                         .args = json_pack("{s:o}", "message", shown),
+                                         .timeout_ms = EXPLAIN_MS, .then = on_waits,
+                                         .data = explaining });
 }
 
 static void on_shown(struct nm_api *api, struct nm_http_request *request, void *data, int rc,

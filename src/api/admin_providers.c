@@ -77,5 +77,7 @@ void nm_api_provider_test(struct nm_http_request *request, void *data)
   json_t *args = json_pack("{s:s%,s:s%}", "tenant", tenant->name.ptr, tenant->name.len, "provider",
                            name.ptr, name.len);
   nm_tenant_unref(tenant);
-  nm_api_tell(data, request, NM_CONTROL_PROVIDER_TEST, args, TEST_MS, on_tested, NULL);
+  nm_api_tell(data, request,
+              &(struct nm_api_question){ .verb = NM_CONTROL_PROVIDER_TEST, .args = args,
+                                         .timeout_ms = TEST_MS, .then = on_tested });
 }

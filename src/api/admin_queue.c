@@ -59,8 +59,11 @@ static void on_run(struct nm_api *api, struct nm_http_request *request, void *da
     nm_api_refuse(request, rc ? rc : NM_EINTERNAL, err);
     return;
   }
-  nm_api_tell(api, request, NM_CONTROL_RUN_PROGRESS,
-              json_pack("{s:O}", "run", json_object_get(run, "id")), PROGRESS_MS, on_progress, run);
+  json_t *args = json_pack("{s:O}", "run", json_object_get(run, "id"));
+  nm_api_tell(api, request,
+              &(struct nm_api_question){ .verb = NM_CONTROL_RUN_PROGRESS, .args = args,
+                                         .timeout_ms = PROGRESS_MS, .then = on_progress,
+                                         .data = run });
 }
 
 void nm_api_run(struct nm_http_request *request, void *data)
@@ -199,7 +202,9 @@ static void tell_run(struct nm_api *api, struct nm_http_request *request, enum n
     json_decref(args);
     args = NULL;
   }
-  nm_api_tell(api, request, verb, args, TELL_MS, answer_told, NULL);
+  nm_api_tell(api, request,
+              &(struct nm_api_question){ .verb = verb, .args = args, .timeout_ms = TELL_MS,
+                                         .then = answer_told });
 }
 
 void nm_api_run_cancel(struct nm_http_request *request, void *data)
@@ -224,7 +229,9 @@ void nm_api_run_repin(struct nm_http_request *request, void *data)
 
 void nm_api_reload(struct nm_http_request *request, void *data)
 {
-  nm_api_tell(data, request, NM_CONTROL_RELOAD, json_object(), RELOAD_MS, answer_told, NULL);
+  nm_api_tell(data, request,
+              &(struct nm_api_question){ .verb = NM_CONTROL_RELOAD, .args = json_object(),
+                                         .timeout_ms = RELOAD_MS, .then = answer_told });
 }
 
 /* The store's counts, with the engine's own view beside them. */
@@ -250,7 +257,10 @@ static void on_store_status(struct nm_api *api, struct nm_http_request *request,
     nm_api_refuse(request, rc ? rc : NM_EINTERNAL, err);
     return;
   }
-  nm_api_tell(api, request, NM_CONTROL_STATUS, json_object(), TELL_MS, on_engine_status, status);
+  nm_api_tell(api, request,
+              &(struct nm_api_question){ .verb = NM_CONTROL_STATUS, .args = json_object(),
+                                         .timeout_ms = TELL_MS, .then = on_engine_status,
+                                         .data = status });
 }
 
 void nm_api_status(struct nm_http_request *request, void *data)

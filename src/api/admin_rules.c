@@ -46,7 +46,10 @@ static void on_engine_status(struct nm_api *api, struct nm_http_request *request
 
 static void answer_with_costs(struct nm_api *api, struct nm_http_request *request, json_t *answer)
 {
-  nm_api_tell(api, request, NM_CONTROL_STATUS, json_object(), STATUS_MS, on_engine_status, answer);
+  nm_api_tell(api, request,
+              &(struct nm_api_question){ .verb = NM_CONTROL_STATUS, .args = json_object(),
+                                         .timeout_ms = STATUS_MS, .then = on_engine_status,
+                                         .data = answer });
 }
 
 static void on_listed(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
@@ -173,7 +176,9 @@ void nm_api_rules_publish(struct nm_http_request *request, void *data)
     json_t *args =
         json_pack("{s:s%,s:O,s:s%,s:b}", "tenant", tenant.ptr, tenant.len, "source", source,
                   "if_digest", digest.ptr ? digest.ptr : "", digest.len, "dry_run", is_dry);
-    nm_api_tell(data, request, NM_CONTROL_PUBLISH, args, PUBLISH_MS, on_published, NULL);
+    nm_api_tell(data, request,
+                &(struct nm_api_question){ .verb = NM_CONTROL_PUBLISH, .args = args,
+                                           .timeout_ms = PUBLISH_MS, .then = on_published });
   }
   json_decref(body);
 }
@@ -205,5 +210,7 @@ void nm_api_rules_rollback(struct nm_http_request *request, void *data)
   }
   json_t *args = json_pack("{s:s%,s:I}", "tenant", tenant.ptr, tenant.len, "generation",
                            (json_int_t)id);
-  nm_api_tell(data, request, NM_CONTROL_ROLLBACK, args, ROLLBACK_MS, on_rolled_back, NULL);
+  nm_api_tell(data, request,
+              &(struct nm_api_question){ .verb = NM_CONTROL_ROLLBACK, .args = args,
+                                         .timeout_ms = ROLLBACK_MS, .then = on_rolled_back });
 }

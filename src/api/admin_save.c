@@ -118,8 +118,10 @@ static void on_saved(struct nm_task *task)
          (long long)saving->fresh->version,
          json_array_size(json_object_get(saving->answer, "changes")));
   json_t *args = json_pack("{s:s%}", "tenant", saving->fresh->name.ptr, saving->fresh->name.len);
-  nm_api_tell(api, saving->http, NM_CONTROL_TENANT_SAVED, args,
-              saving->deadline_ms - nm_clock_mono_ms(), on_reconciled, saving);
+  nm_api_tell(api, saving->http,
+              &(struct nm_api_question){ .verb = NM_CONTROL_TENANT_SAVED, .args = args,
+                                         .timeout_ms = saving->deadline_ms - nm_clock_mono_ms(),
+                                         .then = on_reconciled, .data = saving });
 }
 
 /* "version 3, 9f86d081..." of what people may see. */
@@ -210,9 +212,11 @@ static void on_tried(struct nm_api *api, struct nm_http_request *request, void *
 /* The engine asks, within the window of calls that the key has there. */
 static void try_connector(struct saving *saving)
 {
-  nm_api_tell_about(saving->api, saving->http, NM_CONTROL_CONNECTOR_TEST,
-                    json_pack("{s:b}", "for_save", 1), saving->fresh, KEY_WAIT_MS, on_tried,
-                    saving);
+  nm_api_tell(saving->api, saving->http,
+              &(struct nm_api_question){ .verb = NM_CONTROL_CONNECTOR_TEST,
+                                         .args = json_pack("{s:b}", "for_save", 1),
+                                         .about = saving->fresh, .timeout_ms = KEY_WAIT_MS,
+                                         .then = on_tried, .data = saving });
 }
 
 static bool are_channels_same(const struct nm_tenant_connector *a,

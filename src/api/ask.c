@@ -157,40 +157,34 @@ static int post(struct nm_api *api, struct nm_api_call *call)
   return NM_OK;
 }
 
-void nm_api_tell(struct nm_api *api, struct nm_http_request *request, enum nm_control_verb verb,
-                 json_t *args, int64_t timeout_ms, nm_api_told *then, void *data)
+void nm_api_tell(struct nm_api *api, struct nm_http_request *request,
+                 const struct nm_api_question *question)
 {
-  nm_api_tell_about(api, request, verb, args, NULL, timeout_ms, then, data);
-}
-
-void nm_api_tell_about(struct nm_api *api, struct nm_http_request *request,
-                       enum nm_control_verb verb, json_t *args, struct nm_tenant *about,
-                       int64_t timeout_ms, nm_api_told *then, void *data)
-{
-  struct nm_api_call *call = args ? calloc(1, sizeof *call) : NULL;
+  struct nm_api_call *call = question->args ? calloc(1, sizeof *call) : NULL;
   if (!call) {
-    json_decref(args);
-    then(api, request, data, NM_ENOMEM, NULL, NULL);
+    json_decref(question->args);
+    question->then(api, request, question->data, NM_ENOMEM, NULL, NULL);
     return;
   }
+  struct nm_tenant *about = question->about;
   *call = (struct nm_api_call){ .control = { .task = { .home = api->env.home, .done = on_told },
-                                             .verb = verb,
-                                             .args = args,
+                                             .verb = question->verb,
+                                             .args = question->args,
                                              .payload = about },
                                 .about = about ? nm_tenant_ref(about) : NULL,
                                 .next = api->calls,
                                 .api = api,
                                 .http = request,
-                                .then = then,
-                                .data = data,
-                                .deadline_ms = nm_clock_mono_ms() + timeout_ms };
+                                .then = question->then,
+                                .data = question->data,
+                                .deadline_ms = nm_clock_mono_ms() + question->timeout_ms };
   uv_timer_start(&api->clock, nm_api_on_clock, CLOCK_MS, CLOCK_MS);
   api->calls = call;
   int rc = post(api, call);
   if (rc == NM_OK) return;
   unlink_call(call);
   destroy_call(call);
-  then(api, request, data, rc, NULL, NULL);
+  question->then(api, request, question->data, rc, NULL, NULL);
 }
 
 void nm_api_mention(struct nm_api *api, enum nm_control_verb verb)

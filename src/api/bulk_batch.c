@@ -46,8 +46,9 @@ static int merge_line(struct nm_api_bulk *bulk, const struct nm_bulk_line *line,
   if (json_object_size(changes) > 0 && !bulk->is_silent) {
     struct nm_store_arrival *more =
         nm_arena_alloc(bulk->arena, (item->arrival_count + 1) * sizeof *more);
-    rc = more ? nm_profile_event(bulk->arena, bulk->tenant_id, slot->ext_id, changes,
-                                 nm_clock_wall_ms(), &more[item->arrival_count], err)
+    struct nm_profile_change change = { .tenant_id = bulk->tenant_id, .ext_id = slot->ext_id,
+                                        .changes = changes, .now_ms = nm_clock_wall_ms() };
+    rc = more ? nm_profile_event(bulk->arena, &change, &more[item->arrival_count], err)
               : NM_ENOMEM;
     if (rc == NM_OK && item->arrival_count > 0)
       memcpy(more, item->arrivals, item->arrival_count * sizeof *more);

@@ -114,7 +114,9 @@ static void on_gauges(struct nm_api *api, struct nm_http_request *request, void 
 
 void nm_api_metrics(struct nm_http_request *request, void *data)
 {
-  nm_api_tell(data, request, NM_CONTROL_METRICS, json_object(), GAUGES_MS, on_gauges, NULL);
+  nm_api_tell(data, request,
+              &(struct nm_api_question){ .verb = NM_CONTROL_METRICS, .args = json_object(),
+                                         .timeout_ms = GAUGES_MS, .then = on_gauges });
 }
 
 /* Bytes left where the store lies; -1 where nobody can say. */

@@ -164,16 +164,18 @@ typedef void nm_api_told(struct nm_api *api, struct nm_http_request *request, vo
 /* One that answers 200 with what it was told, lists as {"items":[...]}, or refuses. */
 nm_api_told nm_api_answer_told;
 
-/* Asks the engine (or, for NM_CONTROL_RELOAD, whoever answers that); takes args.  `then` runs once:
- * with NM_ETIMEOUT after timeout_ms, when the answer is no longer waited for; data must live in the
- * request's arena. */
-void nm_api_tell(struct nm_api *api, struct nm_http_request *request, enum nm_control_verb verb,
-                 json_t *args, int64_t timeout_ms, nm_api_told *then, void *data);
+struct nm_api_question {
+  enum nm_control_verb verb;
+  json_t *args;            /* taken */
+  struct nm_tenant *about; /* the verb's payload, a tenant that is not saved yet; NULL = none */
+  int64_t timeout_ms;
+  nm_api_told *then;       /* runs once; with NM_ETIMEOUT where nobody answers in time */
+  void *data;              /* lives as long as the request */
+};
 
-/* The same about a tenant that is not saved yet (the verb's payload). */
-void nm_api_tell_about(struct nm_api *api, struct nm_http_request *request,
-                       enum nm_control_verb verb, json_t *args, struct nm_tenant *about,
-                       int64_t timeout_ms, nm_api_told *then, void *data);
+/* Asks the engine (or, for NM_CONTROL_RELOAD, whoever answers that); borrows question. */
+void nm_api_tell(struct nm_api *api, struct nm_http_request *request,
+                 const struct nm_api_question *question);
 
 /* Tells the engine and waits for nothing. */
 void nm_api_mention(struct nm_api *api, enum nm_control_verb verb);

@@ -123,9 +123,10 @@ static void merge(struct writing *writing)
       writing->profile.unsubscribed = nm_profile_unsubscribed(old, fresh);
     if (!writing->profile.body.ptr) rc = NM_ENOMEM;
   }
+  struct nm_profile_change change = { .tenant_id = writing->tenant_id, .ext_id = writing->ext_id,
+                                      .changes = changes, .now_ms = nm_clock_wall_ms() };
   if (rc == NM_OK && has_event)
-    rc = nm_profile_event(writing->arena, writing->tenant_id, writing->ext_id, changes,
-                          nm_clock_wall_ms(), &writing->arrival, &err);
+    rc = nm_profile_event(writing->arena, &change, &writing->arrival, &err);
   json_decref(old);
   json_decref(fresh);
   json_decref(changes);

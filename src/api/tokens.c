@@ -169,22 +169,23 @@ void nm_api_tokens_free(struct nm_api *api)
 
 /* ---- shown ----------------------------------------------------------------------------------- */
 
-static json_t *json_of(struct nm_api *api, int64_t id, int64_t tenant_id, enum nm_api_role role,
-                       struct nm_text name, int64_t created_at_ms, int64_t expires_at_ms)
+static json_t *json_of(struct nm_api *api, const struct nm_store_token *token)
 {
-  json_t *out = json_pack("{s:s%,s:s,s:I}", "name", name.ptr, name.len, "role",
-                          nm_api_role_name(role), "created_at_ms", (json_int_t)created_at_ms);
-  if (!out || nm_json_set_id(out, "id", id)) {
+  json_t *out = json_pack("{s:s%,s:s,s:I}", "name", token->name.ptr, token->name.len, "role",
+                          nm_api_role_name((enum nm_api_role)token->role), "created_at_ms",
+                          (json_int_t)token->created_at_ms);
+  if (!out || nm_json_set_id(out, "id", token->id)) {
     json_decref(out);
     return NULL;
   }
-  struct nm_tenant *tenant = tenant_id ? nm_tenants_by_id(api->env.tenants, tenant_id) : NULL;
-  if (tenant_id)
+  struct nm_tenant *tenant =
+      token->tenant_id ? nm_tenants_by_id(api->env.tenants, token->tenant_id) : NULL;
+  if (token->tenant_id)
     json_object_set_new(out, "tenant",
                         tenant ? json_stringn(tenant->name.ptr, tenant->name.len)
                                : json_string("(removed)"));
-  if (expires_at_ms)
-    json_object_set_new(out, "expires_at_ms", json_integer(expires_at_ms));
+  if (token->expires_at_ms)
+    json_object_set_new(out, "expires_at_ms", json_integer(token->expires_at_ms));
   nm_tenant_unref(tenant);
   return out;
 }
@@ -197,8 +198,12 @@ static void list(struct nm_api *api, struct nm_http_request *request)
     const struct nm_api_token *token = &api->tokens[i];
     if (!nm_api_may_see(request, token->tenant_id))
       continue;
-    json_t *item = json_of(api, token->id, token->tenant_id, token->role, nm_text_from(token->name),
-                           token->created_at_ms, token->expires_at_ms);
+    json_t *item = json_of(api, &(struct nm_store_token){ .id = token->id,
+                                                          .tenant_id = token->tenant_id,
+                                                          .role = (int)token->role,
+                                                          .name = nm_text_from(token->name),
+                                                          .created_at_ms = token->created_at_ms,
+                                                          .expires_at_ms = token->expires_at_ms });
     bool is_over = token->expires_at_ms > 0 && token->expires_at_ms <= now_ms;
     if (token->used_at_ms)
       json_object_set_new(item, "used_at_ms", json_integer(token->used_at_ms));
@@ -233,8 +238,7 @@ static void on_made(struct nm_task *task)
   }
   nm_log(NM_LOG_INFO, "api", NULL, "a token for the admin API was made: %lld, %s",
          (long long)token->id, nm_api_role_name((enum nm_api_role)token->role));
-  json_t *out = json_of(making->api, token->id, token->tenant_id, (enum nm_api_role)token->role,
-                        token->name, token->created_at_ms, token->expires_at_ms);
+  json_t *out = json_of(making->api, token);
   if (out)
     json_object_set_new(out, "token", json_string(making->token));
   sodium_memzero(making->token, sizeof making->token);

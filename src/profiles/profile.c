@@ -21,49 +21,35 @@ unsigned nm_profile_unsubscribed(const json_t *old, const json_t *fresh)
   return bits;
 }
 
-struct nm_text nm_profile_address(const json_t *profile, enum nm_channel channel)
-{
-  if (channel == NM_CHANNEL_EMAIL) return nm_json_string(profile, "email");
-  if (channel == NM_CHANNEL_SMS) return nm_json_string(profile, "msisdn");
-  return (struct nm_text){ NULL, 0 };
-}
-
-const json_t *nm_profile_devices(const json_t *profile)
-{
-  const json_t *devices = json_object_get(profile, "devices");
-  return json_array_size(devices) > 0 ? devices : NULL;
-}
-
 /* The event as a sender would have posted it.  Its own id is random: the same change made twice is
  * two changes. */
-static json_t *make_event(struct nm_text ext_id, const json_t *changes, int64_t now_ms)
+static json_t *make_event(const struct nm_profile_change *change)
 {
   unsigned char random[EVENT_ID_BYTES];
   char id[2 * EVENT_ID_BYTES + 1], when[32];
-  time_t now_s = (time_t)(now_ms / 1000);
+  time_t now_s = (time_t)(change->now_ms / 1000);
   struct tm utc;
   randombytes_buf(random, sizeof random);
   sodium_bin2hex(id, sizeof id, random, sizeof random);
   if (!gmtime_r(&now_s, &utc) || strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc) == 0)
     return NULL;
   return json_pack("{s:s,s:s,s:s,s:s,s:s%,s:{},s:O}", "id", id, "type", "PROFILE", "name",
-                   "PROFILE_ATTRIBUTE_CHANGE", "time", when, "extId", ext_id.ptr, ext_id.len,
-                   "attributes", "changes", changes);
+                   "PROFILE_ATTRIBUTE_CHANGE", "time", when, "extId", change->ext_id.ptr,
+                   change->ext_id.len, "attributes", "changes", change->changes);
 }
 
-int nm_profile_event(struct nm_arena *arena, int64_t tenant_id, struct nm_text ext_id,
-                     const json_t *changes, int64_t now_ms, struct nm_store_arrival *out,
-                     struct nm_error *err)
+int nm_profile_event(struct nm_arena *arena, const struct nm_profile_change *change,
+                     struct nm_store_arrival *out, struct nm_error *err)
 {
   struct nm_store_arrival arrival = { .event = { .id = 0 } };
   const char *field;
-  json_t *event = make_event(ext_id, changes, now_ms);
+  json_t *event = make_event(change);
   if (!event) return nm_fail(err, NM_ENOMEM, "out of memory");
   int rc = nm_event_read_hook(arena, event, &arrival.event, &field, err);
   json_decref(event);
   if (rc) return rc;
-  arrival.event.tenant_id = tenant_id;
-  arrival.event.received_at_ms = now_ms;
+  arrival.event.tenant_id = change->tenant_id;
+  arrival.event.received_at_ms = change->now_ms;
   arrival.identity = nm_event_identity(arena, &arrival.event, &arrival.window_ms);
   if (!arrival.identity.ptr) return nm_fail(err, NM_ENOMEM, "out of memory");
   *out = arrival;

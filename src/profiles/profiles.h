@@ -30,14 +30,15 @@ bool nm_profile_may(const json_t *profile, enum nm_channel channel);
  * said anything. */
 unsigned nm_profile_unsubscribed(const json_t *old, const json_t *fresh);
 
-/* The e-mail address or number; empty for push, and where there is none.  Borrows from the tree. */
-struct nm_text nm_profile_address(const json_t *profile, enum nm_channel channel);
+/* Borrows all. */
+struct nm_profile_change {
+  int64_t tenant_id;
+  struct nm_text ext_id;
+  const json_t *changes; /* as nm_profile_merge gives them */
+  int64_t now_ms;
+};
 
-/* The list of {"kind","token"}; NULL where there is none.  Borrows. */
-const json_t *nm_profile_devices(const json_t *profile);
-
-/* The PROFILE_ATTRIBUTE_CHANGE event of these changes, as the journal takes it: texts in the arena,
- * never equal to another one. */
-NM_MUST_CHECK int nm_profile_event(struct nm_arena *arena, int64_t tenant_id, struct nm_text ext_id,
-                                   const json_t *changes, int64_t now_ms,
+/* The PROFILE_ATTRIBUTE_CHANGE event of it, as the journal takes it: texts in the arena, never
+ * equal to another one. */
+NM_MUST_CHECK int nm_profile_event(struct nm_arena *arena, const struct nm_profile_change *change,
                                    struct nm_store_arrival *out, struct nm_error *err);

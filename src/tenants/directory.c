@@ -222,11 +222,6 @@ static struct nm_tenant *lend(struct nm_tenants *tenants, const struct nm_tenant
   return tenant;
 }
 
-struct nm_tenant *nm_tenants_by_app_key(struct nm_tenants *tenants, struct nm_text app_key)
-{
-  return lend(tenants, &(struct nm_tenant){ .app_key = app_key }, BY_APP_KEY);
-}
-
 struct nm_tenant *nm_tenants_by_name(struct nm_tenants *tenants, struct nm_text name)
 {
   return lend(tenants, &(struct nm_tenant){ .name = name }, BY_NAME);

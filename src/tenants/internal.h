@@ -57,9 +57,9 @@ struct nm_text nm_tenant_text_of(struct nm_tenant_reader *reader, const char *at
 bool nm_tenant_number(struct nm_tenant_reader *reader, const char *at, const json_t *value,
                       double max, double *out);
 
-/* The place of the word at a key among the known ones; `fallback` when missing or wrong. */
+/* The place of the word at a key among the known ones; the first, 0, when missing or wrong. */
 size_t nm_tenant_word(struct nm_tenant_reader *reader, const char *path, const json_t *table,
-                      const char *key, const char *const *words, size_t count, size_t fallback);
+                      const char *key, const char *const *words, size_t count);
 
 /* "a number", "a table", ... */
 const char *nm_tenant_kind(const json_t *value);

@@ -124,7 +124,7 @@ static void read_channel(struct nm_tenant_reader *reader, struct nm_tenant_conne
     nm_tenant_complain(reader, nm_tenant_path(reader, "%s.kind", path),
                        "is missing: \"push\", \"sms\" or \"email\"");
   channel->kind = (enum nm_channel)(
-      NM_CHANNEL_PUSH + nm_tenant_word(reader, path, table, "kind", kinds, COUNT(kinds), 0));
+      NM_CHANNEL_PUSH + nm_tenant_word(reader, path, table, "kind", kinds, COUNT(kinds)));
   connector->channel_count++;
 }
 
@@ -206,10 +206,10 @@ static void read_feedback(struct nm_tenant_reader *reader, struct nm_tenant_conn
   static const char *const modes[] = { "once", "off" };
   enum { MODE_MAX = 1000 };
   connector->catch_up = (enum nm_catch_up)nm_tenant_word(reader, "optimove", table, "catchUp",
-                                                         catch_ups, COUNT(catch_ups), 0);
+                                                         catch_ups, COUNT(catch_ups));
   connector->catch_up_after_ms = read_seconds(reader, table, "catchUpAfter", 24 * 3600);
   connector->reports_metrics =
-      nm_tenant_word(reader, "optimove", table, "metrics", modes, COUNT(modes), 0) == 0;
+      nm_tenant_word(reader, "optimove", table, "metrics", modes, COUNT(modes)) == 0;
   connector->metrics_after_ms = read_seconds(reader, table, "metricsAfter", 7 * 24 * 3600);
   const json_t *mode = json_object_get(table, "unsubscribeMode");
   if (!mode || json_is_null(mode)) return;
@@ -237,9 +237,9 @@ static void read_connector(struct nm_tenant_reader *reader, struct nm_tenant *te
   connector->api_key = nm_tenant_text(reader, "optimove", table, "apiKey", true, NULL);
   connector->admin_api_key = nm_tenant_text(reader, "optimove", table, "adminApiKey", false, NULL);
   connector->is_active =
-      nm_tenant_word(reader, "optimove", table, "status", statuses, COUNT(statuses), 0) == 0;
+      nm_tenant_word(reader, "optimove", table, "status", statuses, COUNT(statuses)) == 0;
   connector->repeat_allowed =
-      nm_tenant_word(reader, "optimove", table, "repeat", repeats, COUNT(repeats), 0) == 1;
+      nm_tenant_word(reader, "optimove", table, "repeat", repeats, COUNT(repeats)) == 1;
   connector->timeout_ms = read_seconds(reader, table, "timeout", 300);
   connector->check_every_ms = read_seconds(reader, table, "checkEvery", 7 * 24 * 3600);
   connector->callback_timeout_ms = read_seconds(reader, table, "callbackTimeout", 24 * 3600);
@@ -265,16 +265,16 @@ static void read_hook(struct nm_tenant_reader *reader, struct nm_tenant *tenant,
   if (!table) return;
   nm_tenant_check_keys(reader, path, table, known, COUNT(known));
   struct nm_tenant_hook *hook = &tenant->hooks[tenant->hook_count];
-  (void)nm_tenant_word(reader, path, table, "type", types, COUNT(types), 0);
+  (void)nm_tenant_word(reader, path, table, "type", types, COUNT(types));
   hook->event = nm_tenant_text(reader, path, table, "event", true, NULL);
   if (hook->event.len > NM_EVENT_ID_TEXT_MAX_BYTES)
     nm_tenant_complain(reader, nm_tenant_path(reader, "%s.event", path),
                        "%zu bytes, at most %d are allowed", hook->event.len,
                        NM_EVENT_ID_TEXT_MAX_BYTES);
   hook->is_active =
-      nm_tenant_word(reader, path, table, "status", statuses, COUNT(statuses), 0) == 0;
+      nm_tenant_word(reader, path, table, "status", statuses, COUNT(statuses)) == 0;
   hook->hold_inactive =
-      nm_tenant_word(reader, path, table, "inactive", inactives, COUNT(inactives), 0) == 1;
+      nm_tenant_word(reader, path, table, "inactive", inactives, COUNT(inactives)) == 1;
   for (size_t i = 0; i < tenant->hook_count; i++)
     if (hook->event.len > 0 && nm_text_equal(tenant->hooks[i].event, hook->event))
       nm_tenant_complain(reader, nm_tenant_path(reader, "%s.event", path),

@@ -45,8 +45,8 @@ static void read_common(struct nm_tenant_reader *reader, struct nm_tenant_provid
   read_count(reader, path, table, "ahead", NM_RUN_AHEAD_MESSAGES_MAX, &provider->ahead);
   read_count(reader, path, table, "batch", BATCH_MAX, &provider->batch);
   provider->hold_unknown =
-      nm_tenant_word(reader, path, table, "unknown", unknowns, COUNT(unknowns), 0) == 1;
-  (void)nm_tenant_word(reader, path, table, "order", orders, COUNT(orders), 0);
+      nm_tenant_word(reader, path, table, "unknown", unknowns, COUNT(unknowns)) == 1;
+  (void)nm_tenant_word(reader, path, table, "order", orders, COUNT(orders));
 
   const json_t *value = json_object_get(table, "retry");
   const char *retry_path = nm_tenant_path(reader, "%s.retry", path);
@@ -142,7 +142,7 @@ static void read_provider(struct nm_tenant_reader *reader, struct nm_tenant_box 
   if (!table) return;
   size_t problems = reader->problems->count;
   provider->adapter = nm_tenant_text(reader, path, table, "adapter", true, NULL);
-  (void)nm_tenant_word(reader, path, table, "adapter", adapters, COUNT(adapters), 0);
+  (void)nm_tenant_word(reader, path, table, "adapter", adapters, COUNT(adapters));
   read_common(reader, provider, path, table);
   json_t *settings = make_settings(reader, box, path, table);
   provider->settings = settings;

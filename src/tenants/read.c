@@ -162,10 +162,10 @@ struct nm_text nm_tenant_text_of(struct nm_tenant_reader *reader, const char *at
 }
 
 size_t nm_tenant_word(struct nm_tenant_reader *reader, const char *path, const json_t *table,
-                      const char *key, const char *const *words, size_t count, size_t fallback)
+                      const char *key, const char *const *words, size_t count)
 {
   const json_t *value = json_object_get(table, key);
-  if (!value || json_is_null(value)) return fallback;
+  if (!value || json_is_null(value)) return 0;
   const char *at = path_of(reader, path, key);
   char expected[256] = "";
   for (size_t i = 0, len = 0; i < count && len < sizeof expected; i++) {
@@ -174,7 +174,7 @@ size_t nm_tenant_word(struct nm_tenant_reader *reader, const char *path, const j
   }
   if (!json_is_string(value)) {
     nm_tenant_complain(reader, at, "expected one of %s, got %s", expected, nm_tenant_kind(value));
-    return fallback;
+    return 0;
   }
   struct nm_text word = nm_json_string(table, key);
   for (size_t i = 0; i < count; i++)
@@ -185,7 +185,7 @@ size_t nm_tenant_word(struct nm_tenant_reader *reader, const char *path, const j
     nm_tenant_complain(reader, at, "\"%s\" is none of %s (did you mean \"%s\"?)",
                        shown(word, found), expected, nearest);
   else nm_tenant_complain(reader, at, "\"%s\" is none of %s", shown(word, found), expected);
-  return fallback;
+  return 0;
 }
 
 bool nm_tenant_number(struct nm_tenant_reader *reader, const char *at, const json_t *value,

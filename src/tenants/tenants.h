@@ -186,7 +186,6 @@ NM_MUST_CHECK int nm_tenants_put(struct nm_tenants *tenants, struct nm_tenant *t
 void nm_tenants_remove(struct nm_tenants *tenants, int64_t id);
 
 /* Each gives a reference, or NULL.  Any thread. */
-struct nm_tenant *nm_tenants_by_app_key(struct nm_tenants *tenants, struct nm_text app_key);
 struct nm_tenant *nm_tenants_by_name(struct nm_tenants *tenants, struct nm_text name);
 struct nm_tenant *nm_tenants_by_id(struct nm_tenants *tenants, int64_t id);
 
