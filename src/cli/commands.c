@@ -113,7 +113,9 @@ static const struct nm_command commands[] = {
     "  netmove rules rollback acme\n",
     rollback_options, nm_cli_rules_rollback },
   { "reload", "", 0, 0, "looks at the rules folder now and prints the verdict",
-    "Exit 1 where a file was refused; the rules before it serve on.\n", NULL, nm_cli_reload },
+    "And at settings and certificates: what can change in a running daemon does, the rest is\n"
+    "named.  Exit 1 where a file was refused; what was there before serves on.\n",
+    NULL, nm_cli_reload },
 
   { "serve", "", 0, 0, "runs the daemon",
     "Options win over the settings file.  SIGTERM stops it, SIGHUP looks at rules and settings\n"

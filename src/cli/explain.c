@@ -230,7 +230,8 @@ int nm_cli_explain(struct nm_invocation *invocation)
 
   if (invocation->word_count == 1 && !tenant && !file) return explain_id(invocation);
   if (invocation->word_count > 0 || !tenant || !file) {
-    fprintf(stderr, "netmove explain: give either an ID, or --tenant TENANT and --event FILE\n");
+    fprintf(stderr, "netmove explain: give either an ID, or --tenant TENANT and --event FILE; see "
+                    "netmove explain --help\n");
     return NM_CLI_WRONG_USAGE;
   }
   int code = read_event(invocation, file, &event);

@@ -81,7 +81,8 @@ static int read_option(struct nm_invocation *invocation, int argc, char **argv, 
   for (int i = 0; command->options && command->options[i].name; i++) {
     const struct nm_cli_option *option = &command->options[i];
     if (!nm_text_equal(name, nm_text_from(option->name))) continue;
-    if (!option->value && has_value) break;
+    if (!option->value && has_value)
+      return refuse_usage(command, "--%s takes no value", option->name);
     if (!option->value) invocation->options[i] = "";
     else if (has_value) invocation->options[i] = value.ptr;
     else if (*at + 1 < argc) invocation->options[i] = argv[++*at];
@@ -89,6 +90,15 @@ static int read_option(struct nm_invocation *invocation, int argc, char **argv, 
     return NM_CLI_DONE;
   }
   return refuse_option(command, argv[*at]);
+}
+
+/* "FILE" of "TENANT FILE" where the tenant is there. */
+static const char *missing_word(const struct nm_invocation *invocation)
+{
+  const char *missing = invocation->command->words;
+  for (int i = 0; i < invocation->word_count; i++)
+    if (strchr(missing, ' ')) missing = strchr(missing, ' ') + 1;
+  return missing;
 }
 
 static int read_rest(struct nm_invocation *invocation, int argc, char **argv, int at,
@@ -111,7 +121,7 @@ static int read_rest(struct nm_invocation *invocation, int argc, char **argv, in
   }
   if (*wants_help || !command->run) return NM_CLI_DONE;
   if (invocation->word_count < command->words_min)
-    return refuse_usage(command, "%s is missing", command->words);
+    return refuse_usage(command, "%s is missing", missing_word(invocation));
   if (command->words_max >= 0 && invocation->word_count > command->words_max)
     return refuse_usage(command, "unexpected argument %s",
                         invocation->words[command->words_max]);
@@ -134,6 +144,11 @@ static int read_command(struct nm_invocation *invocation, int argc, char **argv,
   if (*at >= argc || *wants_help) {
     nm_cli_print_group(*wants_help ? stdout : stderr, first);
     return *wants_help ? -1 : NM_CLI_WRONG_USAGE;
+  }
+  if (argv[*at][0] == '-') {
+    fprintf(stderr, "netmove %s: %s comes behind the command: netmove %s COMMAND %s\n", first,
+            argv[*at], first, argv[*at]);
+    return NM_CLI_WRONG_USAGE;
   }
   snprintf(name, sizeof name, "%s %s", first, argv[(*at)++]);
   invocation->command = nm_cli_find(name);
