@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "script/internal.h"
+#include "script_kit.h"
 #include "arena_kit.h"
 
 enum want {
@@ -380,7 +381,7 @@ static int load(struct nm_script **out, const struct attack *attack, struct nm_e
            " events = { [1] = function(event) %s end,"
            " [2] = function() return drop(\"fine\") end } }",
            attack->top ? attack->top : "", attack->body ? attack->body : "return drop(\"x\")");
-  int rc = nm_script_load(out, NM_TEXT("r.lua"), nm_text_from(source), NULL, arena, &found, err);
+  int rc = kit_load(out, NM_TEXT("r.lua"), nm_text_from(source), arena, &found, err);
   if (rc == NM_EINVAL)
     snprintf(err->text, sizeof err->text, "%s",
              nm_value_text(&found.table.entries[0].value, "text").ptr);

@@ -4,6 +4,7 @@
  * whatever those before it did. */
 #include <pthread.h>
 
+#include "base/limits.h"
 #include "script/internal.h"
 #include "check.h"
 
@@ -48,18 +49,21 @@ static int prove(const char *source, struct nm_arena *arena, struct nm_text *fir
   return rc;
 }
 
-static int load_alone(const char *source, struct nm_arena *arena, struct nm_text *first,
-                      struct nm_error *err)
+/* In a state that nothing was proven in before. */
+static int prove_alone(const char *source, struct nm_arena *arena, struct nm_text *first,
+                       struct nm_error *err)
 {
   struct nm_value found = { .kind = NM_VALUE_NIL };
-  struct nm_script *script = NULL;
-  int rc =
-      nm_script_load(&script, NM_TEXT("r.lua"), nm_text_from(source), NULL, arena, &found, err);
+  struct nm_script_proof proof = { .file = NM_TEXT("r.lua"), .source = nm_text_from(source),
+                                   .arena = arena, .found = &found };
+  struct nm_state state;
+  int rc = nm_state_open(&state, NM_STATE_RULES, NM_RULES_STATE_MAX_BYTES, err);
+  if (rc == NM_OK) rc = nm_script_prove_in(&state, &proof, err);
+  nm_state_close(&state);
   *first = NM_TEXT("");
-  if (rc == NM_EINVAL)
-    *first = nm_value_text(&found.table.entries[0].value, "text");
-  nm_script_destroy(script);
-  return rc;
+  if (rc || proof.is_proven) return rc;
+  *first = nm_value_text(&found.table.entries[0].value, "text");
+  return NM_EINVAL;
 }
 
 static void each_file_is_judged_as_if_alone(void **unused)
@@ -72,7 +76,7 @@ static void each_file_is_judged_as_if_alone(void **unused)
     int rc = prove(bad[i], arena, &first, &one);
     if (rc == NM_OK)
       fail_msg("%s: proven", bad[i]);
-    assert_int_equal(rc, load_alone(bad[i], arena, &alone, &other));
+    assert_int_equal(rc, prove_alone(bad[i], arena, &alone, &other));
     assert_string_equal(one.text, other.text);
     if (!nm_text_equal(first, alone))
       fail_msg("%s: %s, alone %s", bad[i], first.ptr, alone.ptr);

@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "script/internal.h"
-#include "script/script.h"
+#include "script_kit.h"
 #include "arena_kit.h"
 
 static const struct nm_script_context context = {
@@ -23,8 +23,7 @@ static struct nm_script *load(const char *top, const char *body)
   snprintf(source, sizeof source,
            "%s return tenant { name = \"a\", events = { [1] = function(event) %s end,"
            " [2] = function() return drop(\"fine\") end } }", top, body);
-  int rc =
-      nm_script_load(&script, NM_TEXT("r.lua"), nm_text_from(source), NULL, arena, &found, &err);
+  int rc = kit_load(&script, NM_TEXT("r.lua"), nm_text_from(source), arena, &found, &err);
   if (rc == NM_EINVAL)
     fail_msg("%s: %s", source, nm_value_text(&found.table.entries[0].value, "text").ptr);
   if (rc != NM_OK) fail_msg("%s: %s", source, err.text);
@@ -154,8 +153,7 @@ static void what_is_not_there_cannot_be_reached(void **state)
     struct nm_value found;
     struct nm_error err;
     snprintf(source, sizeof source, "local x = %s return tenant { name = \"a\" }", wanted[i]);
-    int rc =
-        nm_script_load(&script, NM_TEXT("r.lua"), nm_text_from(source), NULL, arena, &found, &err);
+    int rc = kit_load(&script, NM_TEXT("r.lua"), nm_text_from(source), arena, &found, &err);
     if (rc != NM_EINVAL) fail_msg("%s is there", wanted[i]);
   }
   stops("", "return (\"x\"):find(\"x\")", NM_EINVAL);

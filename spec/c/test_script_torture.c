@@ -27,40 +27,61 @@ static const char *const events[] = {
 };
 
 static const struct nm_script_context context = {
-    .now_ms = 1000000000000, .year = 2026, .month = 11, .day = 23, .minute = 720, .weekday = 1,
-  };
+  .now_ms = 1000000000000, .year = 2026, .month = 11, .day = 23, .minute = 720, .weekday = 1,
+};
 
-static int load(struct nm_script **out, struct nm_arena *arena, struct nm_error *err)
+static int prove(struct nm_script **none, struct nm_arena *arena, struct nm_error *err)
 {
   struct nm_value found;
-  return nm_script_load(out, NM_TEXT("rules/acme.lua"), nm_text_from(tenant), NULL, arena, &found,
-                        err);
+  (void)none;
+  return nm_script_prove(NM_TEXT("rules/acme.lua"), nm_text_from(tenant), NULL, arena, &found,
+                         err);
 }
 
-/* Loading takes thousands of allocations: the first ones each, later ones in steps, so that it
- * stays short. */
-static void every_allocation_of_loading_may_fail(void **state)
+static int open_proven(struct nm_script **out, struct nm_arena *arena, struct nm_error *err)
 {
-  (void)state;
-  struct nm_script *script = NULL;
+  return nm_script_open(out, NM_TEXT("rules/acme.lua"), nm_text_from(tenant), NULL, arena, err);
+}
+
+/* Both take thousands of allocations: the first ones each, later ones in steps, so that it stays
+ * short.  What failed begins anew, in a fresh state. */
+static void fail_each(int (*step)(struct nm_script **out, struct nm_arena *arena,
+                                  struct nm_error *err),
+                      struct nm_script **out, int when_caught)
+{
   struct nm_error err;
   int64_t failures = 0;
-  for (int64_t left = 0; !script; left += left < 300 ? 1 : 29) {
+  int rc = NM_ENOMEM;
+  for (int64_t left = 0; rc != NM_OK; left += left < 300 ? 1 : 29) {
     struct nm_arena *arena = nm_arena_create(1 << 20);
     err.text[0] = '\0';
     nm_state_allocations_left = left;
-    int rc = load(&script, arena, &err);
+    rc = step(out, arena, &err);
     nm_state_allocations_left = -1;
     nm_arena_destroy(arena);
     if (rc == NM_OK) break;
-    assert_null(script);
+    assert_null(*out);
     failures++;
     /* Where the library itself catches it, it is a problem of the file's. */
-    assert_true(rc == NM_ENOMEM || rc == NM_ELIMIT || rc == NM_EINVAL);
+    assert_true(rc == NM_ENOMEM || rc == NM_ELIMIT || rc == when_caught);
     if (rc != NM_EINVAL) assert_true(err.text[0] != '\0');
   }
-  assert_non_null(script);
   assert_true(failures > 300);
+}
+
+static void every_allocation_of_proving_may_fail(void **state)
+{
+  (void)state;
+  struct nm_script *none = NULL;
+  fail_each(prove, &none, NM_EINVAL);
+}
+
+static void every_allocation_of_opening_may_fail(void **state)
+{
+  (void)state;
+  struct nm_script *script = NULL;
+  fail_each(open_proven, &script, NM_EINTERNAL);
+  assert_non_null(script);
   nm_script_destroy(script);
 }
 
@@ -71,7 +92,7 @@ static void every_allocation_of_running_may_fail(void **state)
   struct nm_error err;
   struct nm_value effects, trace;
   struct nm_arena *arena = nm_arena_create(1 << 20);
-  assert_int_equal(load(&script, arena, &err), NM_OK);
+  assert_int_equal(open_proven(&script, arena, &err), NM_OK);
   size_t baseline = nm_script_memory(script, true);
   for (size_t i = 0; i < sizeof events / sizeof *events; i++) {
     json_t *event;
@@ -112,7 +133,7 @@ static void every_allocation_of_serving_may_fail(void **state)
   struct nm_arena *arena = nm_arena_create(1 << 20);
   json_t *profile = json_pack("{s:{s:s,s:[i,i]}}", "attributes", "city", "Izmir", "list", 1, 2);
   (void)state;
-  assert_int_equal(load(&script, arena, &err), NM_OK);
+  assert_int_equal(open_proven(&script, arena, &err), NM_OK);
   size_t baseline = nm_script_memory(script, true);
   for (size_t i = 0; i < sizeof served / sizeof *served; i++) {
     struct nm_event event = served[i];
@@ -152,7 +173,7 @@ static void any_arena_may_be_too_small_for_serving(void **state)
   struct nm_arena *arena = nm_arena_create(1 << 20);
   int rc = NM_ELIMIT;
   (void)state;
-  assert_int_equal(load(&script, arena, &err), NM_OK);
+  assert_int_equal(open_proven(&script, arena, &err), NM_OK);
   for (size_t bytes = 0; rc != NM_OK; bytes += 16) {
     struct nm_arena *small = nm_arena_create(bytes);
     struct nm_script_answer answer;
@@ -169,7 +190,8 @@ static void any_arena_may_be_too_small_for_serving(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(every_allocation_of_loading_may_fail),
+    cmocka_unit_test(every_allocation_of_proving_may_fail),
+    cmocka_unit_test(every_allocation_of_opening_may_fail),
     cmocka_unit_test(every_allocation_of_running_may_fail),
     cmocka_unit_test(every_allocation_of_serving_may_fail),
     cmocka_unit_test(any_arena_may_be_too_small_for_serving),

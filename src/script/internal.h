@@ -107,7 +107,7 @@ void nm_push_nodes(lua_State *L, const struct nm_json_node *nodes);
 /* quote.c: the host's json_text. */
 int nm_json_text_inside(lua_State *L);
 
-/* script.c: one load in a state; found gets what nm_script_load says. */
+/* script.c: one load in a state; found gets what nm_script_prove says. */
 struct nm_script_proof {
   struct nm_text file, source;
   const struct nm_script_libraries *libraries;

@@ -15,8 +15,7 @@ struct load_call {
   const struct nm_script_libraries *libraries;
   struct nm_arena *arena;
   struct nm_value *found;
-  bool is_kept;   /* the state will serve these rules and nothing else */
-  bool is_known;  /* they have proven themselves before */
+  bool serves; /* they have proven themselves before; the state will serve them and nothing else */
   bool is_proven;
   int64_t instructions_seen, cpu_seen_ns; /* by spent() */
 };
@@ -149,9 +148,9 @@ static void push_host(lua_State *L, struct load_call *call)
   lua_setfield(L, -2, "spent");
   lua_pushcfunction(L, nm_json_text_inside);
   lua_setfield(L, -2, "json_text");
-  lua_pushboolean(L, call->is_known);
+  lua_pushboolean(L, call->serves);
   lua_setfield(L, -2, "is_known");
-  lua_pushboolean(L, call->is_kept);
+  lua_pushboolean(L, call->serves);
   lua_setfield(L, -2, "stays");
   lua_pushinteger(L, NM_RULES_CALL_INSTRUCTIONS_MAX);
   lua_setfield(L, -2, "instructions_max");
@@ -193,7 +192,7 @@ static int load_protected(lua_State *L)
     return 0;
   }
   if (call->found) nm_read_value(L, 3, call->arena, call->found);
-  if (!call->is_kept) return 0;
+  if (!call->serves) return 0;
   nm_evaluate_keep(L, 3);
   nm_modules_forget(L);
   return 0;
@@ -237,26 +236,13 @@ int nm_script_prove_in(struct nm_state *state, struct nm_script_proof *proof, st
   return rc;
 }
 
-int nm_script_load(struct nm_script **out, struct nm_text file, struct nm_text source,
-                   const struct nm_script_libraries *libraries, struct nm_arena *arena,
-                   struct nm_value *found, struct nm_error *err)
-{
-  struct nm_value value = { .kind = NM_VALUE_NIL };
-  struct load_call call = { .file = file, .source = source, .libraries = libraries,
-                            .arena = arena, .found = &value, .is_kept = true };
-  int rc = load_script(out, &call, err);
-  if (rc != NM_OK) return rc;
-  *found = value;
-  return call.is_proven ? NM_OK : NM_EINVAL;
-}
-
 int nm_script_open(struct nm_script **out, struct nm_text file, struct nm_text source,
                    const struct nm_script_libraries *libraries, struct nm_arena *arena,
                    struct nm_error *err)
 {
   struct nm_value problems = { .kind = NM_VALUE_NIL };
   struct load_call call = { .file = file, .source = source, .libraries = libraries,
-                            .arena = arena, .found = &problems, .is_kept = true, .is_known = true };
+                            .arena = arena, .found = &problems, .serves = true };
   int rc = load_script(out, &call, err);
   if (rc != NM_OK || call.is_proven) return rc;
   struct nm_text text = { NULL, 0 };

@@ -23,25 +23,19 @@ struct nm_script_libraries {
   size_t (*list)(void *data, struct nm_arena *arena, struct nm_text *names, size_t max);
 };
 
-/* Loads and proves a rules file with the embedded library.  `file` is what messages name;
- * `libraries` is NULL where there are none.  Borrows all; what is found lives in the arena.
- * 0: gives *out, *found are the rules' own words (name,
- * time_zone, channels ...).  NM_EINVAL: *found is a list of problems, each with `text`, perhaps
- * `trace`.  Otherwise (NM_ELIMIT, NM_ENOMEM) *found is nothing and err says why. */
-NM_MUST_CHECK int nm_script_load(struct nm_script **out, struct nm_text file,
-                                 struct nm_text source,
-                                 const struct nm_script_libraries *libraries,
-                                 struct nm_arena *arena, struct nm_value *found,
-                                 struct nm_error *err);
-
-/* The same in a state that this thread keeps for proving, which has the library loaded already.  It
- * is left as it was found, and thrown away where anything went wrong or something of it stayed. */
+/* Proves a rules file, in a state that this thread keeps for it and that has our library loaded
+ * already; it is left as it was found, and thrown away where anything went wrong or something of
+ * it stayed.  `file` is what messages name; `libraries` is NULL where there are none.  Borrows
+ * all; what is found lives in the arena.
+ * 0: *found are the rules' own words (name, time_zone, channels ...).  NM_EINVAL: *found is a list
+ * of problems, each with `text`, perhaps `trace`.  Otherwise (NM_ELIMIT, NM_ENOMEM) *found is
+ * nothing and err says why. */
 NM_MUST_CHECK int nm_script_prove(struct nm_text file, struct nm_text source,
                                   const struct nm_script_libraries *libraries,
                                   struct nm_arena *arena, struct nm_value *found,
                                   struct nm_error *err);
 
-/* Opens what has proven itself, to serve: its examples are not run again. */
+/* Opens what has proven itself, to serve: its examples are not run again.  Gives *out. */
 NM_MUST_CHECK int nm_script_open(struct nm_script **out, struct nm_text file,
                                  struct nm_text source,
                                  const struct nm_script_libraries *libraries,
