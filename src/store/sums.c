@@ -7,20 +7,15 @@
 #include <uv.h>
 
 #include "base/log.h"
+#include "store/file.h"
+#include "store/frames.h"
 
 enum { RESERVED_AT = 20, MAGIC_BYTES = 16, SUM_AT = NM_PAGE_BYTES - NM_PAGE_SUM_BYTES };
 
 struct page_file {
-  sqlite3_file base;
+  struct nm_file file; /* first */
   bool has_sums;
-  const char *path; /* SQLite's, as long as the file is open */
 };
-
-/* SQLite's own file stands behind ours. */
-static sqlite3_file *real_of(sqlite3_file *file)
-{
-  return (sqlite3_file *)(void *)((struct page_file *)(void *)file + 1);
-}
 
 /* ---- sums ------------------------------------------------------------------------------------ */
 
@@ -80,7 +75,7 @@ static int says_sums(const unsigned char *first)
 static int look_at_first(struct page_file *file)
 {
   unsigned char first[NM_PAGE_BYTES];
-  sqlite3_file *real = real_of(&file->base);
+  sqlite3_file *real = file->file.real;
   if (real->pMethods->xRead(real, first, sizeof first, 0) != SQLITE_OK)
     return SQLITE_OK;
   int says = says_sums(first);
@@ -93,14 +88,14 @@ static int complain(const struct page_file *file, sqlite3_int64 at)
   nm_log(NM_LOG_ERROR, "store", NULL,
          "page %lld of %s is not as it was written: the disk has damaged it, or another program has"
          " written to it",
-         (long long)(at / NM_PAGE_BYTES + 1), file->path);
+         (long long)(at / NM_PAGE_BYTES + 1), file->file.path);
   return SQLITE_IOERR_DATA;
 }
 
 static int on_read(sqlite3_file *base, void *out, int len, sqlite3_int64 at)
 {
   struct page_file *file = (struct page_file *)(void *)base;
-  sqlite3_file *real = real_of(base);
+  sqlite3_file *real = file->file.real;
   int rc = real->pMethods->xRead(real, out, len, at);
   if (rc != SQLITE_OK)
     return rc;
@@ -120,7 +115,7 @@ static int on_read(sqlite3_file *base, void *out, int len, sqlite3_int64 at)
 static int on_write(sqlite3_file *base, const void *bytes, int len, sqlite3_int64 at)
 {
   struct page_file *file = (struct page_file *)(void *)base;
-  sqlite3_file *real = real_of(base);
+  sqlite3_file *real = file->file.real;
   unsigned char page[NM_PAGE_BYTES];
   if (len != NM_PAGE_BYTES || at % NM_PAGE_BYTES != 0)
     return real->pMethods->xWrite(real, bytes, len, at);
@@ -134,96 +129,24 @@ static int on_write(sqlite3_file *base, const void *bytes, int len, sqlite3_int6
   return real->pMethods->xWrite(real, page, len, at);
 }
 
-/* ---- all else is SQLite's -------------------------------------------------------------------- */
-
-static int on_close(sqlite3_file *base)
-{
-  return real_of(base)->pMethods->xClose(real_of(base));
-}
-
-static int on_truncate(sqlite3_file *base, sqlite3_int64 size)
-{
-  return real_of(base)->pMethods->xTruncate(real_of(base), size);
-}
-
-static int on_sync(sqlite3_file *base, int flags)
-{
-  return real_of(base)->pMethods->xSync(real_of(base), flags);
-}
-
-static int on_size(sqlite3_file *base, sqlite3_int64 *out)
-{
-  return real_of(base)->pMethods->xFileSize(real_of(base), out);
-}
-
-static int on_lock(sqlite3_file *base, int level)
-{
-  return real_of(base)->pMethods->xLock(real_of(base), level);
-}
-
-static int on_unlock(sqlite3_file *base, int level)
-{
-  return real_of(base)->pMethods->xUnlock(real_of(base), level);
-}
-
-static int on_reserved(sqlite3_file *base, int *out)
-{
-  return real_of(base)->pMethods->xCheckReservedLock(real_of(base), out);
-}
-
-static int on_control(sqlite3_file *base, int op, void *arg)
-{
-  return real_of(base)->pMethods->xFileControl(real_of(base), op, arg);
-}
-
-static int on_sector(sqlite3_file *base)
-{
-  return real_of(base)->pMethods->xSectorSize(real_of(base));
-}
-
-static int on_device(sqlite3_file *base)
-{
-  return real_of(base)->pMethods->xDeviceCharacteristics(real_of(base));
-}
-
-static int on_shm_map(sqlite3_file *base, int page, int size, int extend, void volatile **out)
-{
-  return real_of(base)->pMethods->xShmMap(real_of(base), page, size, extend, out);
-}
-
-static int on_shm_lock(sqlite3_file *base, int at, int count, int flags)
-{
-  return real_of(base)->pMethods->xShmLock(real_of(base), at, count, flags);
-}
-
-static void on_shm_barrier(sqlite3_file *base)
-{
-  real_of(base)->pMethods->xShmBarrier(real_of(base));
-}
-
-static int on_shm_unmap(sqlite3_file *base, int is_end)
-{
-  return real_of(base)->pMethods->xShmUnmap(real_of(base), is_end);
-}
-
 static const sqlite3_io_methods methods = {
   .iVersion = 2, /* 3 would be memory maps, where nobody compares */
-  .xClose = on_close,
+  .xClose = nm_file_close,
   .xRead = on_read,
   .xWrite = on_write,
-  .xTruncate = on_truncate,
-  .xSync = on_sync,
-  .xFileSize = on_size,
-  .xLock = on_lock,
-  .xUnlock = on_unlock,
-  .xCheckReservedLock = on_reserved,
-  .xFileControl = on_control,
-  .xSectorSize = on_sector,
-  .xDeviceCharacteristics = on_device,
-  .xShmMap = on_shm_map,
-  .xShmLock = on_shm_lock,
-  .xShmBarrier = on_shm_barrier,
-  .xShmUnmap = on_shm_unmap,
+  .xTruncate = nm_file_truncate,
+  .xSync = nm_file_sync,
+  .xFileSize = nm_file_size,
+  .xLock = nm_file_lock,
+  .xUnlock = nm_file_unlock,
+  .xCheckReservedLock = nm_file_reserved,
+  .xFileControl = nm_file_control,
+  .xSectorSize = nm_file_sector,
+  .xDeviceCharacteristics = nm_file_device,
+  .xShmMap = nm_file_shm_map,
+  .xShmLock = nm_file_shm_lock,
+  .xShmBarrier = nm_file_shm_barrier,
+  .xShmUnmap = nm_file_shm_unmap,
 };
 
 /* ---- the VFS --------------------------------------------------------------------------------- */
@@ -233,11 +156,13 @@ static sqlite3_vfs ours, *theirs;
 static int on_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *base, int flags, int *out)
 {
   (void)vfs;
+  if (flags & SQLITE_OPEN_WAL)
+    return nm_frames_open(theirs, path, base, flags, out);
   if (!(flags & SQLITE_OPEN_MAIN_DB))
     return theirs->xOpen(theirs, path, base, flags, out);
-  *(struct page_file *)(void *)base = (struct page_file){ .path = path };
-  int rc = theirs->xOpen(theirs, path, real_of(base), flags, out);
-  if (real_of(base)->pMethods)
+  struct nm_file *file = (struct nm_file *)(void *)base;
+  int rc = nm_file_open(theirs, path, file, sizeof(struct page_file), flags, out);
+  if (file->real->pMethods)
     base->pMethods = &methods;
   return rc;
 }
@@ -249,7 +174,10 @@ static void register_once(void)
   ours = *theirs;
   ours.zName = "netmove";
   ours.pNext = NULL;
-  ours.szOsFile = (int)sizeof(struct page_file) + theirs->szOsFile;
+  size_t own_bytes = sizeof(struct page_file);
+  if (own_bytes < nm_frames_bytes())
+    own_bytes = nm_frames_bytes();
+  ours.szOsFile = (int)own_bytes + theirs->szOsFile;
   ours.xOpen = on_open;
   nm_require(sqlite3_vfs_register(&ours, 0) == SQLITE_OK);
 }

@@ -17,13 +17,10 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "store/frames.h"
 #include "store/sums.h"
 
-enum {
-  HEADER_BYTES = 32,
-  FRAME_HEADER_BYTES = 24,
-  FRAME_BYTES = FRAME_HEADER_BYTES + NM_PAGE_BYTES
-};
+enum { HEADER_BYTES = 32 };
 enum { MARK_AT = 64, MARK_MAGIC = 0x6e6d6d6b };
 
 static uint32_t be32(const unsigned char *at)
@@ -59,9 +56,9 @@ void nm_wal_mark_write(int lock_fd, struct nm_wal_mark *mark)
 void nm_wal_mark_commit(int lock_fd, sqlite3 *handle, int frames)
 {
   struct nm_wal_mark mark = { .frames = (uint32_t)frames, .has_database = 1 };
-  unsigned char header[HEADER_BYTES], frame[FRAME_BYTES];
+  unsigned char header[HEADER_BYTES], frame[NM_FRAME_BYTES];
   sqlite3_file *wal = NULL;
-  int64_t last_at = HEADER_BYTES + (int64_t)(frames - 1) * FRAME_BYTES;
+  int64_t last_at = HEADER_BYTES + (int64_t)(frames - 1) * NM_FRAME_BYTES;
   int rc = sqlite3_file_control(handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal);
   bool is_read = rc == SQLITE_OK && wal && wal->pMethods && frames > 0 &&
                  wal->pMethods->xRead(wal, header, sizeof header, 0) == SQLITE_OK &&
@@ -70,7 +67,7 @@ void nm_wal_mark_commit(int lock_fd, sqlite3 *handle, int frames)
     mark.salts[0] = be32(header + 16);
     mark.salts[1] = be32(header + 20);
     mark.page = be32(frame);
-    mark.page_sum = nm_page_sum(frame + FRAME_HEADER_BYTES, mark.page);
+    mark.page_sum = nm_page_sum(frame + NM_FRAME_HEAD_BYTES, mark.page);
   } else {
     mark.frames = 0; /* it began anew meanwhile: the next commit says more */
   }
@@ -128,12 +125,12 @@ static bool has_salts(const struct walk *walk, const unsigned char *frame)
 
 static bool read_frame(const struct walk *walk, int64_t number, unsigned char *frame, size_t len)
 {
-  return pread(walk->fd, frame, len, HEADER_BYTES + number * FRAME_BYTES) == (ssize_t)len;
+  return pread(walk->fd, frame, len, HEADER_BYTES + number * NM_FRAME_BYTES) == (ssize_t)len;
 }
 
 static void walk_frames(struct walk *walk)
 {
-  unsigned char frame[FRAME_BYTES];
+  unsigned char frame[NM_FRAME_BYTES];
   walk->bad = -1;
   for (int64_t i = 0; i < walk->frames; i++) {
     walk->bad = i;
@@ -142,7 +139,7 @@ static void walk_frames(struct walk *walk)
     if (!has_salts(walk, frame) || be32(frame) == 0)
       return;
     add_sums(walk, frame, 8);
-    add_sums(walk, frame + FRAME_HEADER_BYTES, NM_PAGE_BYTES);
+    add_sums(walk, frame + NM_FRAME_HEAD_BYTES, NM_PAGE_BYTES);
     if (walk->sums[0] != be32(frame + 16) || walk->sums[1] != be32(frame + 20))
       return;
     if (be32(frame + 4) != 0)
@@ -154,7 +151,7 @@ static void walk_frames(struct walk *walk)
 /* Behind a bad frame: a commit of the same log, and something behind that.  It was synced, then. */
 static bool was_synced_beyond(const struct walk *walk)
 {
-  unsigned char head[FRAME_HEADER_BYTES];
+  unsigned char head[NM_FRAME_HEAD_BYTES];
   bool has_commit = false;
   for (int64_t i = walk->bad; i >= 0 && i < walk->frames; i++) {
     if (!read_frame(walk, i, head, sizeof head))
@@ -230,7 +227,7 @@ int nm_wal_check(const char *path, const struct nm_wal_mark *mark, struct nm_err
       close(walk.fd);
     return mark->frames > 0 ? find_in_database(path, mark, err) : NM_OK;
   }
-  walk.frames = (status.st_size - HEADER_BYTES) / FRAME_BYTES;
+  walk.frames = (status.st_size - HEADER_BYTES) / NM_FRAME_BYTES;
   if (!read_header(&walk, &is_blank)) {
     bool is_loss = !is_blank ? walk.frames > 0 : mark->frames > 0;
     if (is_loss)

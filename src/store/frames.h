@@ -1,0 +1,22 @@
+/* frames.h - the log's frames of one transaction go to the disk in one piece.  Room-private.
+ *
+ * SQLite writes each frame as two writes, its head and its page.  They are gathered here as long as
+ * they follow each other, and written with the page that ends a commit at the latest: whoever reads
+ * the log reads commits only, so that nobody looks for what is still held back.  Whatever else is
+ * asked of the file comes after what was held back.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include <sqlite3.h>
+
+#include "store/sums.h"
+
+enum { NM_FRAME_HEAD_BYTES = 24, NM_FRAME_BYTES = NM_FRAME_HEAD_BYTES + NM_PAGE_BYTES };
+
+/* What szOsFile needs beside SQLite's own file. */
+size_t nm_frames_bytes(void);
+
+/* xOpen of a log over SQLite's VFS. */
+int nm_frames_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *base, int flags, int *out);
