@@ -1,6 +1,7 @@
 /* links: client */
 /* What is sent and what comes back; many calls at once, and the end of a client. */
 #include "client_kit.h"
+#include "unsent_kit.h"
 
 /* ---- what is sent and what comes back -------------------------------------------------------- */
 
@@ -170,6 +171,21 @@ static void many_calls_share_few_connections(void **state)
   assert_int_equal(peer.request_count, CALLS);
 }
 
+/* Requests leave together when curl has set up all of them, and none waits for the next turn. */
+static void no_request_is_kept_back_while_the_loop_waits(void **state)
+{
+  (void)state;
+  enum { CALLS = 60 };
+  static struct result results[CALLS];
+  struct unsent unsent;
+  PLAY({ PEER_ANSWER, OK_ANSWER });
+  unsent_open(&unsent, &loop, peer.port);
+  for (int i = 0; i < CALLS; i++) start(i % 3 ? post("x") : get(), &results[i]);
+  for (int i = 0; i < CALLS; i++) peer_run_until(&loop, &results[i].is_done);
+  for (int i = 0; i < 3; i++) assert_int_equal(run(post("one")).answer.end, NM_CLIENT_ANSWERED);
+  unsent_close(&unsent);
+}
+
 struct chain {
   struct nm_client_call call;
   int left;
@@ -294,6 +310,7 @@ int main(void)
     TEST(only_the_final_head_counts),
     TEST(a_redirect_is_an_answer_like_any_other),
     TEST(proxies_of_the_environment_are_not_asked),
+    TEST(no_request_is_kept_back_while_the_loop_waits),
     TEST(many_calls_share_few_connections),
     TEST(a_done_may_start_the_next_call),
     TEST(closing_ends_every_call_once),

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "peer.h"
+#include "unsent_kit.h"
 
 #include "client/client.h"
 
@@ -295,6 +296,20 @@ static void trusted_certificates_are_read_once_and_not_for_every_connection(void
   assert_int_equal(server.answered, 3);
 }
 
+/* The last of our handshake and the request leave while curl waits for nothing else than before. */
+static void neither_handshake_nor_request_is_kept_back(void **state)
+{
+  (void)state;
+  struct unsent unsent;
+  open_server("IP:127.0.0.1");
+  struct nm_client *client = open_client(ca_file);
+  unsent_open(&unsent, &loop, server.port);
+  for (int i = 0; i < 3; i++) assert_int_equal(call_by(client).end, NM_CLIENT_ANSWERED);
+  unsent_close(&unsent);
+  close_client(client);
+  close_server();
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -304,6 +319,7 @@ int main(void)
     cmocka_unit_test(a_missing_file_of_certificates_is_unreachable),
     cmocka_unit_test(a_server_that_cannot_be_trusted_is_unreachable),
     cmocka_unit_test(an_answer_that_is_broken_off_is_unknown),
+    cmocka_unit_test(neither_handshake_nor_request_is_kept_back),
     cmocka_unit_test(trusted_certificates_are_read_once_and_not_for_every_connection),
   };
   int fd = mkstemp(ca_file);

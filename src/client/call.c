@@ -87,7 +87,7 @@ static curl_socket_t on_socket_wanted(void *data, curlsocktype purpose,
     return CURL_SOCKET_BAD;
   }
   call->was_opened = true;
-  return nm_client_make_socket(call->client, address);
+  return nm_client_make_socket(call->client, address, call->wants_http2);
 }
 
 /* Runs each time that curl is about to send.  A second time means that it found the connection dead
@@ -318,6 +318,7 @@ int nm_call_prepare(struct call *call, const struct nm_client_call *wanted, stru
   call->done = wanted->done;
   call->data = wanted->data;
   call->timeout_ms = wanted->timeout_ms > 0 ? wanted->timeout_ms : DEFAULT_TIMEOUT_MS;
+  call->wants_http2 = wanted->wants_http2;
   call->retry_after_ms = -1;
   nm_buffer_init(&call->answer, max_bytes > 0 ? max_bytes : DEFAULT_RESPONSE_MAX_BYTES);
 

@@ -25,6 +25,7 @@ struct call {
   int64_t timeout_ms;
   bool is_refused;           /* by the URL check, for the reason in guarded; curl never sees it */
   bool is_in_multi;
+  bool wants_http2;
   int requests; /* times that curl began to send it: never more than one is let through */
   bool was_guarded;          /* an address was refused, for the reason in guarded */
   bool was_opened;           /* an address was allowed */
@@ -54,6 +55,7 @@ struct nm_client {
   size_t active_count, idle_count;
   struct watched *watched;
   struct watched **by_socket; /* the same, by their numbers */
+  struct watched *to_push;    /* those with a request that has not left yet */
   size_t socket_places;
   size_t handles_open;
   bool is_closing;
@@ -77,6 +79,8 @@ void nm_call_describe(struct call *call, CURLcode code, struct nm_client_answer 
 
 /* client.c */
 
-/* A socket for a connection, on the loop as long as the connection lives. */
-curl_socket_t nm_client_make_socket(struct nm_client *client, const struct curl_sockaddr *address);
+/* A socket for a connection, on the loop as long as the connection lives.  `is_shared`: several
+ * requests may be on it at a time. */
+curl_socket_t nm_client_make_socket(struct nm_client *client, const struct curl_sockaddr *address,
+                                    bool is_shared);
 int nm_client_close_socket(void *client, curl_socket_t socket);
