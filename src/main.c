@@ -119,7 +119,7 @@ static void on_ready(struct nm_task *task)
   daemon->is_ready = true;
   nm_process_forget_start();
   nm_log(NM_LOG_INFO, "main", NULL, "ready");
-  if (daemon->control_fd < 0) nm_daemon_say_serving(daemon); /* else the old process says it of us */
+  if (daemon->control_fd < 0) nm_daemon_say_serving(daemon); /* else the old process says it */
   if (watchdog_ms > 0) nm_watchdog_start(&daemon->watchdog, watchdog_ms / 4);
   if (daemon->control_fd >= 0) nm_handover_say_ready(daemon->control_fd);
   daemon->control_fd = -1;

@@ -85,8 +85,8 @@ const char *nm_process_program(void)
   return program[0] ? program : NULL;
 }
 
-/* Of one file's segments those that nobody has written to: what is used of them again comes from the
- * file.  A segment with PF_W is left alone, whatever protection it has by now. */
+/* Of one file's segments those that nobody has written to: what is used of them again comes from
+ * the file.  A segment with PF_W is left alone, whatever protection it has by now. */
 static int forget_segments(struct dl_phdr_info *info, size_t size, void *data)
 {
   uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);

@@ -70,7 +70,9 @@ static json_t *read_row(const char *text, struct nm_recipient *out, struct nm_er
 {
   size_t at = 0;
   *out = (struct nm_recipient){ 0 };
-  int rc = nm_optimove_read_row(nm_text_from(text), &tenant, NM_TEXT("7"), 459, arena, out, err);
+  const struct nm_optimove_execution execution = { .tenant = &tenant, .campaign = NM_TEXT("7"),
+                                                   .channel_id = 459 };
+  int rc = nm_optimove_read_row(nm_text_from(text), &execution, arena, out, err);
   return rc ? NULL : tree_of(out->event, &at);
 }
 

@@ -212,8 +212,8 @@ static int read_row(struct nm_running *run, struct nm_text text, struct nm_arena
   struct nm_error error = { 0 };
   *row = (struct nm_slice_row){ 0 };
   *is_repeated = false;
-  int rc = nm_optimove_read_row(text, run->book->tenant, run->row.campaign, run->row.channel_id,
-                                arena, &row->recipient, &error);
+  struct nm_optimove_execution execution = nm_run_execution(run);
+  int rc = nm_optimove_read_row(text, &execution, arena, &row->recipient, &error);
   if (!rc && row->recipient.customer.len > 0) {
     row->recipient.customer = nm_arena_copy(arena, row->recipient.customer);
     if (!row->recipient.customer.ptr) rc = nm_fail(&error, NM_ENOMEM, "out of memory");

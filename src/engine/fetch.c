@@ -120,6 +120,13 @@ static void on_page(void *data, const struct nm_optimove_answer *answer)
   save_page(run, answer); /* still the same busy: its answer ends it */
 }
 
+struct nm_optimove_execution nm_run_execution(const struct nm_running *run)
+{
+  return (struct nm_optimove_execution){ .tenant = run->book->tenant,
+                                         .campaign = run->row.campaign,
+                                         .channel_id = run->row.channel_id };
+}
+
 void nm_run_fetch(struct nm_running *run)
 {
   struct nm_book *book = run->book;
@@ -130,10 +137,11 @@ void nm_run_fetch(struct nm_running *run)
     return;
   }
   if (nm_run_pause_inactive(run)) return;
-  int rc = book->account ? nm_optimove_recipients(book->account, book->tenant, run->row.campaign,
-                                                  run->row.channel_id, NM_RUN_PAGE_ROWS_MAX,
-                                                  run->row.rows_fetched, on_page, run)
-                         : NM_ENOMEM;
+  struct nm_optimove_execution execution = nm_run_execution(run);
+  int rc = book->account
+               ? nm_optimove_recipients(book->account, &execution, NM_RUN_PAGE_ROWS_MAX,
+                                        run->row.rows_fetched, on_page, run)
+               : NM_ENOMEM;
   if (rc) {
     count_failure(run, NM_TEXT("the call to Optimove could not be made"), REFUSED_WAIT_MS);
     return;

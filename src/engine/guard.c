@@ -113,6 +113,7 @@ static void add_fate(struct nm_running *run, const struct nm_recipient *recipien
 static json_t *sample_of(struct nm_running *run, struct nm_text page, struct nm_arena *arena,
                          int64_t *template_id)
 {
+  struct nm_optimove_execution execution = nm_run_execution(run);
   json_t *list = json_array();
   struct nm_rows rows;
   struct nm_text text;
@@ -120,9 +121,7 @@ static json_t *sample_of(struct nm_running *run, struct nm_text page, struct nm_
   while (json_array_size(list) < SAMPLE_ROWS && nm_rows_next(&rows, &text)) {
     struct nm_recipient recipient = { 0 };
     struct nm_error error = { 0 };
-    if (nm_optimove_read_row(text, run->book->tenant, run->row.campaign, run->row.channel_id, arena,
-                             &recipient, &error))
-      continue;
+    if (nm_optimove_read_row(text, &execution, arena, &recipient, &error)) continue;
     json_t *one = json_pack("{s:s%,s:I}", "customer", recipient.customer.ptr,
                             recipient.customer.len, "template", (json_int_t)recipient.template_id);
     if (*template_id == 0) *template_id = recipient.template_id;

@@ -93,6 +93,9 @@ bool nm_run_has_room(const struct nm_running *run);
 /* INACTIVE connectors let runs rest at their pages. */
 bool nm_run_pause_inactive(struct nm_running *run);
 
+/* Of which campaign it is, as optimove's functions want it; borrows from the run. */
+struct nm_optimove_execution nm_run_execution(const struct nm_running *run);
+
 /* True while rows that the rules held are played again (play.c). */
 bool nm_run_play(struct nm_running *run);
 void nm_run_drop_mark(struct nm_running *run);

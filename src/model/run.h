@@ -19,7 +19,8 @@ enum nm_run_state {
 
 /* Why a run is held whose recipients were not all here when its tenant went to another baseUrl. */
 #define NM_RUN_ACCOUNT_LEFT \
-  "the tenant has left the account that this campaign is of: cancel it, or release it to ask the new one"
+  "the tenant has left the account that this campaign is of: cancel it, or release it to ask the " \
+  "new one"
 
 struct nm_run {
   int64_t id;

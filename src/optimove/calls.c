@@ -118,14 +118,10 @@ struct nm_text nm_optimove_id_text(const json_t *value, struct nm_arena *arena)
 
 /* ---- making calls ---------------------------------------------------------------------------- */
 
-/* Submits a call with a JSON body (NULL: none); takes body. */
-static int submit_json(struct nm_optimove_account *account, const char *function,
-                       struct nm_text path, json_t *body, enum nm_optimove_urgency urgency,
-                       nm_optimove_done *done, void *data)
+/* Submits a call (NULL: out of memory) with a JSON body; takes both. */
+static int submit_json(struct nm_optimove_call *call, json_t *body)
 {
   struct nm_buffer text;
-  struct nm_optimove_call *call =
-      nm_optimove_call_create(account, function, "POST", path, done, data);
   nm_buffer_init(&text, BODY_MAX_BYTES);
   int rc = !call || !body ? NM_ENOMEM : nm_json_write(&text, body);
   json_decref(body);
@@ -135,9 +131,26 @@ static int submit_json(struct nm_optimove_account *account, const char *function
     return rc;
   }
   call->body = nm_buffer_text(&text);
-  call->urgency = urgency;
   nm_optimove_submit(call);
   return NM_OK;
+}
+
+int nm_optimove_post(struct nm_optimove_account *account, const char *function, struct nm_text path,
+                     json_t *body, nm_optimove_done *done, void *data)
+{
+  struct nm_optimove_call *call =
+      nm_optimove_call_create(account, function, "POST", path, done, data);
+  if (call) call->urgency = NM_PATIENT;
+  return submit_json(call, body);
+}
+
+static int post_urgent(struct nm_optimove_account *account, const char *function,
+                       struct nm_text path, json_t *body, nm_optimove_done *done, void *data)
+{
+  struct nm_optimove_call *call =
+      nm_optimove_call_create(account, function, "POST", path, done, data);
+  if (call) call->urgency = NM_URGENT;
+  return submit_json(call, body);
 }
 
 static int submit_page(struct nm_optimove_account *account, const char *function,
@@ -165,12 +178,6 @@ int nm_optimove_list(struct nm_optimove_account *account, const char *function, 
   return NM_OK;
 }
 
-int nm_optimove_post(struct nm_optimove_account *account, const char *function, struct nm_text path,
-                     json_t *body, nm_optimove_done *done, void *data)
-{
-  return submit_json(account, function, path, body, NM_PATIENT, done, data);
-}
-
 int nm_optimove_ask(struct nm_optimove_account *account, const char *function, struct nm_text path,
                     nm_optimove_done *done, void *data)
 {
@@ -184,18 +191,18 @@ int nm_optimove_ask(struct nm_optimove_account *account, const char *function, s
   return NM_OK;
 }
 
-int nm_optimove_recipients(struct nm_optimove_account *account, const struct nm_tenant *tenant,
-                           struct nm_text campaign, int64_t channel_id, int64_t top, int64_t skip,
+int nm_optimove_recipients(struct nm_optimove_account *account,
+                           const struct nm_optimove_execution *execution, int64_t top, int64_t skip,
                            nm_optimove_done *done, void *data)
 {
-  const struct nm_tenant_connector *connector = &tenant->connector;
+  const struct nm_tenant_connector *connector = &execution->tenant->connector;
   struct nm_buffer path;
   nm_buffer_init(&path, PATH_MAX_BYTES);
   int rc = nm_buffer_appendf(&path, "/Customers/GetCustomerExecutionDetailsByCampaign?CampaignID=");
-  if (!rc) rc = nm_buffer_append_escaped(&path, campaign);
+  if (!rc) rc = nm_buffer_append_escaped(&path, execution->campaign);
   if (!rc)
     rc = nm_buffer_appendf(&path, "&ChannelID=%" PRId64 "&%%24top=%" PRId64 "&%%24skip=%" PRId64,
-                           channel_id, top, skip);
+                           execution->channel_id, top, skip);
   for (size_t i = 0; i < connector->param_count && !rc; i++) {
     rc = nm_buffer_append_text(&path, i == 0 ? NM_TEXT("&CustomerAttributes=") : NM_TEXT("%3B"));
     if (!rc) rc = nm_buffer_append_escaped(&path, connector->params[i].real_field_name);
@@ -241,8 +248,8 @@ int nm_optimove_update_attributes(struct nm_optimove_account *account,
     json_decref(body);
     return rc;
   }
-  return submit_json(account, "UpdateCustomerAttributes",
-                     NM_TEXT("/Customers/UpdateCustomerAttributes"), body, NM_PATIENT, done, data);
+  return nm_optimove_post(account, "UpdateCustomerAttributes",
+                          NM_TEXT("/Customers/UpdateCustomerAttributes"), body, done, data);
 }
 
 int nm_optimove_listeners(struct nm_optimove_account *account, nm_optimove_done *done, void *data)
@@ -268,16 +275,16 @@ int nm_optimove_register(struct nm_optimove_account *account, int64_t event_type
     json_decref(body);
     return rc;
   }
-  return submit_json(account, "RegisterEventListener", NM_TEXT("/General/RegisterEventListener"),
-                     body, NM_URGENT, done, data);
+  return post_urgent(account, "RegisterEventListener", NM_TEXT("/General/RegisterEventListener"),
+                     body, done, data);
 }
 
 int nm_optimove_unregister(struct nm_optimove_account *account, int64_t event_type,
                            int64_t channel_id, nm_optimove_done *done, void *data)
 {
-  return submit_json(account, "UnregisterEventListener",
+  return post_urgent(account, "UnregisterEventListener",
                      NM_TEXT("/General/UnregisterEventListener"),
-                     pair_object(event_type, channel_id), NM_URGENT, done, data);
+                     pair_object(event_type, channel_id), done, data);
 }
 
 /* ---- channels and templates ------------------------------------------------------------------ */
@@ -327,16 +334,16 @@ int nm_optimove_add_templates(struct nm_optimove_account *account, int64_t chann
                               nm_optimove_done *done, void *data)
 {
   char path[PATH_OF_CHANNEL_MAX_BYTES];
-  return submit_json(account, "AddChannelTemplates",
-                     channel_path(path, "AddChannelTemplates", channel_id),
-                     template_list(templates, count, false), NM_PATIENT, done, data);
+  return nm_optimove_post(account, "AddChannelTemplates",
+                          channel_path(path, "AddChannelTemplates", channel_id),
+                          template_list(templates, count, false), done, data);
 }
 
 int nm_optimove_delete_templates(struct nm_optimove_account *account,
                                  const struct nm_store_template *templates, size_t count,
                                  nm_optimove_done *done, void *data)
 {
-  return submit_json(account, "DeleteChannelTemplates",
-                     NM_TEXT("/Integrations/DeleteChannelTemplates"),
-                     template_list(templates, count, true), NM_PATIENT, done, data);
+  return nm_optimove_post(account, "DeleteChannelTemplates",
+                          NM_TEXT("/Integrations/DeleteChannelTemplates"),
+                          template_list(templates, count, true), done, data);
 }

@@ -54,7 +54,8 @@ struct nm_listener_list nm_listeners_there(const json_t *rows, struct nm_arena *
     struct nm_listener found = { 0, 0, { NULL, 0 } };
     if (!nm_optimove_number(nm_optimove_get(row, "EventTypeID"), &found.event_type)) continue;
     if (!json_is_string(url)) continue;
-    if (!nm_optimove_number(nm_optimove_get(row, "ChannelID"), &found.channel_id)) found.channel_id = 0;
+    if (!nm_optimove_number(nm_optimove_get(row, "ChannelID"), &found.channel_id))
+      found.channel_id = 0;
     found.url = nm_arena_copy(
         arena, (struct nm_text){ json_string_value(url), json_string_length(url) });
     if (!found.url.ptr) break;

@@ -60,13 +60,20 @@ struct nm_optimove_answer {
 
 typedef void nm_optimove_done(void *data, const struct nm_optimove_answer *answer);
 
-/* A page of a campaign's recipients: GetCustomerExecutionDetailsByCampaign with $top, $skip and the
+/* A tenant's campaign on one of its channels. */
+struct nm_optimove_execution {
+  const struct nm_tenant *tenant;
+  struct nm_text campaign;
+  int64_t channel_id;
+};
+
+/* A page of its recipients: GetCustomerExecutionDetailsByCampaign with $top, $skip and the
  * connector's params as CustomerAttributes.  OK: raw is an array of `rows`; 0 = the list ends
  * here. */
 NM_MUST_CHECK int nm_optimove_recipients(struct nm_optimove_account *account,
-                                         const struct nm_tenant *tenant, struct nm_text campaign,
-                                         int64_t channel_id, int64_t top, int64_t skip,
-                                         nm_optimove_done *done, void *data);
+                                         const struct nm_optimove_execution *execution,
+                                         int64_t top, int64_t skip, nm_optimove_done *done,
+                                         void *data);
 
 /* UpdateCustomerAttributes: updates sorted by customer.  OK: taken, the callback will tell. */
 NM_MUST_CHECK int nm_optimove_update_attributes(struct nm_optimove_account *account,
@@ -131,9 +138,9 @@ struct nm_recipient {
 
 /* Reads one row, a JSON object.  NM_EINVAL with a reason for rows that cannot be used (no
  * CustomerID, attributes that do not match what was asked for).  Texts borrow from the row, the
- * campaign, the tenant or the arena. */
-NM_MUST_CHECK int nm_optimove_read_row(struct nm_text row, const struct nm_tenant *tenant,
-                                       struct nm_text campaign, int64_t channel_id,
+ * execution or the arena. */
+NM_MUST_CHECK int nm_optimove_read_row(struct nm_text row,
+                                       const struct nm_optimove_execution *execution,
                                        struct nm_arena *arena, struct nm_recipient *out,
                                        struct nm_error *err);
 

@@ -185,19 +185,19 @@ static void add_plain(struct nm_nodes *out, const struct row *row, bool has_temp
 }
 
 static int write_event(struct nm_nodes *out, const struct row *row,
-                       const struct nm_recipient *found, const struct nm_tenant *tenant,
-                       struct nm_text campaign, int64_t channel_id, struct nm_error *err)
+                       const struct nm_recipient *found,
+                       const struct nm_optimove_execution *execution, struct nm_error *err)
 {
   size_t self = nm_nodes_open(out, NM_JSON_OBJECT);
   add_plain(out, row, found->template_id > 0);
   add_promo_codes(out, row);
   nm_nodes_member_text(out, known_keys[KEY_CUSTOMER], found->customer);
-  nm_nodes_member_text(out, known_keys[KEY_CAMPAIGN], campaign);
+  nm_nodes_member_text(out, known_keys[KEY_CAMPAIGN], execution->campaign);
   nm_nodes_member_integer(out, known_keys[KEY_EVENT_TYPE], 13);
-  nm_nodes_member_integer(out, known_keys[KEY_CHANNEL], channel_id);
+  nm_nodes_member_integer(out, known_keys[KEY_CHANNEL], execution->channel_id);
   if (found->template_id > 0)
     nm_nodes_member_integer(out, known_keys[KEY_TEMPLATE], found->template_id);
-  int rc = add_attributes(out, row, &tenant->connector, err);
+  int rc = add_attributes(out, row, &execution->tenant->connector, err);
   nm_nodes_close(out, self);
   return rc;
 }
@@ -227,9 +227,8 @@ static int64_t due_of(const struct row *row, const struct nm_tenant *tenant)
   return is_read ? due_ms : 0;
 }
 
-int nm_optimove_read_row(struct nm_text text, const struct nm_tenant *tenant,
-                         struct nm_text campaign, int64_t channel_id, struct nm_arena *arena,
-                         struct nm_recipient *out, struct nm_error *err)
+int nm_optimove_read_row(struct nm_text text, const struct nm_optimove_execution *execution,
+                         struct nm_arena *arena, struct nm_recipient *out, struct nm_error *err)
 {
   struct row row = { .known = { NULL } };
   struct nm_nodes nodes;
@@ -243,10 +242,10 @@ int nm_optimove_read_row(struct nm_text text, const struct nm_tenant *tenant,
   if (found.customer.len == 0) return nm_fail(err, NM_EINVAL, "has no CustomerID");
   if (!is_id(row.known[KEY_TEMPLATE], &found.template_id)) found.template_id = 0;
   found.is_control_group = is_id(row.known[KEY_ACTION], &action) && action == 1;
-  found.due_at_ms = due_of(&row, tenant);
-  if (!nm_nodes_init(&nodes, arena, nodes_max(&row, &tenant->connector)))
+  found.due_at_ms = due_of(&row, execution->tenant);
+  if (!nm_nodes_init(&nodes, arena, nodes_max(&row, &execution->tenant->connector)))
     return nm_fail(err, NM_ENOMEM, "out of memory");
-  rc = write_event(&nodes, &row, &found, tenant, campaign, channel_id, err);
+  rc = write_event(&nodes, &row, &found, execution, err);
   if (rc) return rc;
   found.event = nodes.items;
   *out = found;

@@ -33,7 +33,8 @@ static void on_channels(void *data, const struct nm_optimove_answer *answer)
   struct nm_work *work = data;
   const struct nm_tenant_connector *connector = &work->what.tenant->connector;
   if (answer->end == NM_OPTIMOVE_DENIED)
-    nm_work_tell(work->warnings, "the key in %s may not list channels, so their ids are not checked: %s",
+    nm_work_tell(work->warnings,
+                 "the key in %s may not list channels, so their ids are not checked: %s",
                  nm_optimove_admin_key_name(work->what.tenant), answer->reason);
   for (size_t i = 0; answer->end == NM_OPTIMOVE_OK && i < connector->channel_count; i++)
     if (!lists_channel(answer->body, connector->channels[i].id))

@@ -1,8 +1,8 @@
 /* templates.c - templates at one account, brought to what is wanted there.
  *
- * At the present account what the rules name is put under each channel of its kind; at one that was
- * left nothing of ours is wanted.  Only templates that we added are renamed or deleted.  One channel
- * after the other: list -> compare -> (note, call, note)* -> list again.
+ * At the present account what the rules name is put under each channel of its kind; at one that
+ * was left nothing of ours is wanted.  Only templates that we added are renamed or deleted.  One
+ * channel after the other: list -> compare -> (note, call, note)* -> list again.
  */
 #include <inttypes.h>
 #include <stddef.h>
@@ -341,7 +341,8 @@ static void compare_list(struct sync *sync, const json_t *list)
   {
     struct row row = { .channel_id = sync->channels[sync->channel_at] };
     const json_t *name = nm_optimove_get(item, "TemplateName");
-    if (!rows || !nm_optimove_number(nm_optimove_get(item, "TemplateID"), &row.template_id)) continue;
+    if (!rows || !nm_optimove_number(nm_optimove_get(item, "TemplateID"), &row.template_id))
+      continue;
     if (json_is_string(name))
       row.name = (struct nm_text){ json_string_value(name), json_string_length(name) };
     rows[count++] = row;

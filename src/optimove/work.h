@@ -54,7 +54,7 @@ struct nm_work {
 /* What is wanted of templates, where. */
 struct nm_templates {
   struct nm_optimove_account *account;
-  int64_t left_id;     /* of an account that was left: nothing of ours is wanted there; 0 = the present */
+  int64_t left_id;     /* of an account that was left: nothing of ours is wanted; 0 = the present */
   struct nm_text left; /* its address, for people */
   void (*done)(void *data, const char *trouble); /* NULL: all is done, or told */
   void *data;
