@@ -51,6 +51,8 @@ static void raise_files(void)
            strerror(errno));
 }
 
+enum { SEGMENTS_MAX = 16 }; /* of a file that the linker has loaded; most have five */
+
 static char program[PATH_MAX];
 
 /* What is started again after a failed upgrade may lie under another name by now; it is told the
@@ -86,21 +88,26 @@ const char *nm_process_program(void)
 }
 
 /* Of one file's segments those that nobody has written to: what is used of them again comes from
- * the file.  A segment with PF_W is left alone, whatever protection it has by now. */
+ * the file.  A segment with PF_W is left alone, whatever protection it has by now.  All are read
+ * before the first is given back: the table of them stands in it. */
 static int forget_segments(struct dl_phdr_info *info, size_t size, void *data)
 {
+  struct { uintptr_t from, to; } gone[SEGMENTS_MAX];
   uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-  bool is_kernels = strncmp(info->dlpi_name, "linux-", 6) == 0;
+  size_t count = 0;
   (void)size;
   (void)data;
-  for (size_t i = 0; i < info->dlpi_phnum && !is_kernels; i++) {
+  if (strncmp(info->dlpi_name, "linux-", 6) == 0) return 0; /* the kernel's own */
+  for (size_t i = 0; i < info->dlpi_phnum && count < SEGMENTS_MAX; i++) {
     const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
     if (segment->p_type != PT_LOAD || (segment->p_flags & PF_W)) continue;
     uintptr_t from = info->dlpi_addr + segment->p_vaddr, to = from + segment->p_memsz;
-    from = (from + page - 1) / page * page;
-    to = to / page * page;
-    if (to > from) (void)madvise((void *)from, to - from, MADV_DONTNEED);
+    gone[count].from = (from + page - 1) / page * page;
+    gone[count].to = to / page * page;
+    if (gone[count].to > gone[count].from) count++;
   }
+  for (size_t i = 0; i < count; i++)
+    (void)madvise((void *)gone[i].from, gone[i].to - gone[i].from, MADV_DONTNEED);
   return 0;
 }
 
