@@ -197,7 +197,7 @@ static void set_trust(struct call *call)
 {
   const char *file = call->client->ca_file;
   if (file) curl_easy_setopt(call->easy, CURLOPT_CAINFO, file);
-  if (file || curl_version_info(CURLVERSION_NOW)->cainfo)
+  if (file || nm_client_has_trust_file)
     curl_easy_setopt(call->easy, CURLOPT_CAPATH, NULL);
   curl_easy_setopt(call->easy, CURLOPT_SSL_VERIFYPEER, 1L);
   curl_easy_setopt(call->easy, CURLOPT_SSL_VERIFYHOST, 2L);

@@ -25,6 +25,7 @@ struct watched {
 
 static uv_once_t curl_once = UV_ONCE_INIT;
 static CURLcode curl_ready;
+bool nm_client_has_trust_file;
 
 /* TLS writes have no MSG_NOSIGNAL: a peer that is gone would end the process. */
 static void init_curl(void)
@@ -32,6 +33,8 @@ static void init_curl(void)
   struct sigaction now;
   if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_DFL) signal(SIGPIPE, SIG_IGN);
   curl_ready = curl_global_init(CURL_GLOBAL_ALL);
+  /* Asked once: to tell, libcurl calls into every library that it is made with. */
+  nm_client_has_trust_file = curl_version_info(CURLVERSION_NOW)->cainfo != NULL;
 }
 
 /* The last handle gone: nobody can reach the client any more. */

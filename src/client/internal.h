@@ -40,6 +40,9 @@ struct call {
   char reason[CURL_ERROR_SIZE + 64];
 };
 
+/* libcurl was made with a file of certificates to trust; known once a client was opened. */
+extern bool nm_client_has_trust_file;
+
 struct watched; /* a socket of curl's on the loop */
 
 struct nm_client {
