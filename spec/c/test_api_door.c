@@ -8,9 +8,8 @@
 
 static struct nm_failures *fresh(void)
 {
-  struct nm_failures *failures = malloc(sizeof *failures);
+  struct nm_failures *failures = nm_failures_create();
   assert_non_null(failures);
-  nm_failures_init(failures);
   return failures;
 }
 

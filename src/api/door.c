@@ -15,10 +15,12 @@ static void key_of(struct nm_text address, unsigned char key[16])
     memset(key + 8, 0, 8);
 }
 
-void nm_failures_init(struct nm_failures *failures)
+/* Nothing is written to the places: untouched, their pages are not there. */
+struct nm_failures *nm_failures_create(void)
 {
-  memset(failures, 0, sizeof *failures);
-  randombytes_buf(failures->hash_key, sizeof failures->hash_key);
+  struct nm_failures *failures = calloc(1, sizeof *failures);
+  if (failures) randombytes_buf(failures->hash_key, sizeof failures->hash_key);
+  return failures;
 }
 
 /* The place of the address, or the one that is given up for it. */

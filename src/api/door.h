@@ -23,7 +23,7 @@ struct nm_failures {
   unsigned char hash_key[16];
 };
 
-void nm_failures_init(struct nm_failures *failures);
+struct nm_failures *nm_failures_create(void); /* gives; NULL without memory */
 
 /* Counts one more; how long its refusal has to wait. */
 int64_t nm_failures_count(struct nm_failures *failures, struct nm_text address, int64_t now_ms);

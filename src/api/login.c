@@ -172,9 +172,8 @@ bool nm_api_pace(struct nm_api *api, struct nm_http_request *request,
 
 int nm_api_open_door(struct nm_api *api, struct nm_error *err)
 {
-  api->failures = calloc(1, sizeof *api->failures);
+  api->failures = nm_failures_create();
   if (!api->failures) return nm_fail(err, NM_ENOMEM, "out of memory");
-  nm_failures_init(api->failures);
   nm_require(uv_timer_init(api->loop, &api->refusals_clock) == 0);
   api->refusals_clock.data = api;
   return NM_OK;
