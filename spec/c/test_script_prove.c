@@ -158,6 +158,32 @@ static void what_is_proven_opens_and_serves(void **unused)
   nm_arena_destroy(arena);
 }
 
+/* Opening a state and loading the library takes many times the allocations of one file. */
+static int64_t allocations_of_a_proof(void)
+{
+  struct nm_arena *arena = nm_arena_create(1024 * 1024);
+  struct nm_error err = { 0 };
+  struct nm_text first;
+  nm_state_allocations_left = INT64_MAX;
+  assert_int_equal(prove(good, arena, &first, &err), NM_OK);
+  int64_t made = INT64_MAX - nm_state_allocations_left;
+  nm_state_allocations_left = -1;
+  nm_arena_destroy(arena);
+  return made;
+}
+
+static void the_state_is_closed_where_no_file_comes_and_opened_for_the_next(void **state)
+{
+  (void)state;
+  (void)allocations_of_a_proof();
+  int64_t open = allocations_of_a_proof();
+  nm_script_prove_rest(60 * 60 * 1000); /* not that long */
+  assert_true(allocations_of_a_proof() < 2 * open);
+  nm_script_prove_rest(0);
+  nm_script_prove_rest(0); /* there is none any more */
+  assert_true(allocations_of_a_proof() > 2 * open);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -165,6 +191,7 @@ int main(void)
     cmocka_unit_test(allocations_that_fail_spoil_no_later_proof),
     cmocka_unit_test(each_thread_has_a_state_of_its_own_and_gives_it_back),
     cmocka_unit_test(what_is_proven_opens_and_serves),
+    cmocka_unit_test(the_state_is_closed_where_no_file_comes_and_opened_for_the_next),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -91,6 +91,7 @@ enum {
   NM_RULES_CALL_CPU_MAX_MS = 20,
   NM_RULES_LOAD_CPU_MAX_MS = 500,
   NM_RULES_SLEEP_MS = 10 * 60 * 1000, /* without an event, then a tenant's state is closed */
+  NM_RULES_PROVER_REST_MS = 10 * 1000, /* without a file to prove, then that state is closed */
   NM_RULES_EFFECTS_MAX = 200,
   NM_RULES_FILES_MAX = 4096,
 

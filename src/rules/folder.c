@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "script/script.h"
 
 /* Two roads lead to a file being read.  A file event, or the backstop seeing another mark, makes it
  * wait; the settle timer reads what has been still for a moment.  look() reads at once. */
@@ -103,6 +104,7 @@ static void look_for_changes(struct nm_rules_folder *folder)
 static void on_look(uv_timer_t *timer)
 {
   look_for_changes(timer->data);
+  nm_script_prove_rest(NM_RULES_PROVER_REST_MS);
 }
 
 void nm_rules_folder_look(struct nm_rules_folder *folder, bool all)

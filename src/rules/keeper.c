@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/metrics.h"
+#include "script/script.h"
 
 enum {
   SAVE_ARENA_MAX_BYTES = 64 * 1024,
@@ -63,6 +64,7 @@ static void answer_waiters(struct nm_rules_keeper *keeper)
   if (keeper->saves > 0 || keeper->is_loading) return;
   if (!keeper->is_ready) {
     keeper->is_ready = true;
+    nm_script_prove_rest(0);
     keeper->env.on_ready(keeper->env.data);
   }
   json_t *verdicts = json_array();

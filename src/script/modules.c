@@ -45,14 +45,18 @@ static void keep_compiled(lua_State *L, size_t row)
   nm_buffer_init(&code, CODE_MAX_BYTES);
   /* Allocates nothing of Lua's, so it cannot throw. */
   bool is_whole = lua_dump(L, append_code, &code, STRIPPED) == 0;
+  size_t len = code.len;
+  char *bytes = is_whole && len > 0 ? malloc(len) : NULL; /* it stays: no byte more than it takes */
+  if (bytes) memcpy(bytes, code.ptr, len);
+  nm_buffer_deinit(&code);
   pthread_mutex_lock(&compiled_lock);
   if (!compiled) compiled = calloc(count, sizeof *compiled);
-  if (is_whole && compiled && !compiled[row].bytes) {
-    compiled[row] = (struct compiled){ code.ptr, code.len };
-    nm_buffer_init(&code, CODE_MAX_BYTES);
+  if (bytes && compiled && !compiled[row].bytes) {
+    compiled[row] = (struct compiled){ bytes, len };
+    bytes = NULL;
   }
   pthread_mutex_unlock(&compiled_lock);
-  nm_buffer_deinit(&code);
+  free(bytes);
 }
 
 /* Pushes the module's chunk. */

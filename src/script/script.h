@@ -35,6 +35,13 @@ NM_MUST_CHECK int nm_script_prove(struct nm_text file, struct nm_text source,
                                   struct nm_arena *arena, struct nm_value *found,
                                   struct nm_error *err);
 
+/* Opens that state where there is none yet, so that the next file takes only its own time. */
+NM_MUST_CHECK int nm_script_prove_open(struct nm_error *err);
+
+/* Closes that state of this thread where no file was proven in it for so long: it holds the whole
+ * library.  The next file opens another. */
+void nm_script_prove_rest(int64_t idle_ms);
+
 /* Opens what has proven itself, to serve: its examples are not run again.  Gives *out. */
 NM_MUST_CHECK int nm_script_open(struct nm_script **out, struct nm_text file,
                                  struct nm_text source,
