@@ -4,19 +4,28 @@ local daemon = require("spec.support.daemon")
 local http = require("spec.support.http")
 local loop = require("spec.support.loop")
 
+local story
+
+local function fault(what, match)
+  match = match or {}
+  match.path = "sendNotification"
+  story.netmera.faults({ { match = match, ["do"] = what } })
+end
+
+--- A second tenant with acme's accounts: its listeners stay acme's, a conflict that is no matter here.
+local function add_other()
+  story.daemon.write("rules/other.lua",
+                     (story.daemon.read("rules/acme.lua"):gsub('name = "acme"', 'name = "other"')))
+  story.daemon.ask("reload")
+  assert.is_true(story.daemon.apply(story, { name = "other", app_key = "other-key" }).code <= 1)
+end
+
 describe("delivery by netmera", function()
-  local story
   before_each(function() story = daemon.story() end)
   after_each(function() story.close(true) end)
 
   local function send(customer)
     story.optimove.post("trigger", { campaign = "d", channel = 459, template = 1201, customer = customer })
-  end
-
-  local function fault(what, match)
-    match = match or {}
-    match.path = "sendNotification"
-    story.netmera.faults({ { match = match, ["do"] = what } })
   end
 
   local function dead()
@@ -82,18 +91,11 @@ describe("delivery by netmera", function()
 end)
 
 describe("a provider's settings", function()
-  local story
   after_each(function() story.close(true) end)
 
   local function send(customer)
     return story.daemon.event({ EventTypeID = 11, CampaignID = "d", ChannelID = 459, TemplateID = 1201,
                                 CustomerID = customer }).json().id
-  end
-
-  local function fault(what, match)
-    match = match or {}
-    match.path = "sendNotification"
-    story.netmera.faults({ { match = match, ["do"] = what } })
   end
 
   --- The message that an event made, once `is_wanted` says so.
@@ -171,10 +173,7 @@ describe("a provider's settings", function()
 
   it("a quota of the account holds every tenant's lane that uses it", function()
     story = daemon.story()
-    story.daemon.write("rules/other.lua",
-                       (story.daemon.read("rules/acme.lua"):gsub('name = "acme"', 'name = "other"')))
-    story.daemon.ask("reload")
-    assert.is_true(story.daemon.apply(story, { name = "other", app_key = "other-key" }).code <= 1)
+    add_other()
     http.request({ url = story.daemon.url .. "/optimove/event/other-key",
                    headers = { ["X-netmera-api-key"] = "rest-key" },
                    body = { EventTypeID = 11, CampaignID = "q", ChannelID = 459, TemplateID = 1201,
@@ -193,11 +192,7 @@ describe("a provider's settings", function()
 
   it("an unreachable host opens the breaker for every tenant that uses it, and no attempt is used up", function()
     story = daemon.story()
-    story.daemon.write("rules/other.lua",
-                       (story.daemon.read("rules/acme.lua"):gsub('name = "acme"', 'name = "other"')))
-    story.daemon.ask("reload")
-    -- one account at Optimove: its listeners stay acme's, which is a conflict and no matter here
-    assert.is_true(story.daemon.apply(story, { name = "other", app_key = "other-key" }).code <= 1)
+    add_other()
     story.netmera.close()
     local first = send("B1")
     for i = 2, 6 do send("B" .. i) end

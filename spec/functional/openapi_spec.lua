@@ -5,26 +5,8 @@ local daemon = require("spec.support.daemon")
 local http = require("spec.support.http")
 local json = require("spec.support.json")
 local loop = require("spec.support.loop")
+local routes = require("spec.support.routes")
 local schema = require("spec.support.schema")
-
-local source = os.getenv("NETMOVE_SOURCE") or "."
-
-local function read(path)
-  local file = assert(io.open(source .. "/" .. path))
-  local text = file:read("a")
-  file:close()
-  return text
-end
-
---- "GET /api/v1/tenants" to the role it asks for.
-local function table_of_routes()
-  local found, count = {}, 0
-  for method, path, role in read("src/api/routes.def"):gmatch('\nROUTE%((%u+), "([^"]+)", [^,]+, [^,]+, (%u+),') do
-    found[method .. " " .. path] = role:lower()
-    count = count + 1
-  end
-  return found, count
-end
 
 local function each_operation(document, see)
   for path, methods in pairs(document.paths) do
@@ -33,14 +15,16 @@ local function each_operation(document, see)
 end
 
 describe("openapi.json", function()
-  local document = json.decode(read("src/api/openapi.json"))
+  local document = json.decode(routes.read("src/api/openapi.json"))
 
   it("tells of every route of the table, and of no other", function()
-    local routes, count = table_of_routes()
-    assert.is_true(count > 40)
-    local told = {}
+    local wanted, told = {}, {}
+    for _, route in ipairs(routes.all()) do
+      wanted[route.method .. " " .. route.path] = route.role:lower()
+    end
+    assert.is_true(#routes.all() > 40)
     each_operation(document, function(name, operation) told[name] = operation["x-role"] end)
-    assert.same(routes, told)
+    assert.same(wanted, told)
   end)
 
   it("names every parameter of a path, and refers to nothing that is not there", function()
@@ -55,7 +39,7 @@ describe("openapi.json", function()
       assert.is_not_nil(operation.responses.default, name)
       assert.is_true(#operation.summary > 0, name)
     end)
-    for target in read("src/api/openapi.json"):gmatch('"%$ref": "#/([^"]+)"') do
+    for target in routes.read("src/api/openapi.json"):gmatch('"%$ref": "#/([^"]+)"') do
       local at = document
       for part in target:gmatch("[^/]+") do at = assert(at[part], target) end
     end

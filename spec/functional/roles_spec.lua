@@ -4,28 +4,9 @@
 local daemon = require("spec.support.daemon")
 local http = require("spec.support.http")
 local json = require("spec.support.json")
+local routes = require("spec.support.routes")
 
-local source = os.getenv("NETMOVE_SOURCE") or "."
 local ranks = { VIEWER = 1, OPERATOR = 2, ADMIN = 3 }
-
-local function read(path)
-  local file = assert(io.open(source .. "/" .. path))
-  local text = file:read("a")
-  file:close()
-  return text
-end
-
---- The rows of the table: { method, path, role, of, does }.
-local function routes()
-  local found = {}
-  for args in read("src/api/routes.def"):gmatch("\nROUTE(%b())") do
-    local method, path, role, of, does =
-      args:match('^%((%u+), "([^"]+)", [^,]+, [^,]+, (%u+), (%u+), (%u+), [%w_]+%)$')
-    assert(method, "a row of routes.def that this test cannot read: " .. args)
-    found[#found + 1] = { method = method, path = path, role = role, of = of, does = does }
-  end
-  return found
-end
 
 describe("the admin API over the network", function()
   local self, ids, tokens
@@ -102,7 +83,7 @@ describe("the admin API over the network", function()
 
   it("lets each role ask what is its own, and nobody beyond a tenant", function()
     local wrong, asked = {}, 0
-    for _, route in ipairs(routes()) do
+    for _, route in ipairs(routes.all()) do
       for _, token in ipairs(tokens) do
         local answer = assert(ask(route, { Authorization = "Bearer " .. token.secret }))
         local wanted, status = expected(route, token), answer.status
@@ -129,7 +110,7 @@ describe("the admin API over the network", function()
   -- A handler once went on with a request that it had refused: no tenant of this name.
   it("says of what is not there that it is not there, on every route", function()
     local token = self.ask("token", "create", "--role", "admin", "--name", "asker").token
-    for _, route in ipairs(routes()) do
+    for _, route in ipairs(routes.all()) do
       if route.of == "TENANT" or route.of == "THING" then
         local path = route.path:gsub("{tenant}", "nobody"):gsub("{id}", "17"):gsub("{%w+}", "none")
         local body = route.method == "PUT" and { name = "nobody" } or nil
@@ -144,7 +125,7 @@ describe("the admin API over the network", function()
 
   it("asks for a token on every route, and says the same whatever is wrong with it", function()
     local bodies, host = {}, 1
-    for i, route in ipairs(routes()) do
+    for i, route in ipairs(routes.all()) do
       if i % 3 == 1 then host = host + 1 end -- the fourth wrong one of an address waits
       local headers = i % 3 == 1 and {} or i % 3 == 2 and { Authorization = "Bearer nm_wrong" }
         or { Authorization = "Basic " .. tokens[1].secret }

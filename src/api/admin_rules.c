@@ -188,15 +188,10 @@ void nm_api_rules_publish(struct nm_http_request *request, void *data)
 static void on_rolled_back(struct nm_api *api, struct nm_http_request *request, void *data, int rc,
                            const struct nm_error *err, json_t *answer)
 {
-  (void)api;
-  (void)data;
-  if (rc) {
-    json_decref(answer);
-    nm_api_refuse(request, rc, err);
-    return;
-  }
-  nm_api_audit_note(request, nm_json_string(answer, "was"), nm_json_string(answer, "digest"), NULL);
-  nm_api_answer(request, 200, answer);
+  if (!rc)
+    nm_api_audit_note(request, nm_json_string(answer, "was"), nm_json_string(answer, "digest"),
+                      NULL);
+  nm_api_answer_told(api, request, data, rc, err, answer);
 }
 
 void nm_api_rules_rollback(struct nm_http_request *request, void *data)

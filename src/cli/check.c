@@ -12,7 +12,7 @@
 #include "script/data.h"
 #include "tenants/tenants.h"
 
-enum { PATH_BYTES = 1024, FILES_MAX = 10000, FILE_MAX_BYTES = 1024 * 1024 };
+enum { FILES_MAX = 10000, FILE_MAX_BYTES = 1024 * 1024 };
 
 struct findings {
   struct nm_invocation *invocation;

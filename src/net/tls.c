@@ -12,7 +12,7 @@
 #include "base/metrics.h"
 #include "net/internal.h"
 
-enum { FILES = 3, DAY_S = 24 * 3600, SOON_DAYS = 14 };
+enum { FILES = 3, SOON_DAYS = 14 };
 
 /* What tells one state of a file from another. */
 struct stamp {
