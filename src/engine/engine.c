@@ -148,6 +148,7 @@ static void close_handles(struct nm_engine *engine)
   engine->phase = NM_ENGINE_CLOSING;
   nm_books_close_alarms(engine);
   nm_planner_close_alarm(engine);
+  nm_finisher_close_alarm(engine);
   nm_erasures_close_alarm(engine);
   nm_retention_close_alarm(engine);
   nm_alarm_close(&engine->waiting_alarm, NULL);

@@ -1,4 +1,5 @@
-/* finish.c - outcomes are gathered and stored together, one request a turn of the loop. */
+/* finish.c - outcomes are gathered and stored together: one request a turn of the loop, or every few
+ * milliseconds. */
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -10,6 +11,9 @@
 enum {
   ITEMS_FIRST = 32,
   ITEMS_MAX = 1024,
+  COMPANY_MIN = 32,    /* outcomes of the last request: as many as make it worth waiting for more */
+  COMPANY_MAX = 256,   /* no more than these are ever held back */
+  COMPANY_WAIT_MS = 5, /* since the last request */
   LOG_MAX_BYTES = 4096, /* of a message's MESSAGE_LOG event */
   REQUESTS_MAX = 1, /* at the store; meanwhile more is gathered: few syncs under load, none waits
                      * idle */
@@ -31,6 +35,9 @@ struct batch {
 struct nm_finisher {
   struct nm_engine *engine;
   struct nm_job job;
+  struct nm_alarm alarm;
+  size_t company; /* outcomes of the last request */
+  int64_t submitted_ms;
   struct nm_call *gathering; /* its data is a struct batch */
   struct nm_call *first_full, *last_full;
   size_t at_store;
@@ -90,20 +97,36 @@ static void submit(struct nm_finisher *finisher, struct nm_call *call)
   call->u.finish.items = items;
   call->u.finish.count = batch->count;
   finisher->at_store++;
+  finisher->company = batch->count;
+  finisher->submitted_ms = nm_clock_mono_ms();
   if (batch->has_run) nm_call_submit_bulk(call);
   else nm_call_submit(call);
+}
+
+/* Of messages that come one after the other a request is made every few milliseconds: a commit costs
+ * as much as what it holds, and everybody else's answers wait for it.  Who is alone waits for nobody. */
+static int64_t company_wait_ms(const struct nm_finisher *finisher)
+{
+  const struct batch *batch = finisher->gathering->data;
+  if (finisher->company < COMPANY_MIN || batch->count >= COMPANY_MAX || batch->has_run) return 0;
+  if (!nm_engine_is_running(finisher->engine)) return 0;
+  return finisher->submitted_ms + COMPANY_WAIT_MS - nm_clock_mono_ms();
 }
 
 static void on_turn(void *data)
 {
   struct nm_finisher *finisher = data;
+  int64_t wait_ms;
   while (finisher->first_full && finisher->at_store < REQUESTS_MAX) {
     struct nm_call *call = finisher->first_full;
     finisher->first_full = call->next;
     if (!call->next) finisher->last_full = NULL;
     submit(finisher, call);
   }
-  if (finisher->gathering && finisher->at_store < REQUESTS_MAX) {
+  if (!finisher->gathering || finisher->at_store >= REQUESTS_MAX) return;
+  if ((wait_ms = company_wait_ms(finisher)) > 0) {
+    nm_alarm_within(&finisher->alarm, wait_ms);
+  } else {
     struct nm_call *call = finisher->gathering;
     finisher->gathering = NULL;
     submit(finisher, call);
@@ -158,13 +181,25 @@ void nm_finisher_add(struct nm_lane *lane, const struct nm_finish *item)
   nm_engine_soon(finisher->engine, &finisher->job);
 }
 
+static void on_alarm(void *data)
+{
+  struct nm_finisher *finisher = data;
+  nm_engine_soon(finisher->engine, &finisher->job);
+}
+
 void nm_finisher_open(struct nm_engine *engine)
 {
   struct nm_finisher *finisher = calloc(1, sizeof *finisher);
   nm_require(finisher != NULL);
   finisher->engine = engine;
   finisher->job = (struct nm_job){ .run = on_turn, .data = finisher };
+  nm_alarm_open(&finisher->alarm, engine, on_alarm, finisher);
   engine->finisher = finisher;
+}
+
+void nm_finisher_close_alarm(struct nm_engine *engine)
+{
+  nm_alarm_close(&engine->finisher->alarm, NULL);
 }
 
 bool nm_finisher_is_idle(const struct nm_engine *engine)

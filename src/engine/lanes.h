@@ -178,11 +178,13 @@ void nm_item_finish(struct nm_lane *lane, struct nm_item *item, enum nm_message_
 
 /* ---- finish.c -------------------------------------------------------------------------------- */
 
-/* Outcomes are gathered and stored once a turn of the loop.  Copies the item's reason. */
+/* Outcomes are gathered and stored together: once a turn of the loop, or every few milliseconds where
+ * many end one after the other.  Copies the item's reason. */
 void nm_finisher_open(struct nm_engine *engine);
 void nm_finisher_add(struct nm_lane *lane, const struct nm_finish *item);
 /* True while nothing waits to be stored. */
 bool nm_finisher_is_idle(const struct nm_engine *engine);
+void nm_finisher_close_alarm(struct nm_engine *engine);
 void nm_finisher_close(struct nm_engine *engine);
 
 /* ---- the engine's end ------------------------------------------------------------------------ */
