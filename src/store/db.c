@@ -142,6 +142,19 @@ int nm_db_run_values(struct nm_db *db, const char *sql, const struct nm_value *v
   return rc;
 }
 
+int nm_db_insert(struct nm_db *db, const struct nm_db_insert *insert, const struct nm_value *values,
+                 size_t rows)
+{
+  int rc = NM_OK;
+  for (size_t done = 0, step; rc == 0 && done < rows; done += step) {
+    size_t left = rows - done;
+    step = left >= 16 ? 16 : left >= 4 ? 4 : 1;
+    const char *sql = step == 16 ? insert->sixteen : step == 4 ? insert->four : insert->one;
+    rc = nm_db_run_values(db, sql, &values[done * insert->columns], step * insert->columns);
+  }
+  return rc;
+}
+
 int nm_db_number_values(struct nm_db *db, int64_t *out, int64_t otherwise, const char *sql,
                         const struct nm_value *values, size_t count)
 {

@@ -26,9 +26,6 @@ void nm_row_event(struct nm_row *row, struct nm_event *out)
 
 /* ---- accept ---------------------------------------------------------------------------------- */
 
-#define ROW "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-#define ROWS_4 ROW ", " ROW ", " ROW ", " ROW
-#define ROWS_16 ROWS_4 ", " ROWS_4 ", " ROWS_4 ", " ROWS_4
 /* FAIL: one row of many that cannot be takes its whole transaction with it, or its savepoint. */
 #define INSERT_EVENTS                                                                              \
   "INSERT OR FAIL INTO events (id, tenant_id, received_at, kind, type, channel_id, template_id,"   \
@@ -36,6 +33,9 @@ void nm_row_event(struct nm_row *row, struct nm_event *out)
   " VALUES "
 
 enum { COLUMNS = 17 };
+
+static const struct nm_db_insert event_rows =
+  NM_DB_INSERT(COLUMNS, INSERT_EVENTS, "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
 
 static bool is_cancel(const struct nm_event *event)
 {
@@ -58,28 +58,13 @@ static void list_values(const struct nm_arrived *arrived, struct nm_value *out)
   memcpy(out, values, sizeof values);
 }
 
-/* Several rows a statement: opening the table and its indexes costs as much as writing a row. */
-static int insert_events(struct nm_writer *writer, const struct nm_arrived *arrived, size_t count)
-{
-  struct nm_value values[NM_ARRIVED_MAX * COLUMNS];
-  for (size_t i = 0; i < count; i++) list_values(&arrived[i], &values[i * COLUMNS]);
-  int rc = NM_OK;
-  for (size_t done = 0, step; rc == 0 && done < count; done += step) {
-    size_t left = count - done;
-    step = left >= 16 ? 16 : left >= 4 ? 4 : 1;
-    const char *sql = step == 16 ? INSERT_EVENTS ROWS_16
-                      : step == 4 ? INSERT_EVENTS ROWS_4
-                                  : INSERT_EVENTS ROW;
-    rc = nm_db_run_values(&writer->db, sql, &values[done * COLUMNS], step * COLUMNS);
-  }
-  return rc;
-}
-
 int nm_writer_write_arrived(struct nm_writer *writer)
 {
+  struct nm_value values[NM_ARRIVED_MAX * COLUMNS];
   size_t count = writer->arrived_count;
   writer->arrived_count = 0;
-  return count > 0 ? insert_events(writer, writer->arrived, count) : NM_OK;
+  for (size_t i = 0; i < count; i++) list_values(&writer->arrived[i], &values[i * COLUMNS]);
+  return nm_db_insert(&writer->db, &event_rows, values, count);
 }
 
 /* Knows it, gives it an id and puts it with those that are to be written. */

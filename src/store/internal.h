@@ -80,6 +80,22 @@ NM_MUST_CHECK int nm_db_number_values(struct nm_db *db, int64_t *out, int64_t ot
 #define nm_db_number(db, out, otherwise, sql, ...)                                                 \
   nm_db_number_values(db, out, otherwise, sql, NM_VALUES(__VA_ARGS__))
 
+/* Several rows a statement: opening a table and its indexes costs as much as writing a row.  The
+ * texts stand for themselves, as those of all statements. */
+struct nm_db_insert {
+  size_t columns; /* values of one row */
+  const char *one, *four, *sixteen;
+};
+
+#define NM_DB_ROWS_4(row) row ", " row ", " row ", " row
+#define NM_DB_ROWS_16(row)                                                                         \
+  NM_DB_ROWS_4(row) ", " NM_DB_ROWS_4(row) ", " NM_DB_ROWS_4(row) ", " NM_DB_ROWS_4(row)
+#define NM_DB_INSERT(columns, head, row)                                                           \
+  { columns, head row, head NM_DB_ROWS_4(row), head NM_DB_ROWS_16(row) }
+
+NM_MUST_CHECK int nm_db_insert(struct nm_db *db, const struct nm_db_insert *insert,
+                               const struct nm_value *values, size_t rows);
+
 static inline int64_t nm_db_changes(const struct nm_db *db)
 {
   return sqlite3_changes64(db->handle);

@@ -59,13 +59,13 @@ void nm_writer_begin_message(struct nm_writer *writer, struct nm_message *messag
 }
 
 #define ROW "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)"
-#define ROWS_4 ROW ", " ROW ", " ROW ", " ROW
-#define ROWS_16 ROWS_4 ", " ROWS_4 ", " ROWS_4 ", " ROWS_4
 /* FAIL: one row of many that cannot be takes the savepoint of its request with it. */
 #define INSERT_MESSAGES                                                                            \
   "INSERT OR FAIL INTO messages (" NM_MESSAGE_COLUMNS ", stamp_ms, ended_at) VALUES "
 
 enum { COLUMNS = 27 };
+
+static const struct nm_db_insert message_rows = NM_DB_INSERT(COLUMNS, INSERT_MESSAGES, ROW);
 
 static void list_values(const struct nm_made_row *row, struct nm_value *out)
 {
@@ -89,18 +89,9 @@ int nm_writer_write_made(struct nm_writer *writer, struct nm_made *made)
 {
   struct nm_value values[NM_MADE_MAX * COLUMNS];
   size_t count = made->count;
-  int rc = NM_OK;
   made->count = 0;
   for (size_t i = 0; i < count; i++) list_values(&made->rows[i], &values[i * COLUMNS]);
-  for (size_t done = 0, step; rc == 0 && done < count; done += step) {
-    size_t left = count - done;
-    step = left >= 16 ? 16 : left >= 4 ? 4 : 1;
-    const char *sql = step == 16  ? INSERT_MESSAGES ROWS_16
-                      : step == 4 ? INSERT_MESSAGES ROWS_4
-                                  : INSERT_MESSAGES ROW;
-    rc = nm_db_run_values(&writer->db, sql, &values[done * COLUMNS], step * COLUMNS);
-  }
-  return rc;
+  return nm_db_insert(&writer->db, &message_rows, values, count);
 }
 
 int nm_writer_make_message(struct nm_writer *writer, struct nm_made *made,
