@@ -67,11 +67,29 @@ int nm_writer_write_arrived(struct nm_writer *writer)
   return nm_db_insert(&writer->db, &event_rows, values, count);
 }
 
+static struct nm_key key_of(const struct nm_store_arrival *arrival)
+{
+  return nm_recent_key(arrival->event.tenant_id, arrival->event.kind, arrival->identity);
+}
+
+void nm_writer_expect(struct nm_writer *writer, const struct nm_store_request *next)
+{
+  writer->expected = writer->expected_next;
+  writer->expected_next = (struct nm_expected){ .arrival = NULL };
+  if (!next || next->verb != NM_STORE_ACCEPT) return;
+  const struct nm_store_accept *accept = (const struct nm_store_accept *)(const void *)next;
+  if (accept->count == 0) return;
+  struct nm_key key = key_of(accept->arrivals);
+  nm_recent_prefetch(&writer->recent, key);
+  writer->expected_next = (struct nm_expected){ accept->arrivals, key };
+}
+
 /* Knows it, gives it an id and puts it with those that are to be written. */
 static int arrive(struct nm_writer *writer, struct nm_store_arrival *arrival)
 {
   const struct nm_event *event = &arrival->event;
-  struct nm_key key = nm_recent_key(event->tenant_id, event->kind, arrival->identity);
+  struct nm_key key =
+    writer->expected.arrival == arrival ? writer->expected.key : key_of(arrival);
   int64_t first = 0;
   if (arrival->window_ms > 0) first = nm_recent_find(&writer->recent, key, event->received_at_ms);
   arrival->is_duplicate = first != 0;

@@ -139,6 +139,8 @@ struct nm_recent {
 
 struct nm_key nm_recent_key(int64_t tenant_id, enum nm_event_kind kind, struct nm_text identity);
 /* The first event of that identity whose window holds `now_ms`; 0 = none. */
+/* Asks memory for the key's place. */
+void nm_recent_prefetch(const struct nm_recent *recent, struct nm_key key);
 int64_t nm_recent_find(const struct nm_recent *recent, struct nm_key key, int64_t now_ms);
 NM_MUST_CHECK int nm_recent_add(struct nm_recent *recent, struct nm_key key, int64_t id,
                                 int64_t until_ms, int64_t now_ms);
@@ -196,6 +198,12 @@ struct nm_arrived {
   struct nm_key key;
 };
 
+/* The key of an event whose turn comes: made early, so that its place in memory is on its way. */
+struct nm_expected {
+  const struct nm_store_arrival *arrival; /* NULL: none */
+  struct nm_key key;
+};
+
 enum { NM_TOMBSTONE_BITS = 8192 }; /* which campaigns may have been cancelled */
 enum { NM_RETAIN_TABLES = 9 };
 
@@ -211,6 +219,7 @@ struct nm_writer {
   size_t pending_count, pending_capacity;
   struct nm_arrived arrived[NM_ARRIVED_MAX];
   size_t arrived_count;
+  struct nm_expected expected, expected_next;
   uint64_t cancelled[NM_TOMBSTONE_BITS / 64]; /* hashes of tombstones' campaigns; grows only */
   unsigned work;                           /* of this transaction */
   int64_t retain_after[NM_RETAIN_TABLES]; /* how far the sweep of each table is */
@@ -242,6 +251,8 @@ NM_MUST_CHECK int nm_writer_recover_clock(struct nm_writer *writer, int64_t now_
 
 /* ---- verbs of the writer --------------------------------------------------------------------- */
 
+/* The request after the one that is run now; NULL = none. */
+void nm_writer_expect(struct nm_writer *writer, const struct nm_store_request *next);
 int nm_writer_accept(struct nm_writer *writer, struct nm_store_accept *accept);
 int nm_writer_arrive(struct nm_writer *writer, struct nm_store_arrival *arrival);
 /* Writes what `accept` has put together. */

@@ -34,6 +34,11 @@ static size_t find_slot(const struct nm_recent *recent, struct nm_key key)
   return at;
 }
 
+void nm_recent_prefetch(const struct nm_recent *recent, struct nm_key key)
+{
+  if (recent->capacity > 0) __builtin_prefetch(&recent->slots[key.a & (recent->capacity - 1)]);
+}
+
 int64_t nm_recent_find(const struct nm_recent *recent, struct nm_key key, int64_t now_ms)
 {
   if (recent->capacity == 0) return 0;

@@ -187,8 +187,10 @@ static int commit_group(struct nm_sqlite *sqlite, struct nm_mail *first, struct 
   nm_sqlite_rest(sqlite);
   int rc = nm_db_run_values(db, "BEGIN IMMEDIATE", NULL, 0);
   *end = NULL;
+  nm_writer_expect(&sqlite->writer, (struct nm_store_request *)mail);
   while (rc == 0 && mail) {
     struct nm_store_request *request = (struct nm_store_request *)mail;
+    nm_writer_expect(&sqlite->writer, (struct nm_store_request *)mail->next);
     rc = run_request(&sqlite->writer, request);
     if (request->verb == NM_STORE_ACCEPT) accepts++;
     count++;
