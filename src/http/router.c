@@ -11,9 +11,11 @@ struct nm_text nm_http_match_name(const char *name)
 /* Matches one path against one pattern, segment by segment; fills the parameters of `out`. */
 static bool matches(const char *pattern, struct nm_text path, struct nm_http_match *out)
 {
-  struct nm_text wanted = nm_text_from(pattern), segment, name;
-  struct nm_text fixed = { pattern, strcspn(pattern, "{") };
-  if (!nm_text_starts_with(path, fixed)) return false; /* most routes are another one */
+  struct nm_text wanted, segment, name;
+  /* most routes are another one, and say so with their first letters */
+  for (size_t i = 0; pattern[i] != '\0' && pattern[i] != '{'; i++)
+    if (i == path.len || pattern[i] != path.ptr[i]) return false;
+  wanted = nm_text_from(pattern);
   out->param_count = 0;
   for (;;) {
     bool more_wanted = nm_text_cut(wanted, '/', &name, &wanted);
