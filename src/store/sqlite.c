@@ -17,6 +17,10 @@
 
 enum { BUSY_TIMEOUT_MS = 5000 };
 
+/* 72 MiB of the log's file stay when it is begun anew: more than it grows to under steady load.
+ * A commit that lengthens the file has two blocks of its description to write as well. */
+#define KEEP_LOG "PRAGMA journal_size_limit = 75497472"
+
 /* ---- requests -------------------------------------------------------------------------------- */
 
 static int submit(struct nm_store *store, struct nm_store_request *request)
@@ -148,7 +152,7 @@ static int open_writer(struct nm_sqlite *sqlite, struct nm_error *err)
   if (!rc)
     rc = nm_db_exec(db, "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;"
                         "PRAGMA secure_delete = ON;" /* what is taken away is overwritten */
-                        "PRAGMA journal_size_limit = 67108864");
+                        KEEP_LOG);
   if (rc)
     return nm_fail(err, rc, "%s cannot be used, it may be damaged: %s", sqlite->path,
                    db->error.text);
@@ -180,7 +184,7 @@ static int open_connections(struct nm_sqlite *sqlite, struct nm_error *err)
   for (int i = 0; !rc && i < NM_READERS; i++) rc = open_reader(sqlite, &sqlite->readers[i].db, err);
   if (!rc) rc = nm_db_open(&sqlite->checkpointer, sqlite->path, BUSY_TIMEOUT_MS, err);
   if (!rc && nm_db_exec(&sqlite->checkpointer, "PRAGMA synchronous = FULL;"
-                                               "PRAGMA journal_size_limit = 67108864"))
+                                               KEEP_LOG))
     rc = nm_fail(err, NM_EIO, "%s: %s", sqlite->path, sqlite->checkpointer.error.text);
   return rc;
 }
