@@ -8,7 +8,8 @@
 local chunk = {}
 
 local pcall, select, type = pcall, select, type
-local byte, dump, sub = string.byte, string.dump, string.sub
+local byte, char, dump, find, sub =
+  string.byte, string.char, string.dump, string.find, string.sub
 local min = math.min
 local sort = table.sort
 
@@ -16,6 +17,8 @@ local HEADER = "\27Lua\x54\0\x19\x93\r\n\x1a\n\4\8\8"
 local HEADER_SIZE = #HEADER + 8 + 8 + 1 -- then a test integer, a test float, an upvalue count
 
 local GETTABUP, GETFIELD, SETTABUP = 11, 14, 15
+-- How an instruction begins that reads or writes a field of an upvalue: its code has seven bits.
+local TOUCHES = "[" .. char(GETTABUP, GETTABUP | 0x80, SETTABUP, SETTABUP | 0x80) .. "]"
 local INTEGER, FLOAT, SHORT, LONG = 0x03, 0x13, 0x04, 0x14
 local ABSOLUTE = 0x80 -- in the line table: look the line up instead of adding
 local PIECE = 50 -- instructions that are read at once
@@ -119,32 +122,34 @@ local function set_lines(s, first, deltas, n, absolute, found, from, pcs)
   end
 end
 
--- What the instructions do with the environment.
+-- What the instructions do with the environment.  Few touch it: `find` goes from one to the next.
 local function scan(s, code, count, constants, env, found, pcs)
-  local held, name_held -- the register that holds a global just read, and its name
-  for first = 0, count - 1, PIECE do
-    local last = min(first + PIECE, count)
-    local piece = { byte(s, code + first * 4, code + last * 4 - 1) }
-    for pc = first, last - 1 do
-      local at = (pc - first) * 4
-      local low, c = piece[at + 1], piece[at + 4]
-      local op, b = low & 0x7f, piece[at + 3]
-      if op == GETTABUP and env[b] then
-        found[#found + 1] = { name = constants[c] }
-        pcs[#found] = pc
-        held, name_held = low >> 7 | (piece[at + 2] & 0x7f) << 1, constants[c]
-      elseif op == GETFIELD and held == b then
-        found[#found + 1] = { name = name_held, field = constants[c] }
-        pcs[#found] = pc
-        held = nil
-      else
-        if op == SETTABUP and env[low >> 7 | (piece[at + 2] & 0x7f) << 1] then
+  local all, at = sub(s, code, code + count * 4 - 1), 1
+  while true do
+    at = find(all, TOUCHES, at)
+    if not at then return end
+    local off = (at - 1) & 3
+    if off == 0 then
+      local low, high, b, c = byte(all, at, at + 3)
+      local op, a = low & 0x7f, low >> 7 | (high & 0x7f) << 1
+      if op == SETTABUP then
+        if env[a] then
           found[#found + 1] = { name = constants[b], set = true }
-          pcs[#found] = pc
+          pcs[#found] = at >> 2
         end
-        held = nil
+      elseif env[b] then
+        local name = constants[c]
+        found[#found + 1] = { name = name }
+        pcs[#found] = at >> 2
+        -- A field of what was just read, in the next instruction?
+        low, high, b, c = byte(all, at + 4, at + 7)
+        if low and low & 0x7f == GETFIELD and b == a then
+          found[#found + 1] = { name = name, field = constants[c] }
+          pcs[#found] = (at >> 2) + 1
+        end
       end
     end
+    at = at + 4 - off
   end
 end
 
