@@ -186,6 +186,17 @@ static const char *from_within(struct nm_arena *arena, const char *path)
   return longer.ptr ? longer.ptr : path;
 }
 
+/* Whoever names a folder in which there is nothing has probably named the wrong one. */
+static void check_named(struct findings *findings, const char *path)
+{
+  int before = findings->count + findings->missing;
+  check_path(findings, path, true);
+  if (findings->count + findings->missing > before) return;
+  nm_problems_add(&findings->problems, "%s: nothing to check: of a folder only .lua files count",
+                  path);
+  findings->missing++;
+}
+
 int nm_cli_check(struct nm_invocation *invocation)
 {
   struct findings findings = { .invocation = invocation,
@@ -194,11 +205,11 @@ int nm_cli_check(struct nm_invocation *invocation)
   bool with_trace = invocation->options[0] != NULL;
 
   if (invocation->word_count == 0) {
-    check_path(&findings, "rules", true);
-    check_path(&findings, "config", true);
+    check_named(&findings, "rules");
+    check_named(&findings, "config");
   }
   for (int i = 0; i < invocation->word_count; i++)
-    check_path(&findings, from_within(invocation->arena, invocation->words[i]), true);
+    check_named(&findings, from_within(invocation->arena, invocation->words[i]));
 
   if (invocation->is_json) {
     json_t *lines = json_array();
@@ -213,9 +224,8 @@ int nm_cli_check(struct nm_invocation *invocation)
     if (findings.missing > 0 && invocation->word_count == 0)
       fprintf(stderr, "netmove check: without arguments it looks at rules/ and config/ of this "
                       "folder; name the files or folders\n");
-    printf("%d file%s checked, %d wrong%s\n", findings.count, findings.count == 1 ? "" : "s",
-           findings.wrong,
-           findings.count + findings.missing == 0 ? ": of a folder only .lua files count" : "");
+    printf("%d file%s checked, %d wrong\n", findings.count, findings.count == 1 ? "" : "s",
+           findings.wrong);
   }
   json_decref(findings.files);
   json_decref(findings.warnings);

@@ -56,9 +56,17 @@ static void format_rest(char *out, size_t size, const json_t *value)
   free(text);
 }
 
+/* Of a whole campaign there is no template: its rows name theirs. */
+static bool is_nothing(const char *key, const json_t *value)
+{
+  if (!value || json_is_null(value)) return true;
+  bool counts_from_one = is_time(key, value) || strcmp(key, "template_id") == 0;
+  return counts_from_one && json_is_integer(value) && json_integer_value(value) == 0;
+}
+
 void nm_cli_format(char *out, size_t size, const char *key, const json_t *value)
 {
-  if (!value || json_is_null(value) || (is_time(key, value) && json_integer_value(value) == 0))
+  if (is_nothing(key, value))
     snprintf(out, size, "-");
   else if (is_time(key, value))
     format_time(out, size, json_integer_value(value));
