@@ -142,9 +142,9 @@ local function scan(s, code, count, constants, env, found, pcs)
         found[#found + 1] = { name = name }
         pcs[#found] = at >> 2
         -- A field of what was just read, in the next instruction?
-        low, high, b, c = byte(all, at + 4, at + 7)
-        if low and low & 0x7f == GETFIELD and b == a then
-          found[#found + 1] = { name = name, field = constants[c] }
+        local next_low, _, table_at, field = byte(all, at + 4, at + 7)
+        if next_low and next_low & 0x7f == GETFIELD and table_at == a then
+          found[#found + 1] = { name = name, field = constants[field] }
           pcs[#found] = (at >> 2) + 1
         end
       end
