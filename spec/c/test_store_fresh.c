@@ -1,10 +1,11 @@
 /* links: store */
 /* What is handed on from memory: whatever happens in between, every event is taken once and every
- * message is leased when it is due, by nobody else meanwhile, single ones before those of runs. */
+ * message is leased when it is due, by nobody else meanwhile, single ones before those of runs.  A
+ * tenant's events come in their order, whoever else waits. */
 #include "check.h"
 #include "store_kit.h"
 
-enum { STEPS = 3000, MESSAGES_MAX = 4096, PROVIDERS = 2 };
+enum { STEPS = 3000, MESSAGES_MAX = 4096, PROVIDERS = 2, TENANTS = 3 };
 
 enum fate { UNKNOWN = 0, WAITS = 1, IS_OUT = 2, HAS_ENDED = 3 };
 
@@ -15,12 +16,17 @@ struct known {
   enum nm_message_priority priority;
 };
 
+struct event {
+  int64_t id, tenant_id;
+  bool is_cancel;
+};
+
 static struct {
   struct known messages[MESSAGES_MAX];
   size_t count;
-  int64_t events[MESSAGES_MAX]; /* accepted, not taken */
+  struct event events[MESSAGES_MAX]; /* accepted, not taken */
   size_t event_count;
-  int64_t taken[MESSAGES_MAX];  /* not planned */
+  struct event taken[MESSAGES_MAX];  /* not planned */
   size_t taken_count;
   int64_t now_ms;
   unsigned seed;
@@ -40,8 +46,25 @@ static void accept_some(struct kit *kit)
   for (unsigned i = roll(5); i > 0; i--) {
     char customer[32];
     snprintf(customer, sizeof customer, "c%u", serial++);
-    w.events[w.event_count++] = kit_event_id(kit, roll(20) == 0 ? 4 : 11, "1", customer, "");
+    bool is_cancel = roll(20) == 0;
+    struct nm_store_arrival arrival = kit_event(is_cancel ? 4 : 11, "1", customer, "");
+    arrival.event.tenant_id = TENANT + (roll(4) == 0 ? (int64_t)roll(TENANTS) : 0); /* one has most */
+    int64_t id = kit_accept(kit, &arrival);
+    w.events[w.event_count++] = (struct event){ id, arrival.event.tenant_id, is_cancel };
   }
+}
+
+/* The first of its tenant, and a cancel before all that are none. */
+static bool is_next(const struct event *event)
+{
+  for (size_t i = 0; i < w.event_count; i++) {
+    const struct event *other = &w.events[i];
+    if (other->is_cancel && !event->is_cancel) return false;
+    if (other->is_cancel == event->is_cancel && other->tenant_id == event->tenant_id &&
+        other->id < event->id)
+      return false;
+  }
+  return true;
 }
 
 static void take_some(struct kit *kit)
@@ -52,11 +75,12 @@ static void take_some(struct kit *kit)
   assert_int_equal(count, expected);
   for (size_t i = 0; i < count; i++) {
     size_t at = 0;
-    while (at < w.event_count && w.events[at] != events[i].id) at++;
+    while (at < w.event_count && w.events[at].id != events[i].id) at++;
     assert_true(at < w.event_count); /* accepted, and not taken before */
-    assert_true(events[i].tenant_id == TENANT && events[i].body.len > 0);
+    assert_true(events[i].tenant_id == w.events[at].tenant_id && events[i].body.len > 0);
+    assert_true(is_next(&w.events[at]));
+    w.taken[w.taken_count++] = w.events[at];
     w.events[at] = w.events[--w.event_count];
-    w.taken[w.taken_count++] = events[i].id;
   }
 }
 
@@ -72,8 +96,9 @@ static void know(const struct nm_message *message)
 static void plan_one(struct kit *kit)
 {
   struct nm_message messages[3];
-  size_t count = roll(4);
   if (w.taken_count == 0) return;
+  struct event event = w.taken[--w.taken_count];
+  size_t count = event.tenant_id == TENANT ? roll(4) : 0;
   for (size_t i = 0; i < count; i++) {
     messages[i] = kit_message("1", "c");
     messages[i].provider = nm_text_from(providers[roll(PROVIDERS)]);
@@ -82,12 +107,12 @@ static void plan_one(struct kit *kit)
     messages[i].due_at_ms = roll(8) == 0 ? w.now_ms + 2 * HOUR_MS + roll(2000) : 0;
     messages[i].created_at_ms = w.now_ms;
   }
-  struct nm_plan plan = { .event_id = w.taken[--w.taken_count], .tenant_id = TENANT,
+  struct nm_plan plan = { .event_id = event.id, .tenant_id = event.tenant_id,
                           .state = NM_EVENT_PLANNED, .messages = messages, .message_count = count };
   if (roll(20) == 0) { /* not now */
     plan.state = NM_EVENT_NEW;
     plan.message_count = count = 0;
-    w.events[w.event_count++] = plan.event_id;
+    w.events[w.event_count++] = event;
   }
   kit_plan(kit, &plan);
   for (size_t i = 0; i < count; i++) know(&messages[i]);
@@ -233,6 +258,28 @@ static void a_cancel_taken_from_memory_goes_first(void **state)
   assert_text(events[0].customer, "b");
 }
 
+static void one_whose_tenant_waits_for_nobody_goes_ahead(void **state)
+{
+  struct kit *kit = *state;
+  struct nm_event *events;
+  assert_int_equal(kit_take(kit, 10, NULL), 0);
+  kit_event_id(kit, 11, "1", "flood 1", "");
+  kit_event_id(kit, 11, "1", "flood 2", "");
+  kit_event_id(kit, 11, "1", "flood 3", "");
+  struct nm_store_arrival arrival = kit_event(11, "1", "neighbour 1", "");
+  arrival.event.tenant_id = TENANT + 1;
+  kit_accept(kit, &arrival);
+  arrival = kit_event(11, "1", "neighbour 2", "");
+  arrival.event.tenant_id = TENANT + 1;
+  kit_accept(kit, &arrival);
+  assert_int_equal(kit_take(kit, 3, &events), 3);
+  assert_text(events[0].customer, "neighbour 1");
+  assert_text(events[1].customer, "neighbour 2");
+  assert_text(events[2].customer, "flood 1");
+  assert_int_equal(kit_take(kit, 10, &events), 2);
+  assert_text(events[0].customer, "flood 2");
+}
+
 static void a_cancel_stops_what_waits_in_memory(void **state)
 {
   struct kit *kit = *state;
@@ -263,8 +310,20 @@ static void more_than_memory_holds_is_read_from_the_table(void **state)
     kit_accept(kit, &arrival);
   }
   for (struct nm_event *events; count < EVENTS;) {
+    bool has_neighbour = count >= EVENTS / 4 && count < EVENTS * 3 / 4; /* also while the table is read */
+    if (has_neighbour) {
+      struct nm_store_arrival arrival = kit_event(11, "1", "neighbour", "");
+      arrival.event.tenant_id = TENANT + 1;
+      arrival.window_ms = 0;
+      kit_accept(kit, &arrival);
+    }
     size_t taken = kit_take(kit, 30, &events);
-    assert_true(taken > 0);
+    assert_true(taken > 1);
+    if (has_neighbour) {
+      assert_text(events[0].customer, "neighbour");
+      events++;
+      taken--;
+    }
     for (size_t i = 0; i < taken; i++) {
       int64_t number;
       assert_true(nm_text_to_i64(events[i].customer, &number));
@@ -283,6 +342,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
     KIT_TEST(nothing_is_lost_and_nothing_comes_twice),
     KIT_TEST(a_cancel_taken_from_memory_goes_first),
+    KIT_TEST(one_whose_tenant_waits_for_nobody_goes_ahead),
     KIT_TEST(a_cancel_stops_what_waits_in_memory),
     KIT_TEST(more_than_memory_holds_is_read_from_the_table),
   };

@@ -17,6 +17,7 @@ enum {
   PLANS_MAX = 4,        /* batches at the store; beyond them no more is taken */
   TAKE_FAILED_WAIT_MS = 1000,
   PROFILE_LOST_WAIT_MS = 5000,
+  TAKE_MAX_BACK = 64,   /* while it has stepped back: other tenants' events are among the next ones */
 };
 
 static bool is_cancel(const struct nm_event *event)
@@ -378,7 +379,8 @@ static void take(struct nm_planner *planner)
   struct nm_call *call =
       nm_call_create(planner->engine, NM_STORE_TAKE, TAKE_ARENA_MAX_BYTES, on_taken, planner);
   call->u.take.now_ms = nm_clock_wall_ms();
-  call->u.take.max = planner->take_max;
+  call->u.take.max = planner->yield.is_back && planner->take_max > TAKE_MAX_BACK ? TAKE_MAX_BACK
+                                                                                 : planner->take_max;
   planner->is_taking = true;
   planner->is_wanted = false;
   nm_call_submit(call);

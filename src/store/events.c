@@ -131,6 +131,7 @@ int nm_writer_accept(struct nm_writer *writer, struct nm_store_accept *accept)
 struct candidate {
   int64_t rank;
   int64_t id;
+  bool is_new;
 };
 
 static int compare_candidates(const void *a, const void *b)
@@ -140,13 +141,13 @@ static int compare_candidates(const void *a, const void *b)
   return (x->id > y->id) - (x->id < y->id);
 }
 
-static int collect(struct nm_writer *writer, sqlite3_stmt *stmt, struct candidate *out,
-                   size_t *count)
+static int collect(struct nm_writer *writer, sqlite3_stmt *stmt, bool is_new,
+                   struct candidate *out, size_t *count)
 {
   int rc;
   while ((rc = nm_db_step(&writer->db, stmt)) == 1)
     out[(*count)++] = (struct candidate){ sqlite3_column_int64(stmt, 0),
-                                          sqlite3_column_int64(stmt, 1) };
+                                          sqlite3_column_int64(stmt, 1), is_new };
   return rc;
 }
 
@@ -158,7 +159,7 @@ static int find_due(struct nm_writer *writer, const struct nm_store_take *take, 
                       "SELECT rank, id FROM events INDEXED BY events_delayed WHERE state = 1"
                       " AND due_at <= ?1 AND NOT is_claimed_event(id) ORDER BY due_at LIMIT ?2",
                       NM_I(take->now_ms), NM_I(max));
-  return rc ? rc : collect(writer, stmt, out, count);
+  return rc ? rc : collect(writer, stmt, false, out, count);
 }
 
 /* Up to max new ones and up to max that are due, together in the order of planning. */
@@ -170,7 +171,7 @@ static int find_candidates(struct nm_writer *writer, const struct nm_store_take 
                       "SELECT rank, id FROM events INDEXED BY events_new WHERE state = 0"
                       " AND NOT is_claimed_event(id) ORDER BY rank, id LIMIT ?1",
                       NM_I(max));
-  if (!rc) rc = collect(writer, stmt, out, count);
+  if (!rc) rc = collect(writer, stmt, true, out, count);
   if (!rc) rc = find_due(writer, take, max, out, count);
   if (!rc) qsort(out, *count, sizeof *out, compare_candidates);
   return rc;
@@ -219,17 +220,19 @@ static int make_places(struct nm_store_take *take, size_t count)
   return nm_fail(&take->request.error, NM_ENOMEM, "store: no memory to take %zu events", count);
 }
 
-/* Cancels, then what is due again, then the new. */
+/* Cancels, then what is due again, then the new: those of tenants who wait for nobody of their own
+ * before those who do. */
 static int take_quickly(struct nm_writer *writer, struct nm_store_take *take, size_t max,
                         struct candidate *found, size_t fresh)
 {
   size_t due = 0;
   int rc = find_due(writer, take, max, found, &due);
   if (!rc) rc = make_places(take, fresh + due < max ? fresh + due : max);
-  if (!rc) rc = take_fresh(writer, take, 0, max);
+  if (!rc) rc = take_fresh(writer, take, NM_FRESH_CANCELS, max);
   for (size_t i = 0; rc == 0 && i < due && take->count < max; i++)
     rc = take_one(writer, take, found[i].id);
-  return rc ? rc : take_fresh(writer, take, 1, max);
+  if (!rc) rc = take_fresh(writer, take, NM_FRESH_AHEAD, max);
+  return rc ? rc : take_fresh(writer, take, NM_FRESH_OTHERS, max);
 }
 
 /* Whatever waits, out of the tables. */
@@ -238,9 +241,15 @@ static int take_thoroughly(struct nm_writer *writer, struct nm_store_take *take,
 {
   size_t count = 0, i = 0;
   int rc = find_candidates(writer, take, max, found, &count);
-  if (!rc) rc = make_places(take, count < max ? count : max);
-  for (; rc == 0 && i < count && take->count < max; i++)
+  if (!rc) rc = make_places(take, max);
+  for (; rc == 0 && i < count && take->count < max && found[i].rank == 0; i++)
     rc = take_one(writer, take, found[i].id);
+  if (!rc) rc = take_fresh(writer, take, NM_FRESH_AHEAD, max);
+  for (; rc == 0 && i < count && take->count < max; i++) {
+    if (nm_claims_find(&writer->events, found[i].id)) continue; /* it was ahead */
+    rc = take_one(writer, take, found[i].id);
+    if (!rc && found[i].is_new) nm_fresh_event_taken(writer->fresh, found[i].id);
+  }
   /* fewer than were asked for: nobody else waits */
   nm_fresh_events_asked(writer->fresh, rc == 0 && i == count && count < max);
   return rc;

@@ -15,10 +15,21 @@ struct nm_fresh_item {
   char bytes[];
 };
 
-enum { RANKS = 2, LANES_MAX = 64, EVENT_TEXTS = 6, MESSAGE_TEXTS = 8 };
+enum {
+  RANKS = 3,
+  LANES_MAX = 64,
+  EVENT_TEXTS = 6,
+  MESSAGE_TEXTS = 8,
+  AHEAD_MAX = 128,
+  AHEAD_MAX_BYTES = 512 * 1024, /* left free by everything else */
+  TENANT_SLOTS = 1024,
+};
 
 struct nm_fresh {
   struct nm_fresh_queue events[RANKS];
+  int64_t taken_id;           /* of rank 1: up to here nobody waits any more */
+  int64_t last[TENANT_SLOTS]; /* of a tenant, by its hash: its last one that stands among the others */
+  bool is_last_unknown;       /* whoever came before the next one may still wait */
   struct nm_fresh_lane lanes[LANES_MAX];
   size_t lane_count;
   int64_t last_number;
@@ -68,10 +79,11 @@ static size_t measure(struct nm_text **texts, size_t count)
 }
 
 /* NULL without memory, or where there is enough of it in use. */
-static struct nm_fresh_item *create_item(struct nm_fresh *fresh, size_t size)
+static struct nm_fresh_item *create_item(struct nm_fresh *fresh, size_t size, bool is_ahead)
 {
   size_t whole = sizeof(struct nm_fresh_item) + size;
-  if (fresh->bytes + whole > NM_STORE_FRESH_MAX_BYTES) return NULL;
+  size_t max = NM_STORE_FRESH_MAX_BYTES - (is_ahead ? 0 : AHEAD_MAX_BYTES);
+  if (fresh->bytes + whole > max) return NULL;
   struct nm_fresh_item *item = malloc(whole);
   if (!item) return NULL;
   item->next = NULL;
@@ -117,7 +129,9 @@ static bool is_exhausted(const struct nm_fresh_queue *queue)
 
 struct nm_fresh *nm_fresh_create(void)
 {
-  return calloc(1, sizeof(struct nm_fresh)); /* nothing is whole: the tables are asked first */
+  struct nm_fresh *fresh = calloc(1, sizeof *fresh); /* nothing is whole: the tables are asked first */
+  if (fresh) fresh->is_last_unknown = true;
+  return fresh;
 }
 
 void nm_fresh_destroy(struct nm_fresh *fresh)
@@ -130,6 +144,8 @@ void nm_fresh_forget(struct nm_fresh *fresh)
 {
   if (!fresh) return;
   for (int rank = 0; rank < RANKS; rank++) clear(fresh, &fresh->events[rank], false);
+  fresh->taken_id = 0;
+  fresh->is_last_unknown = true;
   while (fresh->lane_count > 0) nm_fresh_forget_lane(fresh, &fresh->lanes[0]);
 }
 
@@ -151,19 +167,44 @@ void nm_fresh_note_verb(struct nm_fresh *fresh, enum nm_store_verb verb)
 
 /* ---- events ---------------------------------------------------------------------------------- */
 
-void nm_fresh_add_event(struct nm_fresh *fresh, const struct nm_event *event, int64_t id, int rank)
+static struct nm_fresh_item *create_event(struct nm_fresh *fresh, const struct nm_event *event,
+                                          int64_t id, bool is_ahead)
 {
   struct nm_text *texts[EVENT_TEXTS];
-  if (!fresh || !fresh->events[rank].is_whole) return;
   struct nm_event copy = *event;
   copy.id = id;
   list_event_texts(&copy, texts);
-  struct nm_fresh_item *item = create_item(fresh, measure(texts, EVENT_TEXTS));
-  if (item) {
-    pack(texts, EVENT_TEXTS, item->bytes);
-    item->row.event = copy;
+  struct nm_fresh_item *item = create_item(fresh, measure(texts, EVENT_TEXTS), is_ahead);
+  if (!item) return NULL;
+  pack(texts, EVENT_TEXTS, item->bytes);
+  item->row.event = copy;
+  return item;
+}
+
+/* Where others wait, one whose tenant has nobody among them goes ahead; a tenant's own stay in
+ * order. */
+static bool goes_ahead(struct nm_fresh *fresh, const struct nm_event *event, int64_t id)
+{
+  const struct nm_fresh_queue *others = &fresh->events[NM_FRESH_OTHERS];
+  struct nm_fresh_queue *ahead = &fresh->events[NM_FRESH_AHEAD];
+  int64_t *last = &fresh->last[((uint64_t)event->tenant_id * 0x9E3779B97F4A7C15u) >> 54];
+  bool is_one_waiting = others->first != NULL || !others->is_whole;
+  if (fresh->is_last_unknown)
+    for (size_t i = 0; i < TENANT_SLOTS; i++) fresh->last[i] = id - 1;
+  fresh->is_last_unknown = false;
+  if (is_one_waiting && *last <= fresh->taken_id && ahead->count < AHEAD_MAX) {
+    struct nm_fresh_item *item = create_event(fresh, event, id, true);
+    if (item) push(ahead, item);
+    if (item) return true;
   }
-  push(&fresh->events[rank], item);
+  *last = id;
+  return false;
+}
+
+void nm_fresh_add_event(struct nm_fresh *fresh, const struct nm_event *event, int64_t id, int rank)
+{
+  if (!fresh || (rank == NM_FRESH_OTHERS && goes_ahead(fresh, event, id))) return;
+  if (fresh->events[rank].is_whole) push(&fresh->events[rank], create_event(fresh, event, id, false));
 }
 
 bool nm_fresh_count_events(const struct nm_fresh *fresh, size_t *count)
@@ -171,7 +212,7 @@ bool nm_fresh_count_events(const struct nm_fresh *fresh, size_t *count)
   *count = 0;
   if (!fresh) return false;
   for (int rank = 0; rank < RANKS; rank++) {
-    if (is_exhausted(&fresh->events[rank])) return false;
+    if (rank != NM_FRESH_AHEAD && is_exhausted(&fresh->events[rank])) return false;
     *count += fresh->events[rank].count;
   }
   return true;
@@ -181,7 +222,7 @@ int nm_fresh_take_event(struct nm_fresh *fresh, int rank, struct nm_arena *arena
                         struct nm_event *out)
 {
   struct nm_text *texts[EVENT_TEXTS];
-  struct nm_fresh_item *item = fresh->events[rank].first;
+  struct nm_fresh_item *item = fresh ? fresh->events[rank].first : NULL;
   if (!item) return 0;
   char *bytes = nm_arena_alloc(arena, item->size);
   if (!bytes) return NM_ENOMEM;
@@ -189,13 +230,24 @@ int nm_fresh_take_event(struct nm_fresh *fresh, int rank, struct nm_arena *arena
   list_event_texts(out, texts);
   pack(texts, EVENT_TEXTS, bytes);
   drop_first(fresh, &fresh->events[rank]);
+  if (rank == NM_FRESH_OTHERS) nm_fresh_event_taken(fresh, out->id);
   return 1;
+}
+
+void nm_fresh_event_taken(struct nm_fresh *fresh, int64_t id)
+{
+  if (fresh && id > fresh->taken_id) fresh->taken_id = id;
 }
 
 void nm_fresh_events_asked(struct nm_fresh *fresh, bool is_all)
 {
   if (!fresh) return;
-  for (int rank = 0; rank < RANKS; rank++) clear(fresh, &fresh->events[rank], is_all);
+  clear(fresh, &fresh->events[NM_FRESH_CANCELS], is_all);
+  clear(fresh, &fresh->events[NM_FRESH_OTHERS], is_all);
+  if (!is_all) return;
+  clear(fresh, &fresh->events[NM_FRESH_AHEAD], false); /* the table had them too */
+  memset(fresh->last, 0, sizeof fresh->last);
+  fresh->is_last_unknown = false;
 }
 
 /* ---- messages -------------------------------------------------------------------------------- */
@@ -244,7 +296,7 @@ void nm_fresh_add_message(struct nm_fresh *fresh, const struct nm_message *messa
   if (!queue->is_whole) return;
   struct nm_message copy = *message;
   list_message_texts(&copy, texts);
-  struct nm_fresh_item *item = create_item(fresh, measure(texts, MESSAGE_TEXTS));
+  struct nm_fresh_item *item = create_item(fresh, measure(texts, MESSAGE_TEXTS), false);
   if (item) {
     pack(texts, MESSAGE_TEXTS, item->bytes);
     item->row.message = copy;

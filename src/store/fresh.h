@@ -39,13 +39,21 @@ void nm_fresh_note_verb(struct nm_fresh *fresh, enum nm_store_verb verb);
 
 /* ---- events ---------------------------------------------------------------------------------- */
 
-/* Rank 0 are cancels. */
+enum nm_fresh_rank {
+  NM_FRESH_CANCELS = 0,
+  NM_FRESH_OTHERS = 1, /* in order */
+  NM_FRESH_AHEAD = 2,  /* of tenants of whom nobody stands among the others: a few, and they go first */
+};
+
+/* Rank 0 are cancels; one of rank 1 may be put ahead. */
 void nm_fresh_add_event(struct nm_fresh *fresh, const struct nm_event *event, int64_t id, int rank);
-/* How many of both ranks are here; false where the table has to be asked instead. */
+/* How many of all ranks are here; false where the table has to be asked instead. */
 bool nm_fresh_count_events(const struct nm_fresh *fresh, size_t *count);
 /* Copies the first of a rank into the arena.  1 = there was one, 0 = none, NM_ENOMEM = no room. */
 int nm_fresh_take_event(struct nm_fresh *fresh, int rank, struct nm_arena *arena,
                         struct nm_event *out);
+/* The table gave this one of rank 1, and those before it are taken. */
+void nm_fresh_event_taken(struct nm_fresh *fresh, int64_t id);
 /* The table was asked: all that waited is taken now, or not. */
 void nm_fresh_events_asked(struct nm_fresh *fresh, bool is_all);
 

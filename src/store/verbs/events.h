@@ -35,7 +35,7 @@ struct nm_store_take {
   struct nm_store_request request;
   int64_t now_ms;
   size_t max;
-  struct nm_event *events; /* out: new or due, 4s first, then by id; claimed until plan */
+  struct nm_event *events; /* out: new or due, 4s first, each tenant's by id; claimed until plan */
   size_t count;
   int64_t next_due_ms;     /* out: the earliest delayed one that is not due; 0 = none */
 };
