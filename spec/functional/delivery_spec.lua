@@ -3,6 +3,7 @@
 local daemon = require("spec.support.daemon")
 local http = require("spec.support.http")
 local loop = require("spec.support.loop")
+local uv = require("luv")
 
 local story
 
@@ -123,6 +124,30 @@ describe("a provider's settings", function()
     assert.equal(1, sent.attempts)
     assert.equal(4, #sent.attempts_made)
     assert.equal("throttled", sent.attempts_made[1].outcome)
+  end)
+
+  --- Milliseconds of CPU time that the daemon has used.
+  local function cpu_ms()
+    local file = assert(io.open("/proc/" .. story.daemon.process.pid .. "/stat"))
+    local user, system = file:read("a"):match("%) %S+" .. (" %S+"):rep(10) .. " (%d+) (%d+)")
+    file:close()
+    return (tonumber(user) + tonumber(system)) * 10
+  end
+
+  -- A retry that came due while its lane rested once had the engine turn round and round until the rest was over.
+  it("a lane that rests costs nothing, though something of it is due", function()
+    story = daemon.story({ provider = ", batch = 1" })
+    story.netmera.faults({
+      { match = { path = "sendNotification", extId = "D1" },
+        ["do"] = { status = 500, headers = { ["Retry-After"] = "1" }, body = { code = 2001 } } },
+      { match = { path = "sendNotification", extId = "D2" },
+        ["do"] = { status = 429, headers = { ["Retry-After"] = "600" }, body = { code = 1 } } } })
+    message(send("D1"), function(found) return found.attempts > 0 end)
+    message(send("D2"), function(found) return found.attempts_made and #found.attempts_made > 0 end)
+    local before_ms, began = cpu_ms(), uv.hrtime()
+    story.netmera.reaches("requests=2&quietMs=2500")
+    local used_ms, passed_ms = cpu_ms() - before_ms, (uv.hrtime() - began) // 1000000
+    assert.is_true(used_ms < passed_ms // 8, used_ms .. " ms of CPU time in " .. passed_ms .. " ms")
   end)
 
   it('unknown = "hold" keeps a lost answer for a person', function()

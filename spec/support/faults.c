@@ -23,7 +23,10 @@ struct order {
   _Atomic int64_t syncs_fail;  /* so many syncs of the store fail with EIO */
   _Atomic int64_t writes_fail; /* and so many writes */
   _Atomic int64_t sync_delay_ms;
-  _Atomic int64_t refused; /* out: how often */
+  _Atomic int64_t refused;     /* out: how often */
+  _Atomic int64_t clock_is_ms; /* the wall clock stands still here, unless 0 */
+  _Atomic int64_t clock_ppm;   /* and is so much faster than the real one, from */
+  _Atomic int64_t clock_since_ms;
 };
 
 static struct order nothing, *order = &nothing;
@@ -154,6 +157,17 @@ int ftruncate(int fd, off_t size)
 
 /* ---- the clock ------------------------------------------------------------------------------- */
 
+/* Nanoseconds that the wall clock of the daemon shows when the real one shows these. */
+static int64_t shown(int64_t ns)
+{
+  int64_t still_ms = atomic_load(&order->clock_is_ms), ppm = atomic_load(&order->clock_ppm);
+  if (still_ms != 0)
+    return still_ms * 1000000;
+  if (ppm != 0)
+    ns += (ns / 1000000 - atomic_load(&order->clock_since_ms)) * ppm; /* a millionth of a ms: a ns */
+  return ns + atomic_load(&order->clock_ms) * 1000000;
+}
+
 int clock_gettime(clockid_t id, struct timespec *out)
 {
   static int (*real)(clockid_t, struct timespec *);
@@ -161,16 +175,9 @@ int clock_gettime(clockid_t id, struct timespec *out)
     real = (int (*)(clockid_t, struct timespec *))next("clock_gettime");
   int rc = real(id, out);
   if (rc == 0 && (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE)) {
-    int64_t ns = out->tv_nsec + atomic_load(&order->clock_ms) % 1000 * 1000000;
-    out->tv_sec += atomic_load(&order->clock_ms) / 1000;
-    if (ns < 0) {
-      ns += 1000000000;
-      out->tv_sec--;
-    } else if (ns >= 1000000000) {
-      ns -= 1000000000;
-      out->tv_sec++;
-    }
-    out->tv_nsec = (long)ns;
+    int64_t ns = shown((int64_t)out->tv_sec * 1000000000 + out->tv_nsec);
+    out->tv_sec = ns / 1000000000 - (ns % 1000000000 < 0);
+    out->tv_nsec = (ns % 1000000000 + 1000000000) % 1000000000;
   }
   return rc;
 }

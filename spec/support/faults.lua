@@ -7,14 +7,16 @@ local faults = {}
 local library = os.getenv("NETMOVE_FAULTS_LIBRARY")
   or (os.getenv("NETMOVE") or "build/netmove"):match("^(.*)/[^/]*$") .. "/spec/libnetmove_faults.so"
 
-local PLACES = { "clock_ms", "is_full", "syncs_fail", "writes_fail", "sync_delay_ms", "refused" }
+local PLACES = { "clock_ms", "is_full", "syncs_fail", "writes_fail", "sync_delay_ms", "refused", "clock_is_ms",
+                 "clock_ppm", "clock_since_ms" }
 
 --- Whether the library was built.
 function faults.can() return uv.fs_stat(library) ~= nil end
 
 --- An object with env (for daemon.start), set(name, number) and get(name).  Names: clock_ms (added to the wall
 --- clock), is_full (1: the store's files do not grow), syncs_fail and writes_fail (so many of the next fail),
---- sync_delay_ms (a slow disk).
+--- sync_delay_ms (a slow disk), clock_is_ms (the wall clock stands still there), clock_ppm and clock_since_ms (it is
+--- so much faster since then).
 function faults.new()
   local path = os.tmpname()
   local file = assert(io.open(path, "w+b"))

@@ -220,7 +220,9 @@ void nm_lane_due(struct nm_lane *lane, int64_t due_at_ms)
     return;
   }
   if (due_at_ms < now_ms + DUE_GRAIN_MS) due_at_ms = now_ms + DUE_GRAIN_MS;
+  int64_t look_at_ms = nm_clock_mono_ms() + due_at_ms - now_ms;
   if (lane->next_due_ms == 0 || due_at_ms < lane->next_due_ms) lane->next_due_ms = due_at_ms;
+  if (lane->next_look_ms == 0 || look_at_ms < lane->next_look_ms) lane->next_look_ms = look_at_ms;
   nm_alarm_due(&lane->alarm, due_at_ms);
 }
 
@@ -354,8 +356,15 @@ static void lease(struct nm_lane *lane, size_t max)
   call->u.lease.want_tried = lane->is_ordered && !lane->is_order_known;
   lane->is_leasing = true;
   lane->is_hungry = lane->is_urgent = false;
-  lane->next_due_ms = 0;
+  lane->next_due_ms = lane->next_look_ms = 0;
   nm_call_submit(call);
+}
+
+/* By either clock: one that was set back would keep a retry waiting until it has caught up. */
+static bool is_something_due(const struct nm_lane *lane)
+{
+  return lane->next_due_ms > 0 && (lane->next_due_ms <= nm_clock_wall_ms() ||
+                                   lane->next_look_ms <= nm_clock_mono_ms());
 }
 
 static void lease_if_wanted(struct nm_lane *lane)
@@ -363,9 +372,9 @@ static void lease_if_wanted(struct nm_lane *lane)
   size_t window = window_of(lane);
   size_t ready = lane->singles.count + lane->rest.count + lane->turns.behind;
   int64_t pause_ms = nm_lane_pause_left_ms(lane);
-  if (lane->next_due_ms > 0 && lane->next_due_ms <= nm_clock_wall_ms()) {
+  if (is_something_due(lane)) {
     lane->is_hungry = true; /* until there is room: the end of a send or of a pause looks again */
-    lane->next_due_ms = 0;
+    lane->next_due_ms = lane->next_look_ms = 0;
   }
   if (!lane->is_hungry || lane->is_leasing) return;
   if (pause_ms > 0 && !nm_lane_moves_over(lane)) {
@@ -400,7 +409,9 @@ static void on_lane_turn(void *data)
   else if (lane->outlet) nm_lane_send(lane);
   if (lane->settings) nm_lane_move_over(lane);
   lease_if_wanted(lane);
-  if (lane->next_due_ms > 0) nm_alarm_due(&lane->alarm, lane->next_due_ms);
+  if (lane->next_due_ms == 0) return;
+  nm_alarm_due(&lane->alarm, lane->next_due_ms);
+  nm_alarm_within(&lane->alarm, lane->next_look_ms - nm_clock_mono_ms());
 }
 
 /* ---- the end --------------------------------------------------------------------------------- */

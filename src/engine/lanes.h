@@ -99,6 +99,7 @@ struct nm_lane {
   bool is_urgent;       /* and single ones among them */
   size_t lease_max;     /* less after the memory of one lease did not do */
   int64_t next_due_ms;  /* wall clock; 0 = none known */
+  int64_t next_look_ms; /* monotonic: when that was to come */
 
   int64_t paused_until_ms; /* monotonic */
   int pauses;              /* in a row */

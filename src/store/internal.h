@@ -212,6 +212,7 @@ struct nm_writer {
   struct nm_fresh *fresh; /* NULL: everything is read from the tables */
   int64_t last_id;
   int64_t wall_seen_ms; /* the latest that a lease was told (wall.c) */
+  int64_t wall_lead_ms; /* of the wall clock before the monotonic one */
   bool is_dense; /* ids follow each other without a gap, whatever the clock says */
   struct nm_recent recent;
   struct nm_claims events, messages, batches;
@@ -245,7 +246,10 @@ void nm_writer_undo(struct nm_writer *writer, size_t from);
 
 /* Stops what a fence of an earlier process left waiting because it was in flight. */
 NM_MUST_CHECK int nm_writer_recover(struct nm_writer *writer);
-/* Mends due times after the wall clock went back: while running, and before. */
+/* Mend due times after the wall clock was set: before each transaction; before a lease, which is told a
+ * clock; and where it went back while nobody watched. */
+void nm_writer_watch_clock(struct nm_writer *writer);
+NM_MUST_CHECK int nm_writer_see_step(struct nm_writer *writer);
 NM_MUST_CHECK int nm_writer_see_clock(struct nm_writer *writer, int64_t now_ms);
 NM_MUST_CHECK int nm_writer_recover_clock(struct nm_writer *writer, int64_t now_ms);
 

@@ -85,6 +85,7 @@ int nm_writer_init(struct nm_writer *writer)
   if (!rc) rc = nm_writer_load_tombstones(writer);
   if (!rc) rc = load_suppressed(writer);
   if (!rc) rc = nm_writer_recover(writer);
+  nm_writer_watch_clock(writer);
   nm_writer_keep(writer);
   if (!rc) writer->fresh = nm_fresh_create();
   return rc;

@@ -186,6 +186,7 @@ static int commit_group(struct nm_sqlite *sqlite, struct nm_mail *first, struct 
 
   nm_sqlite_rest(sqlite);
   int rc = nm_db_run_values(db, "BEGIN IMMEDIATE", NULL, 0);
+  if (rc == 0) rc = nm_writer_see_step(&sqlite->writer);
   *end = NULL;
   nm_writer_expect(&sqlite->writer, (struct nm_store_request *)mail);
   while (rc == 0 && mail) {
