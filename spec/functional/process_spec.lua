@@ -100,6 +100,21 @@ describe("the process", function()
     expect_delivered(callers.acknowledged)
   end)
 
+  -- The first message of a provider made its lane while the engine was ending, which then waited for it for 30 s.
+  it("stops at once in the moment of the first message", function()
+    for _ = 1, 5 do
+      open()
+      for i = 1, 2 do
+        story.daemon.event({ EventTypeID = 11, CampaignID = "first", ChannelID = 459, TemplateID = 1201,
+                             CustomerID = "F" .. i })
+      end
+      story.daemon.stop()
+      for _, line in ipairs(story.daemon.process.err) do assert.is_nil(line:find("with work in flight", 1, true)) end
+      story.close()
+      story = nil
+    end
+  end)
+
   it("stops in its time though a provider hangs, and writes down what it does not know", function()
     open({ settings = "stop_max = 3," })
     story.netmera.faults({ { match = { path = "sendNotification" }, ["do"] = { hang = true } } })

@@ -94,9 +94,11 @@ static void say_unopened(struct nm_lane *lane, const char *reason)
   nm_lane_pause(lane, REOPEN_WAIT_MS, nm_text_from(reason));
 }
 
+/* Once outlets are closed, none may come: the engine would wait for its end. */
 static void open_outlet(struct nm_lane *lane)
 {
   struct nm_engine *engine = lane->book->engine;
+  if (engine->phase >= NM_ENGINE_DRAINING) return;
   struct nm_error error = { 0 };
   const struct nm_adapter *adapter = nm_adapter_find(lane->settings->adapter);
   if (!adapter) {
