@@ -7,6 +7,10 @@
 #include "store_kit.h"
 #include "want_of_memory.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 enum { ROUNDS = 6, ACKS_MAX = 64 };
 
 /* ---- allocations ----------------------------------------------------------------------------- */
@@ -334,6 +338,76 @@ static void janssons_want_of_memory_loses_nothing(void **state)
   fail_memory(*state, "jansson's memory", MEMORY_JANSSONS, injections(10));
 }
 
+/* ---- a start that fails after a crash --------------------------------------------------------- */
+
+static void copy_file(const char *from, const char *to)
+{
+  char bytes[4096];
+  ssize_t len;
+  int in = open(from, O_RDONLY), out = open(to, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  assert_true(in >= 0 && out >= 0);
+  while ((len = read(in, bytes, sizeof bytes)) > 0)
+    assert_int_equal(write(out, bytes, (size_t)len), len);
+  close(in);
+  close(out);
+}
+
+/* The store's files, beside themselves or back. */
+static void copy_store(struct kit *kit, bool is_back)
+{
+  static const char *const ends[] = { "", "-wal", ".lock" };
+  for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+    char file[200], aside[220];
+    snprintf(file, sizeof file, "%s%s", kit->path, ends[i]);
+    snprintf(aside, sizeof aside, "%s.aside", file);
+    if (is_back) copy_file(aside, file);
+    else copy_file(file, aside);
+  }
+}
+
+static int64_t log_bytes(const struct kit *kit)
+{
+  char path[200];
+  struct stat status;
+  snprintf(path, sizeof path, "%s-wal", kit->path);
+  return stat(path, &status) ? 0 : status.st_size;
+}
+
+/* Closing what had been opened took the log of the crash away; its mark stayed, and once the start's
+ * own commit had changed the page that it names, no start was possible any more. */
+static void a_failed_start_after_a_crash_leaves_the_log(void **state)
+{
+  struct kit *kit = *state;
+  struct nm_error err = { 0 };
+  int64_t id = live_event(kit, -1, 0);
+  copy_store(kit, false);
+  nm_store_close(kit->store);
+  copy_store(kit, true);
+  long before = memory_calls(MEMORY_SQLITES), failed = 0, count = injections(20);
+  is_opening = true;
+  assert_int_equal(kit_try_open(kit, &err), NM_OK);
+  long calls = memory_calls(MEMORY_SQLITES) - before;
+  is_opening = false;
+  nm_store_close(kit->store);
+  for (long i = 0; i < count; i++) {
+    copy_store(kit, true);
+    memory_fail(MEMORY_SQLITES, i * calls / count, false);
+    is_opening = true;
+    int rc = kit_try_open(kit, &err);
+    is_opening = false;
+    (void)memory_mend();
+    if (rc) {
+      failed++;
+      assert_true(log_bytes(kit) > 0);
+      assert_int_equal(kit_try_open(kit, &err), NM_OK);
+    }
+    kit_assert_state(kit, id, "new");
+    nm_store_close(kit->store);
+  }
+  assert_true(failed > 0);
+  kit_open(kit);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -346,6 +420,7 @@ int main(void)
     KIT_TEST(want_of_memory_loses_nothing),
     KIT_TEST(sqlites_want_of_memory_loses_nothing),
     KIT_TEST(janssons_want_of_memory_loses_nothing),
+    KIT_TEST(a_failed_start_after_a_crash_leaves_the_log),
   };
   install_memory();
   faulty_install();

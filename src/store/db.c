@@ -61,6 +61,8 @@ int nm_db_open(struct nm_db *db, const char *path, int busy_timeout_ms, struct n
   if ((rc & 0xff) == SQLITE_NOTADB || (rc & 0xff) == SQLITE_CORRUPT || rc == SQLITE_IOERR_DATA)
     nm_fail(err, code, "%s is damaged, or not a SQLite database: put a backup in its place", path);
   else nm_fail(err, code, "%s cannot be opened: %s", path, sqlite3_errmsg(db->handle));
+  if (db->handle) /* the log of a crash stays: the mark of it does */
+    sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
   nm_db_close(db);
   return code;
 }

@@ -192,13 +192,14 @@ static int open_connections(struct nm_sqlite *sqlite, struct nm_error *err)
 /* ---- life ------------------------------------------------------------------------------------ */
 
 /* What is open of it, in any half-made state.  The writer goes last: SQLite then puts the whole log
- * into the database and takes the log away, which is how the next start knows of a clean end. */
+ * into the database and takes the log away, which is how the next start knows of a clean end.  After
+ * a start that failed the log of a crash before it stays: its mark does. */
 static void destroy(struct nm_sqlite *sqlite)
 {
   if (!sqlite) return;
-  if (atomic_load(&sqlite->is_broken) && sqlite->writer.db.handle)
-    sqlite3_db_config(sqlite->writer.db.handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
   bool was_whole = sqlite->was_opened && !atomic_load(&sqlite->is_broken);
+  if (!was_whole && sqlite->writer.db.handle)
+    sqlite3_db_config(sqlite->writer.db.handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
   nm_db_close(&sqlite->checkpointer);
   for (int i = 0; i < NM_READERS; i++) {
     nm_db_close(&sqlite->readers[i].db);
