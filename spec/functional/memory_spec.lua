@@ -154,7 +154,8 @@ describe("want of memory", function()
     release_runs()
     loop.await("the queue to empty", function()
       local status = story.daemon.ask("status")
-      return status.waiting_messages == 0 and status.waiting_events == 0 and status.open_runs == 0
+      return status.waiting_messages == 0 and status.waiting_events == 0 and status.delayed_events == 0
+        and status.open_runs == 0
     end, 180000)
     story.daemon.stop()
     assert.is_true(met > lives // 2)
