@@ -1,6 +1,21 @@
 /* links: engine */
 /* Runs: each customer once, over pages, restarts and cancels. */
+#include <jansson.h>
+#include <stdatomic.h>
+
 #include "flow_kit.h"
+
+/* ---- want of memory -------------------------------------------------------------------------- */
+
+/* Threads that had asked for memory before it ran short go on having it: all but the engine's. */
+static atomic_bool is_short;
+static _Thread_local bool has_memory;
+
+static void *scarce_malloc(size_t len)
+{
+  if (!atomic_load(&is_short)) has_memory = true;
+  return has_memory ? malloc(len) : NULL;
+}
 
 /* ---- runs ------------------------------------------------------------------------------------ */
 
@@ -64,6 +79,25 @@ static void a_run_sends_each_once_and_leaves_marks_for_those_held(void **state)
   assert_int_equal(kit_number(&flow->kit, id, "repeated"), 1);
   assert_int_equal(kit_number(&flow->kit, id, "skipped"), 1);
   assert_int_equal(kit_number(&flow->kit, id, "held"), 2);
+}
+
+static void rows_are_held_also_where_there_is_no_memory(void **state)
+{
+  struct flow *flow = *state;
+  int64_t id = make_run(flow);
+  save_page(flow, id, 0,
+            NM_TEXT("[{\"CustomerID\":\"HOLD\",\"TemplateID\":1201},"
+                    "{\"CustomerID\":\"C1\",\"TemplateID\":1201},"
+                    "{\"CustomerID\":\"HOLD\",\"TemplateID\":1202},{\"TemplateID\":1201}]"),
+            4);
+  save_page(flow, id, 1, NM_TEXT(""), 0);
+  json_decref(kit_show(&flow->kit, id)); /* who reads the store has memory */
+  atomic_store(&is_short, true);
+  start(flow);
+  UNTIL(is_state(kit_show(&flow->kit, id), "done"));
+  atomic_store(&is_short, false);
+  assert_int_equal(kit_number(&flow->kit, id, "sent") + kit_number(&flow->kit, id, "held"), 4);
+  assert_true(kit_number(&flow->kit, id, "held") >= 3);
 }
 
 static void a_run_without_recipients_is_done_at_once(void **state)
@@ -144,8 +178,10 @@ static void a_single_message_overtakes_a_campaign(void **state)
 
 int main(void)
 {
+  json_set_alloc_funcs(scarce_malloc, free);
   const struct CMUnitTest tests[] = {
     FLOW_TEST(a_run_sends_each_once_and_leaves_marks_for_those_held),
+    FLOW_TEST(rows_are_held_also_where_there_is_no_memory),
     FLOW_TEST(a_run_without_recipients_is_done_at_once),
     FLOW_TEST(a_run_goes_on_at_its_cursor_and_repeats_nobody),
     FLOW_TEST(a_run_cancelled_by_hand_sends_nothing_after_the_answer),

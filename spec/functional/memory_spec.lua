@@ -130,11 +130,7 @@ describe("want of memory", function()
     assert(#complaints == 0, table.concat(complaints, "\n"))
   end)
 
-  -- Not in spec/run: on 2026-11-23 a small run ended with a campaign's row neither made nor held, a
-  -- defect that is not found yet.  NETMOVE_INJECTIONS=40 hunts it.
-  local is_asked = os.getenv("NETMOVE_LONG") == "1" or os.getenv("NETMOVE_INJECTIONS") ~= nil
-  local play = is_asked and it or pending
-  play("is survived or said, " .. lives .. " times, and nothing that was acknowledged is lost", function()
+  it("is survived or said, " .. lives .. " times, and nothing that was acknowledged is lost", function()
     memory, acknowledged, serial, complaints = scarce.new(), {}, 0, {}
     story = daemon.story({ env = memory.env })
     story.optimove.post("settings", { rateLimit = { requests = 100000, windowMs = 10000 } })

@@ -19,6 +19,7 @@
 enum {
   PAGE_ARENA_MAX_BYTES = NM_STORE_PAGE_MAX_BYTES + 64 * 1024,
   SLICE_ARENA_MAX_BYTES = 64 * 1024 * 1024,
+  SLICE_TEXT_MAX_BYTES = SLICE_ARENA_MAX_BYTES / 16, /* of its rows; the rest is for what is made */
   PROFILES_ARENA_MAX_BYTES = 32 * 1024 * 1024,
   OVERRUNS_MAX = 5,     /* rows in a slice that overran before the run is held */
 };
@@ -28,11 +29,11 @@ void nm_run_drop_slice(struct nm_running *run)
   struct nm_slice *slice = run->slice;
   if (!slice) return;
   run->slice = NULL;
-  for (size_t i = 0; i < slice->mark_count; i++) json_decref(slice->marks[i].rows);
   nm_call_destroy(slice->profiles);
   nm_call_destroy(slice->expand);
   nm_generation_unref(slice->generation);
   free(slice->rows);
+  free(slice->mark_rows);
   free(slice);
 }
 
@@ -121,8 +122,6 @@ static void submit_slice(struct nm_slice *slice)
 {
   struct nm_running *run = slice->run;
   struct nm_store_expand *expand = &slice->expand->u.expand;
-  struct nm_hold_mark *holds =
-      nm_arena_alloc(nm_slice_arena(slice), (slice->mark_count + 1) * sizeof *holds);
   expand->run_id = run->row.id;
   expand->mark_id = slice->mark_id;
   expand->from_page = slice->mark_id ? slice->mark_page : run->row.cursor_page;
@@ -132,14 +131,9 @@ static void submit_slice(struct nm_slice *slice)
   expand->is_end =
       slice->is_page_end && run->row.is_fetched && expand->to_page >= run->row.pages_fetched &&
       run->row.play_until == 0;
-  for (size_t i = 0; i < slice->mark_count && holds; i++) {
-    holds[i].reason = slice->marks[i].reason;
-    holds[i].count = (int64_t)json_array_size(slice->marks[i].rows);
-    holds[i].rows = nm_json_text(nm_slice_arena(slice), slice->marks[i].rows);
-    if (!holds[i].rows.ptr) holds[i].rows = NM_TEXT("[]");
-  }
-  expand->holds = holds;
-  expand->hold_count = holds ? slice->mark_count : 0;
+  nm_slice_end_marks(slice);
+  expand->holds = slice->marks;
+  expand->hold_count = slice->mark_count;
   if (slice->is_page_end) nm_run_drop_page(run);
   run->busy++;
   nm_call_submit_bulk(slice->expand);
@@ -294,12 +288,14 @@ static void collect_slice(struct nm_running *run)
   size_t rows_max = slice_rows_max(run->book->engine);
   struct nm_slice *slice = open_slice(run, run->generation, rows_max);
   struct nm_text text;
-  while (slice->row_count < rows_max) {
+  size_t text_bytes = 0;
+  while (slice->row_count < rows_max && text_bytes < SLICE_TEXT_MAX_BYTES) {
     if (!nm_rows_next(&run->rows, &text)) {
       slice->is_page_end = true;
       break;
     }
     nm_require(add_row(slice, text) == NM_OK);
+    text_bytes += text.len;
     if (nm_clock_mono_ns() >= until_ns) break;
   }
   if (slice->row_count > 0) load_profiles(slice);

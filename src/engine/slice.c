@@ -1,27 +1,48 @@
 /* slice.c - what becomes of a row. */
 #include "engine/slice.h"
 
+#include "base/buffer.h"
 #include "base/clock.h"
 #include "engine/shape.h"
 
 /* ---- marks ----------------------------------------------------------------------------------- */
 
-static void hold_row(struct nm_slice *slice, int64_t number, struct nm_text reason)
+/* Takes no memory that it needs: a row that is held must never be lost for want of it. */
+static void hold_row(struct nm_slice *slice, struct nm_slice_row *row, struct nm_text reason)
 {
-  struct nm_slice_mark *mark = slice->marks;
-  struct nm_slice_mark *end = slice->marks + slice->mark_count;
-  while (mark < end && !nm_text_equal(mark->reason, reason)) mark++;
-  if (mark == end && slice->mark_count >= NM_SLICE_REASONS_MAX) {
+  size_t at = 0;
+  while (at < slice->mark_count && !nm_text_equal(slice->marks[at].reason, reason)) at++;
+  if (at == slice->mark_count && at >= NM_SLICE_REASONS_MAX) {
     reason = NM_TEXT("held for other reasons");
-    mark = slice->marks + NM_SLICE_REASONS_MAX;
+    at = NM_SLICE_REASONS_MAX;
   }
-  if (mark == end || !mark->rows) {
+  struct nm_hold_mark *mark = &slice->marks[at];
+  if (at >= slice->mark_count) {
     mark->reason = nm_arena_copy(nm_slice_arena(slice), reason);
     if (!mark->reason.ptr) mark->reason = NM_TEXT("held");
-    mark->rows = json_array();
     slice->mark_count++;
   }
-  json_array_append_new(mark->rows, json_integer(number));
+  mark->count++;
+  row->mark = at + 1;
+}
+
+void nm_slice_end_marks(struct nm_slice *slice)
+{
+  enum { NUMBER_MAX_BYTES = sizeof ",9223372036854775807", MARK_MAX_BYTES = sizeof "]" };
+  if (slice->mark_count == 0) return;
+  struct nm_buffer rows; /* not of the arena, which may be full */
+  nm_buffer_init(&rows, slice->row_count * NUMBER_MAX_BYTES + slice->mark_count * MARK_MAX_BYTES);
+  nm_require(nm_buffer_reserve(&rows, rows.max_bytes) == NM_OK);
+  for (size_t i = 0; i < slice->mark_count; i++) {
+    size_t begin = rows.len;
+    for (size_t at = 0; at < slice->row_count; at++)
+      if (slice->rows[at].mark == i + 1)
+        nm_require(nm_buffer_appendf(&rows, "%c%lld", rows.len == begin ? '[' : ',',
+                                     (long long)slice->rows[at].number) == NM_OK);
+    nm_require(nm_buffer_append(&rows, "]", 1) == NM_OK);
+    slice->marks[i].rows = (struct nm_text){ rows.ptr + begin, rows.len - begin };
+  }
+  slice->mark_rows = rows.ptr;
 }
 
 /* ---- one row --------------------------------------------------------------------------------- */
@@ -81,7 +102,7 @@ static void take_send(struct nm_slice *slice, const struct nm_shape *shape,
   }
 }
 
-static void take_effects(struct nm_slice *slice, const struct nm_slice_row *row,
+static void take_effects(struct nm_slice *slice, struct nm_slice_row *row,
                          const struct nm_effects *effects, const struct nm_shape *shape)
 {
   struct verdict verdict = { NM_TEXT(""), false };
@@ -96,7 +117,7 @@ static void take_effects(struct nm_slice *slice, const struct nm_slice_row *row,
   }
   if (effects->count == 0) verdict.held = NM_TEXT("the rules say nothing about this recipient");
   if (verdict.is_made) return;
-  if (verdict.held.len > 0) hold_row(slice, row->number, verdict.held);
+  if (verdict.held.len > 0) hold_row(slice, row, verdict.held);
   else slice->expand->u.expand.skipped++;
 }
 
@@ -117,7 +138,7 @@ void nm_slice_run_rules(struct nm_slice *slice, size_t at)
   struct nm_rules_moment moment = { .now_ms = now_ms, .is_recipient = true };
 
   if (row->trouble.len > 0) {
-    hold_row(slice, row->number, row->trouble);
+    hold_row(slice, row, row->trouble);
     return;
   }
   json_t *profile = profile_of(slice, at);
@@ -125,7 +146,7 @@ void nm_slice_run_rules(struct nm_slice *slice, size_t at)
                               nm_slice_arena(slice), &effects, &error);
   if (rc == NM_ELIMIT) slice->overruns++;
   if (rc) {
-    hold_row(slice, row->number, nm_text_from(error.text[0] ? error.text : nm_code_name(rc)));
+    hold_row(slice, row, nm_text_from(error.text[0] ? error.text : nm_code_name(rc)));
   } else {
     struct nm_shape shape = shape_of(slice, row, now_ms, profile);
     take_effects(slice, row, &effects, &shape);

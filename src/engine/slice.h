@@ -9,12 +9,7 @@ struct nm_slice_row {
   int64_t number;
   struct nm_recipient recipient;
   struct nm_text trouble; /* it cannot be used; empty = it can */
-};
-
-/* Rows held for one reason. */
-struct nm_slice_mark {
-  struct nm_text reason;
-  json_t *rows;
+  size_t mark;            /* held, as marks[mark - 1] says; 0 = not held */
 };
 
 struct nm_slice {
@@ -27,8 +22,9 @@ struct nm_slice {
   struct nm_slice_row *rows;
   size_t row_count, next;
   size_t message_capacity;
-  struct nm_slice_mark marks[NM_SLICE_REASONS_MAX + 1];
+  struct nm_hold_mark marks[NM_SLICE_REASONS_MAX + 1]; /* their rows once all have been asked about */
   size_t mark_count;
+  char *mark_rows; /* what the marks' rows borrow */
   int overruns;
   bool is_page_end, is_ready; /* rules may run */
 };
@@ -41,3 +37,6 @@ static inline struct nm_arena *nm_slice_arena(const struct nm_slice *slice)
 /* Asks the rules about one row: it becomes messages, a mark of what is held, or counts as
  * skipped. */
 void nm_slice_run_rules(struct nm_slice *slice, size_t at);
+
+/* Writes into each mark which rows it holds, as the store keeps them. */
+void nm_slice_end_marks(struct nm_slice *slice);
