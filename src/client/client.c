@@ -207,13 +207,21 @@ static struct watched *find_watched(const struct nm_client *client, curl_socket_
   return (size_t)socket < client->socket_places ? client->by_socket[socket] : NULL;
 }
 
+/* Lets curl go on.  Where it had no memory for what it keeps of a socket, 7.88 divides by zero at its
+ * next look at it: we end first, with a word. */
+static void let_go_on(struct nm_client *client, curl_socket_t socket, int flags)
+{
+  int running;
+  CURLMcode code = curl_multi_socket_action(client->multi, socket, flags, &running);
+  nm_require(code != CURLM_OUT_OF_MEMORY);
+}
+
 static void on_ready(uv_poll_t *poll, int status, int events)
 {
   struct watched *watched = poll->data;
   struct nm_client *client = watched->client;
   curl_socket_t socket = watched->socket;
   int flags = status < 0 ? CURL_CSELECT_ERR : 0;
-  int running;
   if (!watched->wanted) { /* idle, and closed or speaking unasked: curl sees it when it needs it */
     uv_poll_stop(&watched->poll);
     watched->armed = 0;
@@ -221,7 +229,7 @@ static void on_ready(uv_poll_t *poll, int status, int events)
   }
   if (events & UV_READABLE) flags |= CURL_CSELECT_IN;
   if (events & UV_WRITABLE) flags |= CURL_CSELECT_OUT;
-  curl_multi_socket_action(client->multi, socket, flags, &running);
+  let_go_on(client, socket, flags);
   /* Of a handshake curl may have written the next part without wanting anything else than before. */
   watched = find_watched(client, socket);
   if (watched && watched->wanted) push_later(watched);
@@ -328,9 +336,8 @@ int nm_client_close_socket(void *data, curl_socket_t socket)
 static void on_timeout(uv_timer_t *timer)
 {
   struct nm_client *client = timer->data;
-  int running;
   client->is_in_timer = true;
-  curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+  let_go_on(client, CURL_SOCKET_TIMEOUT, 0);
   push_all(client);
   end_finished(client);
   client->is_in_timer = false;
