@@ -4,6 +4,7 @@
  * sync nothing is acknowledged any more.  NETMOVE_LONG=1 or NETMOVE_INJECTIONS=n takes more of
  * them. */
 #include "faulty_vfs.h"
+#include "sqlite_memory.h"
 #include "store_kit.h"
 #include "want_of_memory.h"
 
@@ -23,27 +24,16 @@ static bool is_tests_own(void)
   return pthread_equal(pthread_self(), testing) && !is_opening;
 }
 
-static sqlite3_mem_methods real_memory;
-
-static void *sqlite_malloc(int len)
+static bool is_sqlite_out(void)
 {
-  return is_out_of_memory(MEMORY_SQLITES) ? NULL : real_memory.xMalloc(len);
-}
-
-static void *sqlite_realloc(void *old, int len)
-{
-  return is_out_of_memory(MEMORY_SQLITES) ? NULL : real_memory.xRealloc(old, len);
+  return is_out_of_memory(MEMORY_SQLITES);
 }
 
 static void install_memory(void)
 {
   testing = pthread_self();
   wrap_jansson();
-  assert_int_equal(sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real_memory), SQLITE_OK);
-  sqlite3_mem_methods ours = real_memory;
-  ours.xMalloc = sqlite_malloc;
-  ours.xRealloc = sqlite_realloc;
-  assert_int_equal(sqlite3_config(SQLITE_CONFIG_MALLOC, &ours), SQLITE_OK);
+  assert_int_equal(wrap_sqlite(is_sqlite_out), SQLITE_OK);
   assert_int_equal(sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0), SQLITE_OK);
   /* else it lives of its reserve and asks for nothing */
   assert_int_equal(sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0), SQLITE_OK);

@@ -1,13 +1,12 @@
-/* scarce.c - part of a program built for tests: allocations that fail.  Ours and Lua's are wrapped by
- * the linker, the libraries' go through their own hooks, so that it holds under AddressSanitizer too.
- * Which ones fail stands in a small file (NETMOVE_SCARCE) that the test writes while the daemon runs;
- * see scarce.lua.  Without it, nothing is installed. */
+/* scarce.c - part of a program built for tests: allocations that fail.  Ours and Lua's are wrapped
+ * by the linker, the libraries' go through their own hooks, so that it holds under AddressSanitizer
+ * too.  Which ones fail stands in a small file (NETMOVE_SCARCE) that the test writes while the
+ * daemon runs; see scarce.lua.  Without it, nothing is installed. */
 #include <curl/curl.h>
 #include <execinfo.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <openssl/crypto.h>
-#include <sqlite3.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,6 +15,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include <uv.h>
+
+#include "../c/sqlite_memory.h"
 
 /* The file; the order of scarce.lua. */
 struct order {
@@ -91,16 +92,9 @@ char *__wrap_strndup(const char *text, size_t len)
 
 /* ---- the libraries' -------------------------------------------------------------------------- */
 
-static sqlite3_mem_methods sqlites;
-
-static void *sqlite_malloc(int len)
+static bool is_sqlite_out(void)
 {
-  return is_out(LIBRARIES) ? NULL : sqlites.xMalloc(len);
-}
-
-static void *sqlite_realloc(void *old, int len)
-{
-  return is_out(LIBRARIES) ? NULL : sqlites.xRealloc(old, len);
+  return is_out(LIBRARIES);
 }
 
 static void *openssl_malloc(size_t len, const char *file, int line)
@@ -150,11 +144,7 @@ static void hook_libraries(void)
   CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free);
   json_set_alloc_funcs(library_malloc, free);
   uv_replace_allocator(library_malloc, library_realloc, library_calloc, free);
-  sqlite3_config(SQLITE_CONFIG_GETMALLOC, &sqlites);
-  sqlite3_mem_methods methods = sqlites;
-  methods.xMalloc = sqlite_malloc;
-  methods.xRealloc = sqlite_realloc;
-  sqlite3_config(SQLITE_CONFIG_MALLOC, &methods);
+  (void)wrap_sqlite(is_sqlite_out);
   curl_global_init_mem(CURL_GLOBAL_ALL, library_malloc, free, library_realloc, library_strdup,
                        library_calloc);
 }
