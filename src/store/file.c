@@ -7,13 +7,16 @@ static sqlite3_file *real_of(sqlite3_file *base)
   return ((struct nm_file *)(void *)base)->real;
 }
 
-int nm_file_open(sqlite3_vfs *vfs, const char *path, struct nm_file *file, size_t size, int flags,
-                 int *out)
+int nm_file_open(sqlite3_vfs *vfs, const struct nm_file_kind *kind, const char *path,
+                 sqlite3_file *base, int flags, int *out)
 {
-  memset(file, 0, size);
+  struct nm_file *file = (struct nm_file *)(void *)base;
+  memset(file, 0, kind->bytes);
   file->path = path;
-  file->real = (sqlite3_file *)(void *)((char *)file + size);
-  return vfs->xOpen(vfs, path, file->real, flags, out);
+  file->real = (sqlite3_file *)(void *)((char *)file + kind->bytes);
+  int rc = vfs->xOpen(vfs, path, file->real, flags, out);
+  if (file->real->pMethods) base->pMethods = kind->methods;
+  return rc;
 }
 
 int nm_file_close(sqlite3_file *base)

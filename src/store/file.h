@@ -14,10 +14,14 @@ struct nm_file {
   const char *path; /* SQLite's, as long as the file is open */
 };
 
-/* Opens SQLite's file behind a struct of `size` bytes, which is made empty.  Who calls then sets
- * base.pMethods where real->pMethods is set. */
-int nm_file_open(sqlite3_vfs *vfs, const char *path, struct nm_file *file, size_t size, int flags,
-                 int *out);
+struct nm_file_kind {
+  size_t bytes; /* of its struct */
+  const sqlite3_io_methods *methods;
+};
+
+/* xOpen over SQLite's VFS: the kind's struct is made empty, SQLite's file opened behind it. */
+int nm_file_open(sqlite3_vfs *vfs, const struct nm_file_kind *kind, const char *path,
+                 sqlite3_file *base, int flags, int *out);
 
 int nm_file_close(sqlite3_file *base);
 int nm_file_truncate(sqlite3_file *base, sqlite3_int64 size);

@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "store/file.h"
-
 enum {
   HELD_MAX_BYTES = 31 * NM_FRAME_BYTES, /* SQLite's file takes less than 128 KiB at once */
   SIZE_AT = 4, /* in a frame's head: the database's size after a commit, else 0 */
@@ -122,15 +120,4 @@ static const sqlite3_io_methods methods = {
   .xDeviceCharacteristics = nm_file_device,
 };
 
-size_t nm_frames_bytes(void)
-{
-  return sizeof(struct log_file);
-}
-
-int nm_frames_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *base, int flags, int *out)
-{
-  struct log_file *log = log_of(base);
-  int rc = nm_file_open(vfs, path, &log->file, sizeof *log, flags, out);
-  if (log->file.real->pMethods) base->pMethods = &methods;
-  return rc;
-}
+const struct nm_file_kind nm_frames_file = { sizeof(struct log_file), &methods };

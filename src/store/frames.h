@@ -7,16 +7,9 @@
  */
 #pragma once
 
-#include <stddef.h>
-
-#include <sqlite3.h>
-
+#include "store/file.h"
 #include "store/sums.h"
 
 enum { NM_FRAME_HEAD_BYTES = 24, NM_FRAME_BYTES = NM_FRAME_HEAD_BYTES + NM_PAGE_BYTES };
 
-/* What szOsFile needs beside SQLite's own file. */
-size_t nm_frames_bytes(void);
-
-/* xOpen of a log over SQLite's VFS. */
-int nm_frames_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *base, int flags, int *out);
+extern const struct nm_file_kind nm_frames_file; /* a log */

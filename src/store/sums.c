@@ -7,7 +7,6 @@
 #include <uv.h>
 
 #include "base/log.h"
-#include "store/file.h"
 #include "store/frames.h"
 
 enum { RESERVED_AT = 20, MAGIC_BYTES = 16, SUM_AT = NM_PAGE_BYTES - NM_PAGE_SUM_BYTES };
@@ -149,6 +148,8 @@ static const sqlite3_io_methods methods = {
   .xShmUnmap = nm_file_shm_unmap,
 };
 
+static const struct nm_file_kind sums_file = { sizeof(struct page_file), &methods };
+
 /* ---- the VFS --------------------------------------------------------------------------------- */
 
 static sqlite3_vfs ours, *theirs;
@@ -157,14 +158,10 @@ static int on_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *base, int f
 {
   (void)vfs;
   if (flags & SQLITE_OPEN_WAL)
-    return nm_frames_open(theirs, path, base, flags, out);
-  if (!(flags & SQLITE_OPEN_MAIN_DB))
-    return theirs->xOpen(theirs, path, base, flags, out);
-  struct nm_file *file = (struct nm_file *)(void *)base;
-  int rc = nm_file_open(theirs, path, file, sizeof(struct page_file), flags, out);
-  if (file->real->pMethods)
-    base->pMethods = &methods;
-  return rc;
+    return nm_file_open(theirs, &nm_frames_file, path, base, flags, out);
+  if (flags & SQLITE_OPEN_MAIN_DB)
+    return nm_file_open(theirs, &sums_file, path, base, flags, out);
+  return theirs->xOpen(theirs, path, base, flags, out);
 }
 
 static void register_once(void)
@@ -174,9 +171,9 @@ static void register_once(void)
   ours = *theirs;
   ours.zName = "netmove";
   ours.pNext = NULL;
-  size_t own_bytes = sizeof(struct page_file);
-  if (own_bytes < nm_frames_bytes())
-    own_bytes = nm_frames_bytes();
+  size_t own_bytes = sums_file.bytes;
+  if (own_bytes < nm_frames_file.bytes)
+    own_bytes = nm_frames_file.bytes;
   ours.szOsFile = (int)own_bytes + theirs->szOsFile;
   ours.xOpen = on_open;
   nm_require(sqlite3_vfs_register(&ours, 0) == SQLITE_OK);
