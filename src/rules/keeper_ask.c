@@ -10,6 +10,18 @@
 
 enum { LOAD_ARENA_MAX_BYTES = 512 * 1024 * 1024, PROBLEMS_MAX_BYTES = 1024 * 1024 };
 
+/* Gives *id, where id is not NULL. */
+NM_MUST_CHECK
+static int find_tenant(const struct nm_rules_keeper *keeper, struct nm_text name, int64_t *id,
+                       struct nm_error *err)
+{
+  struct nm_tenant *tenant = nm_tenants_by_name(keeper->env.tenants, name);
+  if (!tenant) return nm_fail(err, NM_ENOTFOUND, "there is no tenant of this name");
+  if (id) *id = tenant->id;
+  nm_tenant_unref(tenant);
+  return NM_OK;
+}
+
 /* ---- rollback -------------------------------------------------------------------------------- */
 
 /* A rollback under way: what is stored is read, then one of it saved as the active one. */
@@ -98,7 +110,9 @@ void nm_rules_keeper_rollback(struct nm_rules_keeper *keeper, struct nm_text ten
                               void *data)
 {
   struct rollback *rollback = calloc(1, sizeof *rollback);
-  struct nm_tenant *found = nm_tenants_by_name(keeper->env.tenants, tenant);
+  struct nm_error error = { 0 };
+  int64_t tenant_id = 0;
+  int rc = find_tenant(keeper, tenant, &tenant_id, &error);
   nm_require(rollback != NULL);
   *rollback = (struct rollback){ .asked = { .is_pin = true, .end = on_pinned }, .keeper = keeper,
                                  .file = nm_rules_keeper_file(keeper, tenant),
@@ -108,12 +122,9 @@ void nm_rules_keeper_rollback(struct nm_rules_keeper *keeper, struct nm_text ten
     .request = { .task = { .home = keeper->env.home, .done = on_stored_loaded },
                  .verb = NM_STORE_GENERATIONS_LOAD,
                  .arena = nm_arena_create(LOAD_ARENA_MAX_BYTES) },
-    .tenant_id = found ? found->id : 0,
+    .tenant_id = tenant_id,
   };
-  struct nm_error error = { 0 };
-  int rc = found ? nm_store_submit(keeper->env.store, &rollback->load.request)
-                 : nm_fail(&error, NM_ENOTFOUND, "there is no tenant of this name");
-  nm_tenant_unref(found);
+  if (!rc) rc = nm_store_submit(keeper->env.store, &rollback->load.request);
   if (rc) end_rollback(rollback, rc, error.code ? &error : NULL, NULL);
   else keeper->saves++;
 }
@@ -182,11 +193,9 @@ static int write_and_serve(struct nm_rules_keeper *keeper, struct nm_rules_kept 
                            struct nm_text bundle, struct nm_rules **rules, json_t *answer,
                            struct nm_error *err)
 {
-  struct nm_tenant *tenant = nm_tenants_by_name(keeper->env.tenants, what->tenant);
-  int64_t tenant_id = tenant ? tenant->id : 0;
-  nm_tenant_unref(tenant);
-  if (!tenant_id) return nm_fail(err, NM_ENOTFOUND, "there is no tenant of this name");
-  int rc = nm_rules_file_write(path, what->source, err);
+  int64_t tenant_id = 0;
+  int rc = find_tenant(keeper, what->tenant, &tenant_id, err);
+  if (!rc) rc = nm_rules_file_write(path, what->source, err);
   if (rc) return rc;
   struct publishing *publishing = calloc(1, sizeof *publishing);
   struct nm_generation *generation = nm_generation_create(tenant_id, *rules, bundle);
@@ -242,18 +251,13 @@ void nm_rules_keeper_publish(struct nm_rules_keeper *keeper, const struct nm_rul
 {
   char path[PATH_MAX];
   struct nm_error error = { 0 };
-  struct nm_tenant *tenant = nm_tenants_by_name(keeper->env.tenants, what->tenant);
-  struct nm_rules_kept *file = tenant ? nm_rules_keeper_file(keeper, what->tenant) : NULL;
   int len = snprintf(path, sizeof path, "%.*s/%.*s.lua", NM_TEXT_ARG(keeper->env.folder),
                      NM_TEXT_ARG(what->tenant));
-  int rc = NM_OK;
-  nm_tenant_unref(tenant);
-  if (!file)
-    rc = nm_fail(&error, NM_ENOTFOUND, "there is no tenant of this name");
-  else if (len < 0 || len >= (int)sizeof path)
+  int rc = find_tenant(keeper, what->tenant, NULL, &error);
+  if (!rc && (len < 0 || len >= (int)sizeof path))
     rc = nm_fail(&error, NM_ELIMIT, "the path of the rules file is too long");
-  else if (what->source.len > NM_RULES_SOURCE_MAX_BYTES)
+  if (!rc && what->source.len > NM_RULES_SOURCE_MAX_BYTES)
     rc = nm_fail(&error, NM_ELIMIT, "rules are at most %d bytes", NM_RULES_SOURCE_MAX_BYTES);
   if (rc) what->done(what->data, rc, &error, NULL);
-  else prove(keeper, file, what, path);
+  else prove(keeper, nm_rules_keeper_file(keeper, what->tenant), what, path);
 }
