@@ -363,8 +363,8 @@ static int64_t log_bytes(const struct kit *kit)
   return stat(path, &status) ? 0 : status.st_size;
 }
 
-/* Closing what had been opened took the log of the crash away; its mark stayed, and once the start's
- * own commit had changed the page that it names, no start was possible any more. */
+/* Closing what had been opened took the log of the crash away; its mark stayed, and once the
+ * start's own commit had changed the page that it names, no start was possible any more. */
 static void a_failed_start_after_a_crash_leaves_the_log(void **state)
 {
   struct kit *kit = *state;

@@ -160,10 +160,10 @@ static void end_finished(struct nm_client *client)
 
 /* ---- requests leave together ----------------------------------------------------------------- */
 
-/* curl takes some 10 us to set up a request.  A peer on the same machine, or a proxy beside us, answers
- * sooner and sleeps again: waking it costs more than the packet.  So what was written while curl had
- * the thread is kept back and leaves when curl has done all that it had to do.  The kernel would not
- * keep it longer than 200 ms, whatever we forgot. */
+/* curl takes some 10 us to set up a request.  A peer on the same machine, or a proxy beside us,
+ * answers sooner and sleeps again: waking it costs more than the packet.  So what was written while
+ * curl had the thread is kept back and leaves when curl has done all that it had to do.  The kernel
+ * would not keep it longer than 200 ms, whatever we forgot. */
 static void cork(struct watched *watched)
 {
   int on = 1;

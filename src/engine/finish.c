@@ -1,5 +1,5 @@
-/* finish.c - outcomes are gathered and stored together: one request a turn of the loop, or every few
- * milliseconds. */
+/* finish.c - outcomes are gathered and stored together: one request a turn of the loop, or every
+ * few milliseconds. */
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -103,8 +103,9 @@ static void submit(struct nm_finisher *finisher, struct nm_call *call)
   else nm_call_submit(call);
 }
 
-/* Of messages that come one after the other a request is made every few milliseconds: a commit costs
- * as much as what it holds, and everybody else's answers wait for it.  Who is alone waits for nobody. */
+/* Of messages that come one after the other a request is made every few milliseconds: a commit
+ * costs as much as what it holds, and everybody else's answers wait for it.  Who is alone waits for
+ * nobody. */
 static int64_t company_wait_ms(const struct nm_finisher *finisher)
 {
   const struct batch *batch = finisher->gathering->data;

@@ -179,8 +179,8 @@ void nm_item_finish(struct nm_lane *lane, struct nm_item *item, enum nm_message_
 
 /* ---- finish.c -------------------------------------------------------------------------------- */
 
-/* Outcomes are gathered and stored together: once a turn of the loop, or every few milliseconds where
- * many end one after the other.  Copies the item's reason. */
+/* Outcomes are gathered and stored together: once a turn of the loop, or every few milliseconds
+ * where many end one after the other.  Copies the item's reason. */
 void nm_finisher_open(struct nm_engine *engine);
 void nm_finisher_add(struct nm_lane *lane, const struct nm_finish *item);
 /* True while nothing waits to be stored. */

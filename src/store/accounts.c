@@ -13,8 +13,8 @@ static int part_campaigns(struct nm_writer *writer, int64_t tenant_id, int64_t o
   return rc ? rc : nm_writer_facts_leave(writer, tenant_id, old_id);
 }
 
-/* At another account a campaign's number names somebody else's people: nobody asks there for the rest
- * of them unless a person says so. */
+/* At another account a campaign's number names somebody else's people: nobody asks there for the
+ * rest of them unless a person says so. */
 static int hold_fetching_runs(struct nm_writer *writer, int64_t tenant_id)
 {
   return nm_db_run(&writer->db,

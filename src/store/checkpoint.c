@@ -28,8 +28,8 @@ enum {
   LOCK_WAIT_MS = 5000,
 };
 
-/* SQLite syncs the database only where a checkpoint reaches the end of the log: at once all that was
- * copied since the last time, while the writer waits.  So it is done here, step by step. */
+/* SQLite syncs the database only where a checkpoint reaches the end of the log: at once all that
+ * was copied since the last time, while the writer waits.  So it is done here, step by step. */
 static int sync_database(sqlite3 *handle)
 {
   sqlite3_file *file = NULL;
@@ -69,8 +69,8 @@ void nm_sqlite_rest(struct nm_sqlite *sqlite)
   uv_mutex_unlock(&sqlite->checkpoint_lock);
 }
 
-/* The short rest of the log, between two transactions: the next one begins it anew.  The writer does
- * not meet the lock, for which SQLite waits in ever longer sleeps. */
+/* The short rest of the log, between two transactions: the next one begins it anew.  The writer
+ * does not meet the lock, for which SQLite waits in ever longer sleeps. */
 static int end_log(struct nm_sqlite *sqlite)
 {
   sqlite3 *handle = sqlite->checkpointer.handle;
@@ -92,9 +92,9 @@ static int end_log(struct nm_sqlite *sqlite)
   return rc;
 }
 
-/* While commits keep coming a copy never reaches the end of the log: above its limit what is left is
- * made small, copy by copy, until the writer can do without it for a moment.  A log that grows faster
- * than it is copied has to wait for it. */
+/* While commits keep coming a copy never reaches the end of the log: above its limit what is left
+ * is made small, copy by copy, until the writer can do without it for a moment.  A log that grows
+ * faster than it is copied has to wait for it. */
 static void checkpoint(struct nm_sqlite *sqlite)
 {
   int left = 0, pages = 0;

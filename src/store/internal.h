@@ -246,8 +246,8 @@ void nm_writer_undo(struct nm_writer *writer, size_t from);
 
 /* Stops what a fence of an earlier process left waiting because it was in flight. */
 NM_MUST_CHECK int nm_writer_recover(struct nm_writer *writer);
-/* Mend due times after the wall clock was set: before each transaction; before a lease, which is told a
- * clock; and where it went back while nobody watched. */
+/* Mend due times after the wall clock was set: before each transaction; before a lease, which is
+ * told a clock; and where it went back while nobody watched. */
 void nm_writer_watch_clock(struct nm_writer *writer);
 NM_MUST_CHECK int nm_writer_see_step(struct nm_writer *writer);
 NM_MUST_CHECK int nm_writer_see_clock(struct nm_writer *writer, int64_t now_ms);

@@ -1,5 +1,5 @@
-/* The readers: everything that only looks, on connections of their own.  The slow one also compresses
- * pages on their way to the writer. */
+/* The readers: everything that only looks, on connections of their own.  The slow one also
+ * compresses pages on their way to the writer. */
 #include "store/sqlite.h"
 
 #include "base/clock.h"

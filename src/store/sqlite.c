@@ -192,8 +192,8 @@ static int open_connections(struct nm_sqlite *sqlite, struct nm_error *err)
 /* ---- life ------------------------------------------------------------------------------------ */
 
 /* What is open of it, in any half-made state.  The writer goes last: SQLite then puts the whole log
- * into the database and takes the log away, which is how the next start knows of a clean end.  After
- * a start that failed the log of a crash before it stays: its mark does. */
+ * into the database and takes the log away, which is how the next start knows of a clean end.
+ * After a start that failed the log of a crash before it stays: its mark does. */
 static void destroy(struct nm_sqlite *sqlite)
 {
   if (!sqlite) return;

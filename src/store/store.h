@@ -1,9 +1,9 @@
 /* store.h - the journal and the queue: what came in, what became of it, and what is still to do.
  *
  * One writer thread commits whatever it finds in its mailbox as one transaction (group commit);
- * reader threads with connections of their own serve what only looks.  A request is answered after its
- * transaction is on disk, never before.  Claims on work (take, lease) live in the writer's memory:
- * after a restart everything that has no end is free again.
+ * reader threads with connections of their own serve what only looks.  A request is answered after
+ * its transaction is on disk, never before.  Claims on work (take, lease) live in the writer's
+ * memory: after a restart everything that has no end is free again.
  *
  * Every request struct (verbs/) begins with a struct nm_store_request.  The asker owns it,
  * everything it points at and the arena that results are made in, until `done` has run on its own

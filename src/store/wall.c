@@ -1,7 +1,7 @@
-/* The wall clock was set.  Due times are wall-clock times, as waits outlive the process; but a wait that
- * somebody counts (until a retry, for a callback) is as long as it is: it neither lasts until a clock
- * that went back has caught up, nor is it over, and all with it at once, because the clock went ahead.
- * What people named (a ScheduleTime, the end of quiet hours) follows the clock.
+/* The wall clock was set.  Due times are wall-clock times, as waits outlive the process; but a wait
+ * that somebody counts (until a retry, for a callback) is as long as it is: it neither lasts until
+ * a clock that went back has caught up, nor is it over, and all with it at once, because the clock
+ * went ahead.  What people named (a ScheduleTime, the end of quiet hours) follows the clock.
  *
  * A message that was due at once has the time it was made at; one that was tried, or put off by its
  * provider, has had its ScheduleTime, and quiet hours are asked about again before it goes. */
