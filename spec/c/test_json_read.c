@@ -8,6 +8,8 @@
 #include "base/limits.h"
 #include "json/read.h"
 
+static bool is_short;
+
 static const char *const taken[] = {
   "{}",
   "[]",
@@ -18,6 +20,7 @@ static const char *const taken[] = {
   "[\"\xc4\xb1\xf0\x9f\x98\x80\x7f\"]",
   "{\"a\":{\"a\":1},\"A\":2,\"\":3}",
   "\r\n\t[[[[{}]]]]\n",
+  "[1.5,-0.25,0.1,1e3,1E+3,-2.5e-3,0e0,1.7976931348623157e308,123456789012345678901234567890.0]",
 };
 
 static const char *const refused[] = {
@@ -67,6 +70,12 @@ static const char *const refused[] = {
   "[9223372036854775808]",
   "[-9223372036854775809]",
   "[1e400]",
+  "[1.]",
+  "[.5]",
+  "[1e]",
+  "[1e+]",
+  "[1.5.5]",
+  "[01.5]",
   "1",
   "\"a\"",
   "null",
@@ -82,7 +91,7 @@ static json_t *by_jansson(struct nm_text text)
 
 static void both_agree(struct nm_text text)
 {
-  json_t *quick = nm_json_read(text, false);
+  json_t *quick = nm_json_read(text, false, &is_short);
   json_t *theirs = by_jansson(text);
   bool is_same = !quick || (theirs && json_equal(quick, theirs));
   if (!is_same) fail_msg("they differ over: %.*s", NM_TEXT_ARG(text));
@@ -94,7 +103,7 @@ static void takes_what_is_json(void **state)
 {
   (void)state;
   for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
-    json_t *quick = nm_json_read(nm_text_from(taken[i]), false);
+    json_t *quick = nm_json_read(nm_text_from(taken[i]), false, &is_short);
     if (!quick) fail_msg("does not take %s", taken[i]);
     json_decref(quick);
     both_agree(nm_text_from(taken[i]));
@@ -106,20 +115,24 @@ static void refuses_what_is_not(void **state)
   (void)state;
   for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
     json_t *value = NULL;
-    json_t *quick = nm_json_read(nm_text_from(refused[i]), false);
+    json_t *quick = nm_json_read(nm_text_from(refused[i]), false, &is_short);
     if (quick) fail_msg("takes %s", refused[i]);
     assert_int_equal(nm_json_parse(&value, nm_text_from(refused[i]), NULL), NM_EINVAL);
     assert_null(value);
   }
 }
 
-static void leaves_fractions_to_jansson(void **state)
+static void leaves_numbers_out_of_the_ordinary_to_jansson(void **state)
 {
   (void)state;
   json_t *value = NULL;
-  assert_null(nm_json_read(NM_TEXT("[1.5]"), false));
-  assert_int_equal(nm_json_parse(&value, NM_TEXT("[1.5]"), NULL), NM_OK);
-  assert_true(json_real_value(json_array_get(value, 0)) > 1.4);
+  struct nm_text text = NM_TEXT("[1e-320,"
+                                "1.00000000000000000000000000000000000000000000000000000000000000"
+                                "001]");
+  assert_null(nm_json_read(text, false, &is_short));
+  assert_false(is_short);
+  assert_int_equal(nm_json_parse(&value, text, NULL), NM_OK);
+  assert_true(json_real_value(json_array_get(value, 1)) > 0.9);
   json_decref(value);
 }
 
@@ -151,7 +164,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(takes_what_is_json),
     cmocka_unit_test(refuses_what_is_not),
-    cmocka_unit_test(leaves_fractions_to_jansson),
+    cmocka_unit_test(leaves_numbers_out_of_the_ordinary_to_jansson),
     cmocka_unit_test(keeps_the_limit_of_nesting),
     cmocka_unit_test(agrees_over_mangled_documents),
   };

@@ -30,14 +30,17 @@ static bool is_too_deep(struct nm_text text)
 
 static int parse(json_t **out, struct nm_text text, size_t flags, struct nm_error *err)
 {
-  json_error_t why;
-  json_t *value = nm_json_read(text, (flags & JSON_DECODE_ANY) != 0);
+  json_error_t why = { .text = "" };
+  bool is_short;
+  json_t *value = nm_json_read(text, (flags & JSON_DECODE_ANY) != 0, &is_short);
   if (value) {
     *out = value;
     return NM_OK;
   }
+  if (is_short) return nm_fail(err, NM_ENOMEM, "no memory to read JSON");
   if (is_too_deep(text)) return nm_fail(err, NM_ELIMIT, "nested deeper than %d", NM_JSON_DEPTH_MAX);
   value = json_loadb(text.ptr ? text.ptr : "", text.len, JSON_REJECT_DUPLICATES | flags, &why);
+  if (!value && !why.text[0]) return nm_fail(err, NM_ENOMEM, "no memory to read JSON");
   if (!value)
     return nm_fail(err, NM_EINVAL, "not JSON: %s (line %d, column %d)", why.text, why.line, why.column);
   *out = value;
@@ -54,17 +57,25 @@ int nm_json_parse_any(json_t **out, struct nm_text text, struct nm_error *err)
   return parse(out, text, JSON_DECODE_ANY, err);
 }
 
+struct writing {
+  struct nm_buffer *out;
+  int rc; /* of the buffer */
+};
+
 static int append_piece(const char *bytes, size_t len, void *data)
 {
-  return nm_buffer_append(data, bytes, len) ? -1 : 0;
+  struct writing *writing = data;
+  writing->rc = nm_buffer_append(writing->out, bytes, len);
+  return writing->rc ? -1 : 0;
 }
 
 int nm_json_write(struct nm_buffer *out, const json_t *value)
 {
-  size_t before = out->len;
-  if (json_dump_callback(value, append_piece, out, JSON_COMPACT | JSON_ENCODE_ANY) == 0) return NM_OK;
+  struct writing writing = { out, NM_OK };
+  size_t before = out->len, flags = JSON_COMPACT | JSON_ENCODE_ANY;
+  if (json_dump_callback(value, append_piece, &writing, flags) == 0) return NM_OK;
   out->len = before;
-  return NM_ELIMIT;
+  return writing.rc ? writing.rc : NM_ENOMEM; /* it needs some, to find circles */
 }
 
 struct nm_text nm_json_text(struct nm_arena *arena, const json_t *value)
@@ -101,7 +112,7 @@ bool nm_json_i64(const json_t *object, const char *key, int64_t *out)
 int nm_json_set_text(json_t *object, const char *key, struct nm_text value)
 {
   json_t *string = json_stringn(value.ptr ? value.ptr : "", value.len);
-  if (!string) return NM_EINVAL;
+  if (!string) return nm_text_is_utf8(value) ? NM_ENOMEM : NM_EINVAL;
   return json_object_set_new(object, key, string) ? NM_ENOMEM : NM_OK;
 }
 

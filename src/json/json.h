@@ -11,14 +11,15 @@
 #include "base/buffer.h"
 
 /* Parses one whole document: UTF-8 without NUL, no key twice, integers kept as 64 bits, nesting at
- * most NM_JSON_DEPTH_MAX, nothing behind it.  Borrows text, gives *out.  err says where. */
+ * most NM_JSON_DEPTH_MAX, nothing behind it.  Borrows text, gives *out.  err says where.  NM_ENOMEM
+ * says nothing of the text: it is not wrong, and may be read later. */
 NM_MUST_CHECK int nm_json_parse(json_t **out, struct nm_text text, struct nm_error *err);
 
 /* As nm_json_parse for documents that we or Optimove made, with scalars allowed at the top (a
  * quoted string is a way of answering there). */
 NM_MUST_CHECK int nm_json_parse_any(json_t **out, struct nm_text text, struct nm_error *err);
 
-/* Appends compact JSON. */
+/* Appends compact JSON; NM_ELIMIT above the buffer's maximum, or NM_ENOMEM. */
 NM_MUST_CHECK int nm_json_write(struct nm_buffer *out, const json_t *value);
 
 /* Compact JSON in the arena; ptr NULL when there was no room. */

@@ -6,18 +6,31 @@
  * compare the two. */
 #include "json/read.h"
 
+#include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/limits.h"
 
-enum { SHORT_MAX_BYTES = 512 };
+enum {
+  SHORT_MAX_BYTES = 512,
+  NUMBER_MAX_BYTES = 64, /* longer ones are left to jansson */
+};
 
 struct reader {
   const char *at, *end;
   int depth;
+  bool is_short; /* of memory */
 };
 
 static json_t *read_value(struct reader *in);
+
+/* What was made: there is always a value where there is memory. */
+static json_t *made(struct reader *in, json_t *value)
+{
+  if (!value) in->is_short = true;
+  return value;
+}
 
 static void skip_blanks(struct reader *in)
 {
@@ -99,13 +112,16 @@ static char plain_escape(char c)
 }
 
 /* What it makes of an escape is never longer than the escape. */
-static bool undo_escapes(struct nm_text raw, struct string *out)
+static bool undo_escapes(struct reader *in, struct nm_text raw, struct string *out)
 {
   const char *at = raw.ptr, *end = raw.ptr + raw.len;
   char *to = out->bytes;
   size_t len = 0;
   if (raw.len > sizeof out->bytes) to = out->own = malloc(raw.len);
-  if (!to) return false;
+  if (!to) {
+    in->is_short = true;
+    return false;
+  }
   while (at < end) {
     unsigned code;
     if (*at != '\\') {
@@ -143,7 +159,7 @@ static bool read_string(struct reader *in, struct string *out)
   }
   out->text = (struct nm_text){ start, (size_t)(in->at++ - start) };
   if (high >= 0x80 && !nm_text_is_utf8(out->text)) return false;
-  return !has_escape || undo_escapes(out->text, out);
+  return !has_escape || undo_escapes(in, out->text, out);
 }
 
 /* ---- values ---------------------------------------------------------------------------------- */
@@ -152,23 +168,52 @@ static json_t *read_text(struct reader *in)
 {
   struct string string;
   json_t *value = NULL;
-  if (read_string(in, &string)) value = json_stringn_nocheck(string.text.ptr, string.text.len);
+  if (read_string(in, &string))
+    value = made(in, json_stringn_nocheck(string.text.ptr, string.text.len));
   free(string.own);
   return value;
 }
 
-/* Fractions and powers are jansson's. */
-static json_t *read_integer(struct reader *in)
+static bool skip_digits(struct reader *in)
+{
+  const char *begin = in->at;
+  while (in->at < in->end && *in->at >= '0' && *in->at <= '9') in->at++;
+  return in->at > begin;
+}
+
+/* Fractions and powers; `in` stands behind the digits in front of them. */
+static json_t *read_real(struct reader *in, const char *begin)
+{
+  char copy[NUMBER_MAX_BYTES + 1];
+  if (*in->at == '.') {
+    in->at++;
+    if (!skip_digits(in)) return NULL;
+  }
+  if (in->at < in->end && (*in->at == 'e' || *in->at == 'E')) {
+    in->at++;
+    if (in->at < in->end && (*in->at == '+' || *in->at == '-')) in->at++;
+    if (!skip_digits(in)) return NULL;
+  }
+  size_t len = (size_t)(in->at - begin);
+  if (len > NUMBER_MAX_BYTES) return NULL;
+  memcpy(copy, begin, len);
+  copy[len] = '\0';
+  errno = 0;
+  double real = strtod(copy, NULL);
+  return isfinite(real) && errno == 0 ? made(in, json_real(real)) : NULL;
+}
+
+static json_t *read_number(struct reader *in)
 {
   const char *start = in->at;
   int64_t number;
   if (*in->at == '-') in->at++;
   const char *digits = in->at;
-  while (in->at < in->end && *in->at >= '0' && *in->at <= '9') in->at++;
-  if (in->at == digits || (*digits == '0' && in->at - digits > 1)) return NULL;
-  if (in->at < in->end && (*in->at == '.' || *in->at == 'e' || *in->at == 'E')) return NULL;
+  if (!skip_digits(in) || (*digits == '0' && in->at - digits > 1)) return NULL;
+  if (in->at < in->end && (*in->at == '.' || *in->at == 'e' || *in->at == 'E'))
+    return read_real(in, start);
   if (!nm_text_to_i64((struct nm_text){ start, (size_t)(in->at - start) }, &number)) return NULL;
-  return json_integer(number);
+  return made(in, json_integer(number));
 }
 
 static json_t *read_word(struct reader *in, const char *word, size_t len, json_t *value)
@@ -188,9 +233,9 @@ static bool read_pair(struct reader *in, json_t *object)
   if (read_string(in, &key) && take(in, ':')) {
     json_t *value = read_value(in);
     size_t before = json_object_size(object);
-    is_good = value &&
-              json_object_setn_new_nocheck(object, key.text.ptr, key.text.len, value) == 0 &&
-              json_object_size(object) > before; /* else the key was there */
+    if (value && json_object_setn_new_nocheck(object, key.text.ptr, key.text.len, value))
+      in->is_short = true;
+    else is_good = value && json_object_size(object) > before; /* else the key was there */
   }
   free(key.own);
   return is_good;
@@ -198,7 +243,7 @@ static bool read_pair(struct reader *in, json_t *object)
 
 static json_t *read_object(struct reader *in)
 {
-  json_t *object = json_object();
+  json_t *object = made(in, json_object());
   if (!object || take(in, '}')) return object;
   do {
     if (!read_pair(in, object)) goto bad;
@@ -211,10 +256,15 @@ bad:
 
 static json_t *read_array(struct reader *in)
 {
-  json_t *array = json_array();
+  json_t *array = made(in, json_array());
   if (!array || take(in, ']')) return array;
   do {
-    if (json_array_append_new(array, read_value(in))) goto bad; /* NULL is refused, too */
+    json_t *value = read_value(in);
+    if (!value) goto bad;
+    if (json_array_append_new(array, value)) {
+      in->is_short = true;
+      goto bad;
+    }
   } while (take(in, ','));
   if (take(in, ']')) return array;
 bad:
@@ -239,19 +289,21 @@ static json_t *read_value(struct reader *in)
   case 't': return read_word(in, "true", 4, json_true());
   case 'f': return read_word(in, "false", 5, json_false());
   case 'n': return read_word(in, "null", 4, json_null());
-  default: return read_integer(in);
+  default: return read_number(in);
   }
 }
 
-json_t *nm_json_read(struct nm_text text, bool takes_scalars)
+json_t *nm_json_read(struct nm_text text, bool takes_scalars, bool *is_short)
 {
+  *is_short = false;
   if (text.len == 0) return NULL; /* its ptr may be NULL */
-  struct reader in = { text.ptr, text.ptr + text.len, 0 };
+  struct reader in = { .at = text.ptr, .end = text.ptr + text.len };
   skip_blanks(&in);
   bool is_scalar = in.at == in.end || (*in.at != '{' && *in.at != '[');
   if (is_scalar && !takes_scalars) return NULL;
   json_t *value = read_value(&in);
   skip_blanks(&in);
+  *is_short = in.is_short;
   if (!value || in.at == in.end) return value;
   json_decref(value);
   return NULL;
