@@ -39,9 +39,7 @@ int nm_writer_load_tombstones(struct nm_writer *writer)
   int rc =
       nm_db_find_values(&writer->db, &stmt, "SELECT tenant_id, campaign FROM tombstones", NULL, 0);
   while (rc == 0 && (rc = nm_db_step(&writer->db, stmt)) == 1) {
-    struct nm_text campaign = { sqlite3_column_blob(stmt, 1),
-                                (size_t)sqlite3_column_bytes(stmt, 1) };
-    mark_cancelled(writer, sqlite3_column_int64(stmt, 0), campaign);
+    mark_cancelled(writer, sqlite3_column_int64(stmt, 0), nm_column_text(stmt, 1));
     rc = 0;
   }
   return rc;
@@ -303,8 +301,7 @@ static int recover_singles(struct nm_writer *writer, int64_t now_ms)
                       NM_I(now_ms - NM_STORE_TOMBSTONE_MS));
   while (rc == 0 && (rc = nm_db_step(&writer->db, stmt)) == 1) {
     struct nm_cancel cancel = {
-      .campaign = { (const char *)sqlite3_column_text(stmt, 1),
-                    (size_t)sqlite3_column_bytes(stmt, 1) },
+      .campaign = nm_column_text(stmt, 1),
       .channel_id = sqlite3_column_int64(stmt, 2),
       .stamp_ms = sqlite3_column_int64(stmt, 3),
     };

@@ -177,7 +177,7 @@ static int drop_window(struct nm_writer *writer, int64_t now_ms, int64_t *left)
   char scope[512];
   int64_t tenant_id = sqlite3_column_int64(stmt, 0), from_ms = sqlite3_column_int64(stmt, 2);
   int64_t until_ms = sqlite3_column_int64(stmt, 3);
-  int len = snprintf(scope, sizeof scope, "%s", (const char *)sqlite3_column_text(stmt, 1));
+  int len = snprintf(scope, sizeof scope, "%.*s", NM_TEXT_ARG(nm_column_text(stmt, 1)));
   sqlite3_reset(stmt);
   struct nm_text name = { scope, len < (int)sizeof scope ? (size_t)len : sizeof scope - 1 };
   rc =

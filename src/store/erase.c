@@ -13,28 +13,46 @@ enum { STEP_MAX_NS = 10 * 1000 * 1000 };
 
 /* ---- a new job ------------------------------------------------------------------------------- */
 
-static void add_text(json_t *list, struct nm_text text)
+static int add_text(json_t *list, struct nm_text text)
 {
-  if (text.len > 0)
-    json_array_append_new(list, json_stringn(text.ptr, text.len));
+  if (text.len == 0)
+    return NM_OK;
+  return json_array_append_new(list, json_stringn(text.ptr, text.len)) ? NM_ENOMEM : NM_OK;
 }
 
-/* The addresses of a profile; a number also without its plus, as others write it. */
-static json_t *addresses_of(struct nm_text body)
+/* The addresses of a profile; a number also without its plus, as others write it.  One that is left
+ * out would never be looked for. */
+static int list_addresses(const json_t *profile, json_t *list)
 {
-  json_t *profile = NULL, *list = json_array(), *device;
-  size_t i;
-  if (body.len == 0 || nm_json_parse(&profile, body, NULL))
-    return list;
   struct nm_text msisdn = nm_json_string(profile, "msisdn");
-  add_text(list, nm_json_string(profile, "email"));
-  add_text(list, msisdn);
-  if (msisdn.len > 1 && msisdn.ptr[0] == '+')
-    add_text(list, (struct nm_text){ msisdn.ptr + 1, msisdn.len - 1 });
+  json_t *device;
+  size_t i;
+  int rc = add_text(list, nm_json_string(profile, "email"));
+  if (!rc)
+    rc = add_text(list, msisdn);
+  if (!rc && msisdn.len > 1 && msisdn.ptr[0] == '+')
+    rc = add_text(list, (struct nm_text){ msisdn.ptr + 1, msisdn.len - 1 });
   json_array_foreach(json_object_get(profile, "devices"), i, device)
-      add_text(list, nm_json_string(device, "token"));
+    if (!rc)
+      rc = add_text(list, nm_json_string(device, "token"));
+  return rc;
+}
+
+static int addresses_of(struct nm_text body, struct nm_arena *arena, struct nm_text *out)
+{
+  json_t *profile = NULL, *list = json_array();
+  int rc = list ? NM_OK : NM_ENOMEM;
+  if (!rc && body.len > 0)
+    rc = nm_json_parse(&profile, body, NULL);
+  if (!rc)
+    rc = list_addresses(profile, list);
+  if (rc == NM_ENOMEM)
+    *out = (struct nm_text){ NULL, 0 };
+  else
+    *out = nm_json_text(arena, list);
   json_decref(profile);
-  return list;
+  json_decref(list);
+  return out->ptr ? NM_OK : NM_ENOMEM;
 }
 
 static int take_profile(struct nm_writer *writer, struct nm_store_erase *erase,
@@ -51,14 +69,11 @@ static int take_profile(struct nm_writer *writer, struct nm_store_erase *erase,
   erase->had_profile = rc == 1;
   struct nm_text body = { NULL, 0 };
   if (rc == 1)
-    body = (struct nm_text){ (const char *)sqlite3_column_text(stmt, 0),
-                             (size_t)sqlite3_column_bytes(stmt, 0) };
-  json_t *list = addresses_of(body);
-  *needles = nm_json_text(erase->request.arena, list);
-  json_decref(list);
+    body = nm_column_text(stmt, 0);
+  rc = addresses_of(body, erase->request.arena, needles);
   sqlite3_reset(stmt);
-  if (!needles->ptr)
-    return nm_fail(&erase->request.error, NM_ENOMEM, "store: no memory");
+  if (rc)
+    return nm_fail(&erase->request.error, rc, "store: no memory");
   rc = nm_db_run(&writer->db, "DELETE FROM preferences WHERE tenant_id = ?1 AND customer = ?2",
                  NM_I(erase->tenant_id), NM_T(erase->ext_id));
   if (rc)
@@ -109,7 +124,7 @@ int nm_writer_erase(struct nm_writer *writer, struct nm_store_erase *erase)
 static void add_needle(struct nm_erase_pass *pass, int64_t tenant_id, struct nm_text text,
                        bool is_id)
 {
-  if (pass->needles.count == NM_NEEDLES_MAX || text.len == 0)
+  if (text.len == 0 || !nm_expect(pass->needles.count < NM_NEEDLES_MAX))
     return;
   pass->needles.items[pass->needles.count++] = (struct nm_needle){ tenant_id, text, is_id };
 }
@@ -130,17 +145,19 @@ static int add_person(struct nm_erase_pass *pass, sqlite3_stmt *stmt)
     return NM_ENOMEM;
   pass->count++;
   add_needle(pass, person->tenant_id, person->customer, true);
-  if (nm_json_parse_any(&list, needles, NULL))
-    return NM_OK;
+  int rc = nm_json_parse_any(&list, needles, NULL);
+  if (rc)
+    return rc == NM_ENOMEM ? rc : NM_OK;
   json_array_foreach(list, i, address)
   {
-    struct nm_text text = nm_json_string_of(address);
-    text = nm_arena_copy(pass->arena, text);
+    struct nm_text text = nm_arena_copy(pass->arena, nm_json_string_of(address));
     if (text.ptr)
       add_needle(pass, person->tenant_id, text, false);
+    else
+      rc = NM_ENOMEM;
   }
   json_decref(list);
-  return NM_OK;
+  return rc;
 }
 
 static int load_pass(struct nm_erase_pass *pass)
@@ -211,6 +228,8 @@ static int end_pass(struct nm_erase_pass *pass, struct nm_store_erase_step *step
   json_t *list = nm_needles_for_file(&pass->needles);
   step->needles = nm_json_text(pass->arena, list);
   json_decref(list);
+  if (!step->needles.ptr)
+    return NM_ENOMEM;
   step->needs_scrub = true;
   return nm_db_run_values(&pass->writer->db,
                           "UPDATE erasures SET state = 2, customer = '', needles = ''"

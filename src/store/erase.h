@@ -5,7 +5,6 @@
 #include "store/scrub.h"
 
 enum {
-  NM_ERASE_PEOPLE_MAX = 16,
   NM_ERASE_STOPPED_MAX = 256, /* messages in one step */
 };
 

@@ -24,6 +24,7 @@ static struct nm_erase_person *person_of(struct nm_erase_pass *pass, int64_t ten
 {
   const char *key;
   json_t *value;
+  char digits[NM_TEXT_I64_MAX_BYTES];
   json_object_foreach(row, key, value)
   {
     if (!nm_text_equal_nocase(nm_text_from(key), NM_TEXT("CustomerID")))
@@ -35,14 +36,13 @@ static struct nm_erase_person *person_of(struct nm_erase_pass *pass, int64_t ten
     if (json_is_integer(value))
       return nm_erase_find(
           pass, tenant_id,
-          nm_arena_printf(pass->arena, "%lld", (long long)json_integer_value(value)));
+          (struct nm_text){ digits, nm_text_put_i64(digits, json_integer_value(value)) });
   }
   return NULL;
 }
 
-static bool take_out(struct nm_erase_pass *pass, int64_t tenant_id, json_t *rows)
+static int take_out(struct nm_erase_pass *pass, int64_t tenant_id, json_t *rows, bool *is_changed)
 {
-  bool is_changed = false;
   json_t *row;
   size_t i;
   json_array_foreach(rows, i, row)
@@ -50,12 +50,14 @@ static bool take_out(struct nm_erase_pass *pass, int64_t tenant_id, json_t *rows
     struct nm_erase_person *person = person_of(pass, tenant_id, row);
     if (!person)
       continue;
-    json_array_set_new(
-        rows, i, json_pack("{s:s,s:i,s:b}", "CustomerID", "erased", "ActionID", 1, "erased", true));
+    json_t *blank =
+        json_pack("{s:s,s:i,s:b}", "CustomerID", "erased", "ActionID", 1, "erased", true);
+    if (json_array_set_new(rows, i, blank))
+      return NM_ENOMEM;
     person->erased++;
-    is_changed = true;
+    *is_changed = true;
   }
-  return is_changed;
+  return NM_OK;
 }
 
 static int pack(json_t *rows, int64_t *raw_bytes, void **out, size_t *out_len)
@@ -83,20 +85,24 @@ int nm_erase_page(struct nm_erase_pass *pass, int64_t tenant_id, struct nm_text 
 {
   uLongf len = (uLongf)*raw_bytes;
   json_t *rows = NULL;
-  int rc = NM_OK;
+  bool is_changed = false;
   *out = NULL;
   if (*raw_bytes <= 0 || *raw_bytes > NM_STORE_PAGE_MAX_BYTES)
     return NM_OK;
   char *bytes = malloc((size_t)*raw_bytes);
   if (!bytes)
     return NM_ENOMEM;
-  bool is_whole =
-      uncompress((Bytef *)bytes, &len, (const Bytef *)packed.ptr, (uLong)packed.len) == Z_OK;
+  int unpacked = uncompress((Bytef *)bytes, &len, (const Bytef *)packed.ptr, (uLong)packed.len);
   struct nm_text page = { bytes, len };
-  if (is_whole && may_name(pass, tenant_id, page) &&
-      nm_json_parse_any(&rows, page, NULL) == NM_OK && take_out(pass, tenant_id, rows))
-    rc = pack(rows, raw_bytes, out, out_len);
+  int rc = unpacked == Z_MEM_ERROR ? NM_ENOMEM : unpacked == Z_OK ? NM_OK : NM_EINVAL;
+  if (!rc && may_name(pass, tenant_id, page)) {
+    rc = nm_json_parse_any(&rows, page, NULL);
+    if (!rc)
+      rc = take_out(pass, tenant_id, rows, &is_changed);
+    if (!rc && is_changed)
+      rc = pack(rows, raw_bytes, out, out_len);
+  }
   json_decref(rows);
   free(bytes);
-  return rc;
+  return rc == NM_ENOMEM ? rc : NM_OK; /* what is no page any more names nobody */
 }

@@ -7,12 +7,6 @@
 #include "base/clock.h"
 #include "store/erase.h"
 
-static struct nm_text text_at(sqlite3_stmt *stmt, int column)
-{
-  return (struct nm_text){ sqlite3_column_blob(stmt, column),
-                           (size_t)sqlite3_column_bytes(stmt, column) };
-}
-
 /* ---- events ---------------------------------------------------------------------------------- */
 
 /* Somebody else's event may name the person: Optimove's word on a batch of updates does. */
@@ -20,10 +14,12 @@ static int scrub_event(struct nm_erase_pass *pass, int64_t id, int64_t tenant_id
                        struct nm_text body)
 {
   json_t *document = NULL;
-  int rc = NM_OK;
-  if (nm_json_parse_any(&document, body, NULL))
-    return NM_OK;
-  if (nm_needles_scrub(&pass->needles, tenant_id, document)) {
+  bool is_changed = false;
+  int rc = nm_json_parse_any(&document, body, NULL);
+  if (rc)
+    return rc == NM_ENOMEM ? rc : NM_OK;
+  rc = nm_needles_scrub(&pass->needles, tenant_id, document, &is_changed);
+  if (!rc && is_changed) {
     struct nm_text fresh = nm_json_text(pass->arena, document);
     rc = fresh.ptr ? nm_db_run(&pass->writer->db, "UPDATE events SET body = ?2 WHERE id = ?1",
                                NM_I(id), NM_B(fresh))
@@ -36,8 +32,8 @@ static int scrub_event(struct nm_erase_pass *pass, int64_t id, int64_t tenant_id
 static int look_at_event(struct nm_erase_pass *pass, sqlite3_stmt *stmt)
 {
   int64_t id = sqlite3_column_int64(stmt, 0), tenant_id = sqlite3_column_int64(stmt, 1);
-  struct nm_erase_person *person = nm_erase_find(pass, tenant_id, text_at(stmt, 2));
-  struct nm_text body = text_at(stmt, 3);
+  struct nm_erase_person *person = nm_erase_find(pass, tenant_id, nm_column_text(stmt, 2));
+  struct nm_text body = nm_column_text(stmt, 3);
   if (person) {
     /* One that is being planned is taken away by its plan. */
     if (nm_claims_find(&pass->writer->events, id))
@@ -88,8 +84,8 @@ static int look_at_message(struct nm_erase_pass *pass, sqlite3_stmt *stmt)
 {
   int64_t id = sqlite3_column_int64(stmt, 0), state = sqlite3_column_int64(stmt, 3);
   int64_t tenant_id = sqlite3_column_int64(stmt, 1), run_id = sqlite3_column_int64(stmt, 2);
-  struct nm_erase_person *person = nm_erase_find(pass, tenant_id, text_at(stmt, 4));
-  if (!person && !nm_needles_are_in(&pass->needles, tenant_id, text_at(stmt, 5)))
+  struct nm_erase_person *person = nm_erase_find(pass, tenant_id, nm_column_text(stmt, 4));
+  if (!person && !nm_needles_are_in(&pass->needles, tenant_id, nm_column_text(stmt, 5)))
     return NM_OK;
   /* One that is out is taken away when it comes back. */
   if (state == NM_MESSAGE_WAITING && nm_claims_find(&pass->writer->messages, id))
@@ -109,7 +105,7 @@ static int look_at_page(struct nm_erase_pass *pass, sqlite3_stmt *stmt)
   int64_t id = sqlite3_column_int64(stmt, 0), raw_bytes = sqlite3_column_int64(stmt, 2);
   void *fresh = NULL;
   size_t len = 0;
-  int rc = nm_erase_page(pass, sqlite3_column_int64(stmt, 1), text_at(stmt, 3), &raw_bytes, &fresh,
+  int rc = nm_erase_page(pass, sqlite3_column_int64(stmt, 1), nm_column_text(stmt, 3), &raw_bytes, &fresh,
                          &len);
   if (rc || !fresh)
     return rc;
@@ -125,7 +121,7 @@ static int look_at_page(struct nm_erase_pass *pass, sqlite3_stmt *stmt)
 static int look_at_update(struct nm_erase_pass *pass, sqlite3_stmt *stmt)
 {
   int64_t tenant_id = sqlite3_column_int64(stmt, 1);
-  struct nm_erase_person *person = nm_erase_find(pass, tenant_id, text_at(stmt, 2));
+  struct nm_erase_person *person = nm_erase_find(pass, tenant_id, nm_column_text(stmt, 2));
   if (!person)
     return NM_OK;
   person->erased++;
@@ -176,7 +172,7 @@ static int look(struct nm_erase_pass *pass, const struct sweep *sweep, sqlite3_s
 {
   if (sweep->look)
     return sweep->look(pass, stmt);
-  if (!nm_needles_are_in(&pass->needles, sqlite3_column_int64(stmt, 1), text_at(stmt, 2)))
+  if (!nm_needles_are_in(&pass->needles, sqlite3_column_int64(stmt, 1), nm_column_text(stmt, 2)))
     return NM_OK;
   return nm_db_run(&pass->writer->db, sweep->blank, NM_I(sqlite3_column_int64(stmt, 0)));
 }

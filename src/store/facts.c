@@ -122,10 +122,8 @@ static int count_messages(struct nm_db *db, struct nm_store_tally *tally)
     }
     if (++seen == TALLY_ROWS_MAX) tally->from_id = sqlite3_column_int64(stmt, 0);
     if (sqlite3_column_int64(stmt, 1) != tally->run.id) continue;
-    struct nm_text provider = { (const char *)sqlite3_column_text(stmt, 3),
-                                (size_t)sqlite3_column_bytes(stmt, 3) };
     struct nm_store_count *count =
-        find_count(tally, sqlite3_column_int64(stmt, 2), provider);
+        find_count(tally, sqlite3_column_int64(stmt, 2), nm_column_text(stmt, 3));
     int64_t state = sqlite3_column_int64(stmt, 4);
     if (count && state == NM_MESSAGE_SENT) count->sent++;
     if (count && (state == NM_MESSAGE_DEAD || state == NM_MESSAGE_EXPIRED)) count->dropped++;

@@ -114,6 +114,13 @@ static inline int64_t nm_row_i64(struct nm_row *row, int column)
   return sqlite3_column_int64(row->stmt, column);
 }
 
+/* Without memory of its own, which sqlite3_column_text() needs; until the next step or reset. */
+static inline struct nm_text nm_column_text(sqlite3_stmt *stmt, int column)
+{
+  const char *bytes = sqlite3_column_blob(stmt, column);
+  return (struct nm_text){ bytes, bytes ? (size_t)sqlite3_column_bytes(stmt, column) : 0 };
+}
+
 /* ---- schema (schema.c) ----------------------------------------------------------------------- */
 
 /* Checks what is there and brings it to our version. */

@@ -400,9 +400,7 @@ static int was_erased(struct nm_writer *writer, int64_t message_id)
                       NM_I(message_id));
   if (!rc) rc = nm_db_step(&writer->db, stmt);
   if (rc != 1) return rc;
-  struct nm_text customer = { (const char *)sqlite3_column_text(stmt, 1),
-                              (size_t)sqlite3_column_bytes(stmt, 1) };
-  rc = nm_writer_is_suppressed(writer, sqlite3_column_int64(stmt, 0), customer);
+  rc = nm_writer_is_suppressed(writer, sqlite3_column_int64(stmt, 0), nm_column_text(stmt, 1));
   sqlite3_reset(stmt);
   return rc;
 }

@@ -71,40 +71,49 @@ static bool names_person(const struct nm_needles *needles, int64_t tenant_id, co
   return false;
 }
 
-bool nm_needles_scrub(const struct nm_needles *needles, int64_t tenant_id, json_t *document)
+int nm_needles_scrub(const struct nm_needles *needles, int64_t tenant_id, json_t *document,
+                     bool *is_changed)
 {
-  bool is_changed = false;
+  int rc = NM_OK;
   const char *key;
   json_t *value;
   size_t i;
   void *next;
   json_object_foreach_safe(document, next, key, value)
   {
-    if (names_person(needles, tenant_id, key, value)) {
-      json_object_set_new(document, key, json_string("erased"));
-      is_changed = true;
-    } else if (nm_needles_scrub(needles, tenant_id, value)) {
-      is_changed = true;
-    }
+    if (!names_person(needles, tenant_id, key, value))
+      rc = nm_needles_scrub(needles, tenant_id, value, is_changed);
+    else if (json_object_set_new(document, key, json_string("erased")))
+      rc = NM_ENOMEM;
+    else
+      *is_changed = true;
+    if (rc)
+      return rc;
   }
   json_array_foreach(document, i, value)
   {
-    if (names_person(needles, tenant_id, NULL, value)) {
-      json_array_set_new(document, i, json_string("erased"));
-      is_changed = true;
-    } else if (nm_needles_scrub(needles, tenant_id, value)) {
-      is_changed = true;
-    }
+    if (!names_person(needles, tenant_id, NULL, value))
+      rc = nm_needles_scrub(needles, tenant_id, value, is_changed);
+    else if (json_array_set_new(document, i, json_string("erased")))
+      rc = NM_ENOMEM;
+    else
+      *is_changed = true;
+    if (rc)
+      return rc;
   }
-  return is_changed;
+  return NM_OK;
 }
 
 json_t *nm_needles_for_file(const struct nm_needles *needles)
 {
   json_t *list = json_array();
-  for (size_t i = 0; list && i < needles->count; i++)
-    if (needles->items[i].text.len >= NM_NEEDLE_MIN_BYTES)
-      json_array_append_new(list,
-                            json_stringn(needles->items[i].text.ptr, needles->items[i].text.len));
+  for (size_t i = 0; list && i < needles->count; i++) {
+    struct nm_text text = needles->items[i].text;
+    if (text.len < NM_NEEDLE_MIN_BYTES ||
+        json_array_append_new(list, json_stringn(text.ptr, text.len)) == 0)
+      continue;
+    json_decref(list);
+    return NULL;
+  }
   return list;
 }

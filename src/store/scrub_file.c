@@ -99,7 +99,10 @@ int nm_sqlite_scrub(struct nm_sqlite *sqlite, struct nm_store_scrub *scrub)
   int rc = truncate_log(sqlite, &scrub->request.error);
   if (rc || scrub->needles.len == 0)
     return rc;
-  if (nm_json_parse_any(&needles, scrub->needles, NULL))
+  rc = nm_json_parse_any(&needles, scrub->needles, NULL);
+  if (rc == NM_ENOMEM)
+    return nm_fail(&scrub->request.error, rc, "store: no memory to look for traces");
+  if (rc)
     return NM_OK;
   if (json_array_size(needles) > 0)
     rc = look(sqlite, scrub, needles);

@@ -77,9 +77,7 @@ static int find_customer(struct nm_writer *writer, const struct nm_plan *plan, b
     rc = nm_db_step(&writer->db, stmt);
   if (rc != 1)
     return rc;
-  struct nm_text customer = { (const char *)sqlite3_column_text(stmt, 0),
-                              (size_t)sqlite3_column_bytes(stmt, 0) };
-  rc = nm_writer_is_suppressed(writer, plan->tenant_id, customer);
+  rc = nm_writer_is_suppressed(writer, plan->tenant_id, nm_column_text(stmt, 0));
   sqlite3_reset(stmt);
   if (rc < 0)
     return rc;

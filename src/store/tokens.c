@@ -17,8 +17,9 @@ int nm_writer_token_save(struct nm_writer *writer, struct nm_store_token_save *s
   struct nm_store_token *token = &save->token;
   int64_t known = 0, id = nm_writer_id(writer);
   struct nm_text name = name_of(save, id);
-  if (!name.ptr || token->hash.len == 0)
-    return nm_fail(&save->request.error, NM_EINVAL, "a token needs a name and a digest");
+  if (!name.ptr) return nm_fail(&save->request.error, NM_ENOMEM, "no memory for a token");
+  if (token->hash.len == 0)
+    return nm_fail(&save->request.error, NM_EINVAL, "a token needs a digest");
   int rc = nm_db_number(&writer->db, &known, 0, "SELECT count(*) FROM tokens WHERE name = ?1",
                         NM_T(name));
   if (rc) return rc;

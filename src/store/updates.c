@@ -93,10 +93,8 @@ static int choose_customers(struct nm_writer *writer, const struct nm_store_batc
                   NM_I(take->tenant_id));
   while (rc == 0 && *chosen < (int64_t)take->customers_max &&
          (rc = nm_db_step(&writer->db, stmt)) == 1) {
-    struct nm_text customer = { (const char *)sqlite3_column_text(stmt, 0),
-                                (size_t)sqlite3_column_bytes(stmt, 0) };
     rc = nm_db_run(&writer->db, "INSERT OR IGNORE INTO temp.chosen (customer) VALUES (?1)",
-                   NM_T(customer));
+                   NM_T(nm_column_text(stmt, 0)));
     if (!rc) *chosen += nm_db_changes(&writer->db);
   }
   sqlite3_reset(stmt);
