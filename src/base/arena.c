@@ -18,7 +18,7 @@ struct nm_arena {
   struct block *first; /* newest in front; the last one is the first made */
   size_t used;
   size_t max_bytes;
-  bool has_refused;
+  bool has_refused, was_full;
 };
 
 struct nm_arena *nm_arena_create(size_t max_bytes)
@@ -53,7 +53,7 @@ void nm_arena_reset(struct nm_arena *arena)
   }
   if (arena->first) arena->first->used = 0;
   arena->used = 0;
-  arena->has_refused = false;
+  arena->has_refused = arena->was_full = false;
 }
 
 static struct block *add_block(struct nm_arena *arena, size_t len)
@@ -69,7 +69,10 @@ static struct block *add_block(struct nm_arena *arena, size_t len)
 /* Where len more fit, or NULL. */
 static struct block *find_room(struct nm_arena *arena, size_t len, size_t rounded)
 {
-  if (len > arena->max_bytes || arena->used > arena->max_bytes - len) return NULL;
+  if (len > arena->max_bytes || arena->used > arena->max_bytes - len) {
+    arena->was_full = true;
+    return NULL;
+  }
   struct block *block = arena->first;
   return block && block->size - block->used >= rounded ? block : add_block(arena, rounded);
 }
@@ -124,4 +127,9 @@ struct nm_text nm_arena_escape(struct nm_arena *arena, struct nm_text text)
 bool nm_arena_has_refused(const struct nm_arena *arena)
 {
   return !arena || arena->has_refused;
+}
+
+bool nm_arena_was_full(const struct nm_arena *arena)
+{
+  return arena && arena->was_full;
 }

@@ -31,3 +31,7 @@ struct nm_text nm_arena_escape(struct nm_arena *arena, struct nm_text text);
 
 /* Whether memory was refused since create or reset: what was read into it may lack a part. */
 bool nm_arena_has_refused(const struct nm_arena *arena);
+
+/* Whether some of it was refused because the arena is full: with all the memory there is, it would
+ * be so again. */
+bool nm_arena_was_full(const struct nm_arena *arena);

@@ -6,7 +6,10 @@
 #include "base/log.h"
 #include "engine/callbacks.h"
 
-enum { PROFILES_ARENA_MAX_BYTES = 64 * 1024 * 1024 };
+enum {
+  PROFILES_ARENA_MAX_BYTES = 64 * 1024 * 1024,
+  PROFILES_TRIES_MAX = 8, /* their arena fills a little more each time; then the events come again */
+};
 
 void nm_batch_free_if_done(struct nm_batch *batch)
 {
@@ -14,6 +17,7 @@ void nm_batch_free_if_done(struct nm_batch *batch)
   for (size_t i = 0; i < batch->profile_calls; i++) nm_call_destroy(batch->profiles[i]);
   for (size_t i = 0; i < batch->count; i++) nm_generation_unref(batch->slots[i].generation);
   free(batch->profiles);
+  nm_arena_destroy(batch->arena);
   nm_call_destroy(batch->take);
   free(batch->slots);
   free(batch);
@@ -27,7 +31,7 @@ static void loaded(struct nm_batch *batch)
 static void on_profiles(struct nm_call *call)
 {
   struct nm_batch *batch = call->data;
-  if (call->u.head.rc && nm_call_may_try_again(call)) {
+  if (call->u.head.rc && nm_call_may_try_again(call) && call->tries < PROFILES_TRIES_MAX) {
     nm_call_again(call);
     return;
   }

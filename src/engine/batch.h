@@ -19,6 +19,7 @@ struct nm_planner {
   struct nm_batch *current; /* the one whose rules run, or whose profiles come */
   size_t plans_open;
   size_t take_max;
+  size_t alone;         /* takes of one event to come: for what was too much beside others */
   struct nm_suspended *suspended;
   struct nm_yield yield;
 };
@@ -39,7 +40,8 @@ struct nm_slot {
 /* What one take gave. */
 struct nm_batch {
   struct nm_planner *planner;
-  struct nm_call *take; /* its arena holds the events and what is made of them */
+  struct nm_call *take; /* its arena holds the events */
+  struct nm_arena *arena; /* and this one what is made of them */
   struct nm_slot *slots;
   struct nm_plan *plans;
   size_t count, cancels; /* the first `cancels` are 4s */
@@ -53,7 +55,7 @@ struct nm_batch {
 
 static inline struct nm_arena *nm_batch_arena(const struct nm_batch *batch)
 {
-  return batch->take->u.head.arena;
+  return batch->arena;
 }
 
 /* Asks for what its events need; the planner's job is woken when all of it is here. */

@@ -20,6 +20,17 @@ static size_t place_of(const struct nm_engine *engine, int64_t tenant_id)
   return low;
 }
 
+/* NULL where the tenant has none: without memory nobody would ask for it again. */
+static void take_accounts(struct nm_book *book)
+{
+  const struct nm_engine *engine = book->engine;
+  const struct nm_tenant *tenant = book->tenant;
+  bool has_one = tenant->connector.is_present && engine->phase < NM_ENGINE_ENDING;
+  book->account = nm_optimove_account(engine->optimove, tenant);
+  book->admin_account = nm_optimove_admin_account(engine->optimove, tenant);
+  nm_require(!has_one || (book->account && book->admin_account));
+}
+
 static struct nm_book *insert(struct nm_engine *engine, size_t at, struct nm_tenant *tenant)
 {
   if (engine->book_count == engine->book_capacity) {
@@ -34,8 +45,7 @@ static struct nm_book *insert(struct nm_engine *engine, size_t at, struct nm_ten
   book->engine = engine;
   book->tenant_id = tenant->id;
   book->tenant = tenant;
-  book->account = nm_optimove_account(engine->optimove, tenant);
-  book->admin_account = nm_optimove_admin_account(engine->optimove, tenant);
+  take_accounts(book);
   nm_updates_open(&book->updates, book);
   nm_reconciler_open(&book->reconciler, book);
   nm_catchup_open(&book->catchup, book);
@@ -73,6 +83,7 @@ void nm_books_open(struct nm_engine *engine)
   struct nm_arena *arena = nm_arena_create(16 * 1024 * 1024);
   nm_require(arena != NULL);
   struct nm_tenant **all = nm_tenants_all(engine->env.tenants, arena, &count);
+  nm_require(all != NULL);
   for (size_t i = 0; i < count; i++) {
     size_t at = place_of(engine, all[i]->id);
     if (at < engine->book_count && engine->books[at]->tenant_id == all[i]->id)
@@ -95,8 +106,7 @@ void nm_book_refresh(struct nm_book *book)
   struct nm_optimove_account *old_admin = book->admin_account;
   bool was_active = old->connector.is_present && old->connector.is_active;
   book->tenant = fresh;
-  book->account = nm_optimove_account(book->engine->optimove, fresh);
-  book->admin_account = nm_optimove_admin_account(book->engine->optimove, fresh);
+  take_accounts(book);
   if (old->connector.is_present &&
       !nm_text_equal(old->connector.base_url, fresh->connector.base_url))
     nm_runs_leave_account(book);

@@ -34,6 +34,14 @@ static struct nm_text text_of(const json_t *object, const char *name, struct nm_
   return text.ptr ? text : NM_TEXT("");
 }
 
+/* Refused at once where there is no memory: half of what Optimove says would be another word. */
+static void give_up(struct applying *applying, struct nm_call *call)
+{
+  applying->done(applying->data, NM_ENOMEM);
+  free(applying);
+  nm_call_destroy(call);
+}
+
 static void add_error(struct nm_call *call, struct nm_text customer, struct nm_text field,
                       struct nm_text reason)
 {
@@ -103,8 +111,10 @@ void nm_callback_apply(struct nm_book *book, const struct nm_event *event,
   finish->tenant_id = book->tenant_id;
   finish->state = NM_BATCH_DONE;
   if (!nm_text_to_i64(event->name, &finish->batch_id)) finish->batch_id = 0;
-  if (nm_json_parse(&body, event->body, NULL)) body = NULL;
+  int rc = nm_json_parse(&body, event->body, NULL);
+  if (rc) body = NULL;
   read_errors(call, body);
   json_decref(body);
-  nm_call_submit(call);
+  if (rc == NM_ENOMEM || nm_arena_has_refused(call->u.head.arena)) give_up(applying, call);
+  else nm_call_submit(call);
 }

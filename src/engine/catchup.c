@@ -119,6 +119,7 @@ static void add_campaign(struct look *look, struct nm_text campaign)
                            look->day.len);
   char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
   json_decref(body);
+  nm_require(text != NULL);
   *event = (struct nm_event){
     .tenant_id = found->tenant_id,
     .received_at_ms = found->now_ms,
@@ -133,7 +134,7 @@ static void add_campaign(struct look *look, struct nm_text campaign)
   free(text);
   missed->arrival.identity = nm_event_identity(arena, event, &missed->arrival.window_ms);
   missed->from_ms = look->day_from_ms;
-  if (event->campaign.ptr && event->body.ptr && missed->arrival.identity.ptr) found->count++;
+  found->count++;
 }
 
 static void on_executed(void *data, const struct nm_optimove_answer *answer)
@@ -148,7 +149,9 @@ static void on_executed(void *data, const struct nm_optimove_answer *answer)
   json_array_foreach(answer->body, i, row)
     if (json_is_object(row))
       add_campaign(look, nm_optimove_campaign_of(row, look->call->u.head.arena));
-  next(look);
+  /* One that is left out of the first look would be taken for a missed one by the next. */
+  if (nm_arena_has_refused(look->call->u.head.arena)) give_up(look, "out of memory");
+  else next(look);
 }
 
 static void begin_channel(struct look *look, int64_t channel_id)
@@ -191,7 +194,8 @@ static void next(struct look *look)
     return;
   }
   choose_day(look);
-  if (nm_optimove_executed(catchup->book->account, look->call->u.catch_up.channel_id, look->day,
+  if (!look->day.ptr ||
+      nm_optimove_executed(catchup->book->account, look->call->u.catch_up.channel_id, look->day,
                            on_executed, look))
     give_up(look, "the call to Optimove could not be made");
 }

@@ -70,6 +70,7 @@ static void on_resumed(struct nm_call *call)
     nm_log(NM_LOG_ERROR, "engine", NULL, "cannot read what is to do: %s", call->u.head.error.text);
     if (engine->phase < NM_ENGINE_DRAINING && call->u.head.rc != NM_ECLOSED) {
       engine->is_resuming = true;
+      nm_arena_reset(call->u.head.arena); /* else it would be full one day of what failed */
       nm_call_again(call);
       return;
     }

@@ -108,8 +108,9 @@ static void on_scrubbed(struct nm_call *call)
 static void scrub(struct nm_erasures *erasures, struct nm_text needles)
 {
   struct nm_call *call =
-      nm_call_create(erasures->engine, NM_STORE_SCRUB, 1024 * 1024, on_scrubbed, erasures);
+      nm_call_create(erasures->engine, NM_STORE_SCRUB, ARENA_MAX_BYTES, on_scrubbed, erasures);
   call->u.scrub.needles = nm_arena_copy(call->u.head.arena, needles);
+  nm_require(call->u.scrub.needles.ptr != NULL);
   nm_call_submit(call);
 }
 

@@ -102,6 +102,7 @@ static void note(struct sending *sending, enum nm_fact_end end, int64_t wait_ms,
   finish->end = end;
   finish->due_at_ms = nm_clock_wall_ms() + wait_ms;
   finish->reason = nm_arena_copy(call->u.head.arena, nm_text_from(reason));
+  nm_require(finish->reason.ptr != NULL);
   nm_metric_add(end == NM_FACT_TOLD      ? NM_METRIC_FACTS_TOLD
                 : end == NM_FACT_UNKNOWN ? NM_METRIC_FACTS_UNKNOWN
                 : end == NM_FACT_REFUSED ? NM_METRIC_FACTS_REFUSED
@@ -214,6 +215,13 @@ static void add_fact(struct telling *telling, const struct nm_store_count *count
                             .metric = metric, .value = same->value + value };
 }
 
+/* Kept with the run: all of it or, from the last save on, again. */
+static void tell(struct telling *telling, const char *key, json_t *value)
+{
+  int rc = json_object_set_new(telling->told, key, value);
+  nm_require(rc == 0);
+}
+
 /* Where the counts of a run do not agree somebody should look. */
 static void compare(struct telling *telling)
 {
@@ -229,15 +237,15 @@ static void compare(struct telling *telling)
            "counts differ: Optimove promised %lld recipients, %lld were expanded",
            (long long)promised, (long long)expanded);
   }
-  json_object_set_new(telling->told, "promised", json_integer(promised - run->repeated));
-  json_object_set_new(telling->told, "accepted", json_integer(run->made));
-  json_object_set_new(telling->told, "sent", json_integer(run->sent));
-  json_object_set_new(telling->told, "failed", json_integer(run->dead));
+  tell(telling, "promised", json_integer(promised - run->repeated));
+  tell(telling, "accepted", json_integer(run->made));
+  tell(telling, "sent", json_integer(run->sent));
+  tell(telling, "failed", json_integer(run->dead));
   if (telling->is_mixed) {
-    json_object_set_new(telling->told, "reported_why_not",
-                        json_string("the definition was used by others meanwhile"));
+    tell(telling, "reported_why_not",
+         json_string("the definition was used by others meanwhile"));
   } else if (telling->knows_results) {
-    json_object_set_new(telling->told, "reported", json_integer(reported));
+    tell(telling, "reported", json_integer(reported));
     if (reported != run->sent) {
       nm_metric_add(NM_METRIC_RUN_COUNTS_DIFFER, 1);
       nm_log(NM_LOG_WARN, "engine", &ids,
@@ -258,14 +266,13 @@ static void save(struct telling *telling)
   struct nm_call *call = nm_call_create(telling->feedback->book->engine, NM_STORE_FACTS_SAVE,
                                         ARENA_MAX_BYTES, on_saved, telling);
   struct nm_store_facts_save *facts = &call->u.facts_save;
-  char *text = json_dumps(telling->told, JSON_COMPACT);
+  struct nm_arena *arena = call->u.head.arena;
   facts->tenant_id = telling->feedback->book->tenant_id;
   facts->run_id = tally->run.id;
   facts->facts = telling->facts;
   facts->count = telling->fact_count;
-  facts->told = nm_arena_copy(call->u.head.arena, nm_text_from(text));
-  if (!facts->told.ptr) facts->told = NM_TEXT("");
-  free(text);
+  facts->told = nm_json_text(arena, telling->told);
+  nm_require(facts->told.ptr != NULL);
   nm_call_submit(call);
 }
 

@@ -14,11 +14,9 @@ enum {
   COMPANY_MIN = 32,    /* outcomes of the last request: as many as make it worth waiting for more */
   COMPANY_MAX = 256,   /* no more than these are ever held back */
   COMPANY_WAIT_MS = 5, /* since the last request */
-  LOG_MAX_BYTES = 4096, /* of a message's MESSAGE_LOG event */
   REQUESTS_MAX = 1, /* at the store; meanwhile more is gathered: few syncs under load, none waits
                      * idle */
-  ITEM_MAX_BYTES = NM_ERROR_TEXT_MAX_BYTES + 32 + LOG_MAX_BYTES + (int)sizeof(struct nm_finish),
-  ARENA_MAX_BYTES = ITEMS_MAX * ITEM_MAX_BYTES,
+  ARENA_MAX_BYTES = 256 * 1024 * 1024, /* of reasons and MESSAGE_LOG events: more than there can be */
 };
 
 struct ended {
@@ -28,6 +26,7 @@ struct ended {
 
 struct batch {
   struct ended *all;
+  struct nm_finish *items; /* what the store is given of them */
   size_t count, capacity;
   bool has_run; /* messages of runs are among them */
 };
@@ -47,6 +46,7 @@ static void destroy_batch(struct nm_call *call)
 {
   struct batch *batch = call->data;
   free(batch->all);
+  free(batch->items);
   free(batch);
   nm_call_destroy(call);
 }
@@ -91,7 +91,8 @@ static int compare_ids(const void *a, const void *b)
 static void submit(struct nm_finisher *finisher, struct nm_call *call)
 {
   struct batch *batch = call->data;
-  struct nm_finish *items = nm_call_alloc(call, batch->count * sizeof *items);
+  struct nm_finish *items = batch->items = malloc(batch->count * sizeof *items);
+  nm_require(items != NULL);
   qsort(batch->all, batch->count, sizeof *batch->all, compare_ids);
   for (size_t i = 0; i < batch->count; i++) items[i] = batch->all[i].item;
   call->u.finish.items = items;
@@ -173,6 +174,8 @@ void nm_finisher_add(struct nm_lane *lane, const struct nm_finish *item)
   *copy = *item;
   if (item->reason.len > 0)
     copy->reason = nm_arena_copy(finisher->gathering->u.head.arena, item->reason);
+  if (item->reason.len > 0 && !copy->reason.ptr)
+    copy->reason = NM_TEXT("(no memory to keep the reason)"); /* ending here would send it again */
   if (item->message)
     copy->log =
         nm_message_log_make(lane->book, finisher->gathering->u.head.arena, item->message, item);

@@ -5,6 +5,8 @@
 #include "base/metrics.h"
 
 enum {
+  LEARN_TRIES_MAX = 8,
+  ROW_MAX_BYTES = 1024 * 1024, /* a larger one may be too much for the sample's arena */
   SAMPLE_ROWS = 5,
   HOUR_MS = 3600 * 1000,
   PAGE_ARENA_MAX_BYTES = NM_STORE_PAGE_MAX_BYTES + 64 * 1024,
@@ -17,6 +19,10 @@ static void on_learnt(struct nm_call *call)
 {
   struct nm_book *book = call->data;
   int64_t singles = 0, recipients = 0;
+  if (call->u.head.rc && nm_call_may_try_again(call) && call->tries < LEARN_TRIES_MAX) {
+    nm_call_again(call);
+    return;
+  }
   book->is_hour_asked = false;
   if (call->u.head.rc) {
     struct nm_log_ids ids = nm_book_ids(book);
@@ -109,7 +115,8 @@ static void add_fate(struct nm_running *run, const struct nm_recipient *recipien
   }
 }
 
-/* The first recipients of the first page; *template_id is the first one's. */
+/* The first recipients of the first page; *template_id is the first one's, and decides with which run
+ * this one is compared.  NULL: out of memory; the arena is used up row by row. */
 static json_t *sample_of(struct nm_running *run, struct nm_text page, struct nm_arena *arena,
                          int64_t *template_id)
 {
@@ -117,16 +124,23 @@ static json_t *sample_of(struct nm_running *run, struct nm_text page, struct nm_
   json_t *list = json_array();
   struct nm_rows rows;
   struct nm_text text;
-  if (nm_rows_open(&rows, page)) return list;
+  if (!list || nm_rows_open(&rows, page)) return list;
   while (json_array_size(list) < SAMPLE_ROWS && nm_rows_next(&rows, &text)) {
     struct nm_recipient recipient = { 0 };
     struct nm_error error = { 0 };
-    if (nm_optimove_read_row(text, &execution, arena, &recipient, &error)) continue;
-    json_t *one = json_pack("{s:s%,s:I}", "customer", recipient.customer.ptr,
-                            recipient.customer.len, "template", (json_int_t)recipient.template_id);
+    nm_arena_reset(arena);
+    int rc = nm_optimove_read_row(text, &execution, arena, &recipient, &error);
+    bool is_short = rc == NM_ENOMEM && text.len <= ROW_MAX_BYTES;
+    if (rc && !is_short) continue;
+    json_t *one = is_short ? NULL
+                           : json_pack("{s:s%,s:I}", "customer", recipient.customer.ptr,
+                                       recipient.customer.len, "template",
+                                       (json_int_t)recipient.template_id);
     if (*template_id == 0) *template_id = recipient.template_id;
     if (one && recipient.event) add_fate(run, &recipient, arena, one);
-    json_array_append_new(list, one);
+    if (!json_array_append_new(list, one)) continue;
+    json_decref(list);
+    return NULL;
   }
   return list;
 }
@@ -138,6 +152,12 @@ static void submit_check(struct nm_running *run, struct nm_text page)
                                         SAMPLE_ARENA_MAX_BYTES, on_checked, run);
   struct nm_store_run_check *check = &call->u.run_check;
   json_t *sample = sample_of(run, page, call->u.head.arena, &check->template_id);
+  if (!sample) {
+    run->is_loading = false;
+    nm_run_rest(run);
+    nm_call_destroy(call);
+    return;
+  }
   check->run_id = run->row.id;
   check->sample = nm_json_text(call->u.head.arena, sample);
   if (!check->sample.ptr) check->sample = NM_TEXT("[]");

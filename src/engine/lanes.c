@@ -12,6 +12,7 @@
 
 enum {
   LEASE_ARENA_MAX_BYTES = 32 * 1024 * 1024,
+  TRIED_ARENA_MAX_BYTES = 1024 * 1024 * 1024, /* once a start: all who were tried and wait */
   LEASE_FAILED_WAIT_MS = 1000,
   URGENT_MAX = 256,      /* single messages that may be leased beyond the window */
   SCARCE_WINDOW = 64,    /* messages a lane may hold when all of them hold too much */
@@ -349,13 +350,15 @@ static void on_leased(struct nm_call *call)
 
 static void lease(struct nm_lane *lane, size_t max)
 {
-  struct nm_call *call = nm_call_create(lane->book->engine, NM_STORE_LEASE, LEASE_ARENA_MAX_BYTES,
-                                        on_leased, lane);
+  bool want_tried = lane->is_ordered && !lane->is_order_known;
+  struct nm_call *call =
+      nm_call_create(lane->book->engine, NM_STORE_LEASE,
+                     want_tried ? TRIED_ARENA_MAX_BYTES : LEASE_ARENA_MAX_BYTES, on_leased, lane);
   call->u.lease.tenant_id = lane->book->tenant_id;
   call->u.lease.provider = lane->name;
   call->u.lease.now_ms = nm_clock_wall_ms();
   call->u.lease.max = max;
-  call->u.lease.want_tried = lane->is_ordered && !lane->is_order_known;
+  call->u.lease.want_tried = want_tried;
   lane->is_leasing = true;
   lane->is_hungry = lane->is_urgent = false;
   lane->next_due_ms = lane->next_look_ms = 0;

@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 
 static bool has_rule(const struct nm_generation *active)
 {
@@ -110,15 +111,21 @@ struct nm_store_arrival *nm_message_log_make(const struct nm_book *book, struct 
     return NULL;
   struct nm_store_arrival *arrival = nm_arena_alloc(arena, sizeof *arrival);
   json_t *event = arrival ? event_of(arena, message, end, word, now_ms) : NULL;
-  /* Without memory the message has its end all the same; only nobody is told. */
+  /* Without memory the message has its end all the same: what was sent must not be sent again. */
   int rc = event ? nm_event_read_hook(arena, event, &arrival->event, &field, NULL) : NM_ENOMEM;
   json_decref(event);
-  if (rc)
-    return NULL;
-  arrival->event.tenant_id = book->tenant_id;
-  arrival->event.received_at_ms = now_ms;
-  arrival->identity = nm_event_identity(arena, &arrival->event, &arrival->window_ms);
-  return arrival->identity.ptr ? arrival : NULL;
+  if (!rc) {
+    arrival->event.tenant_id = book->tenant_id;
+    arrival->event.received_at_ms = now_ms;
+    arrival->identity = nm_event_identity(arena, &arrival->event, &arrival->window_ms);
+    if (arrival->identity.ptr)
+      return arrival;
+  }
+  struct nm_log_ids ids = nm_book_ids(book);
+  ids.message = message->id;
+  nm_log(NM_LOG_ERROR, "engine", &ids,
+         "no memory for the MESSAGE_LOG event of this message: its rule is not told");
+  return NULL;
 }
 
 bool nm_message_log_is_own(const struct nm_event *event)

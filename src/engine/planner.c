@@ -14,9 +14,10 @@
 
 enum {
   TAKE_ARENA_MAX_BYTES = 64 * 1024 * 1024,
+  PLANS_ARENA_MAX_BYTES = 64 * 1024 * 1024,
   PLANS_MAX = 4,        /* batches at the store; beyond them no more is taken */
   TAKE_FAILED_WAIT_MS = 1000,
-  PROFILE_LOST_WAIT_MS = 5000,
+  PUT_OFF_WAIT_MS = 5000, /* for want of memory, or of a profile */
   TAKE_MAX_BACK = 64,   /* while it has stepped back: other tenants' events are among the next ones */
 };
 
@@ -172,6 +173,16 @@ static void submit_plans(struct nm_batch *batch, size_t first, size_t count)
 
 /* ---- rules over one event -------------------------------------------------------------------- */
 
+/* It comes again soon. */
+static void put_off(const struct nm_slot *slot, struct nm_text reason, struct nm_plan *plan)
+{
+  *plan = (struct nm_plan){ .event_id = slot->event->id,
+                            .tenant_id = slot->event->tenant_id,
+                            .state = NM_EVENT_DELAYED,
+                            .reason = reason,
+                            .due_at_ms = nm_clock_wall_ms() + PUT_OFF_WAIT_MS };
+}
+
 static void fence_cancel(struct nm_slot *slot, struct nm_cancel *cancel)
 {
   struct nm_fence fence = { .campaign = cancel->campaign, .channel_id = cancel->channel_id,
@@ -184,10 +195,15 @@ static void plan_callback(struct nm_batch *batch, struct nm_slot *slot, struct n
   *plan = (struct nm_plan){ .event_id = slot->event->id, .tenant_id = slot->event->tenant_id,
                             .state = NM_EVENT_PLANNED };
   if (!slot->callback_rc) return;
+  if (slot->callback_rc != NM_ENOTFOUND && slot->callback_rc != NM_ECONFLICT) {
+    put_off(slot, NM_TEXT("it could not be compared with its batch"), plan);
+    return;
+  }
   plan->state = NM_EVENT_DROPPED;
   plan->reason = nm_arena_printf(nm_batch_arena(batch), "no update batch %.*s waits for an answer",
                                  NM_TEXT_ARG(slot->event->name));
   struct nm_log_ids ids = slot_ids(slot);
+  if (!plan->reason.ptr) plan->reason = NM_TEXT("no update batch waits for it");
   nm_log(NM_LOG_WARN, "engine", &ids, "%.*s", NM_TEXT_ARG(plan->reason));
 }
 
@@ -222,6 +238,25 @@ static void note_overrun(const struct nm_slot *slot, const struct nm_plan *plan)
          NM_TEXT_ARG(slot->book->tenant->name), NM_RULES_OVERRUNS_MAX, NM_TEXT_ARG(reason));
 }
 
+/* A plan of which a part was refused by its arena may say something else than the rules said. */
+static bool is_whole(struct nm_batch *batch, const struct nm_slot *slot, struct nm_plan *plan)
+{
+  struct nm_arena *arena = nm_batch_arena(batch);
+  if (!nm_arena_has_refused(arena)) return true;
+  /* A 4 that waits would let go out what it covers; the next start plans it first. */
+  nm_require(nm_arena_was_full(arena) || !is_cancel(slot->event));
+  if (nm_arena_was_full(arena) && batch->count == 1) {
+    *plan = (struct nm_plan){ .event_id = slot->event->id, .tenant_id = slot->event->tenant_id,
+                              .state = NM_EVENT_HELD,
+                              .reason = NM_TEXT("its rules give more than there is room for"),
+                              .generation_id = plan->generation_id };
+    return true;
+  }
+  put_off(slot, NM_TEXT("out of memory"), plan);
+  if (nm_arena_was_full(arena)) batch->planner->alone++;
+  return false;
+}
+
 /* Asks the rules. */
 static void plan_by_rules(struct nm_batch *batch, struct nm_slot *slot, const json_t *profile,
                           struct nm_plan *plan)
@@ -235,6 +270,7 @@ static void plan_by_rules(struct nm_batch *batch, struct nm_slot *slot, const js
     nm_shape_plan(slot->book, slot->event, profile, nm_clock_wall_ms(), nm_batch_arena(batch), plan,
                   NULL);
   if (cost && cost->overruns > overruns) note_overrun(slot, plan);
+  if (!is_whole(batch, slot, plan)) return;
   nm_hour_add(&slot->book->hour, nm_clock_wall_ms(), (int64_t)plan->message_count);
 }
 
@@ -254,19 +290,15 @@ static void plan_slot(struct nm_batch *batch, size_t at)
     plan_callback(batch, slot, plan);
     return;
   }
-  if (slot->is_profile_lost) {
-    *plan = (struct nm_plan){ .event_id = slot->event->id,
-                              .tenant_id = slot->event->tenant_id,
-                              .state = NM_EVENT_DELAYED,
-                              .reason = NM_TEXT("its profile could not be read"),
-                              .due_at_ms = nm_clock_wall_ms() + PROFILE_LOST_WAIT_MS };
+  int rc = NM_OK;
+  if (slot->profile && slot->profile->body.len > 0 && !slot->is_profile_lost)
+    rc = nm_json_parse(&profile, slot->profile->body, NULL);
+  if (rc == NM_ENOMEM || slot->is_profile_lost) {
+    put_off(slot, NM_TEXT("its profile could not be read"), plan);
     return;
   }
-  if (is_left_waiting(batch, slot, plan)) return;
-  if (slot->profile && slot->profile->body.len > 0 &&
-      nm_json_parse(&profile, slot->profile->body, NULL))
-    profile = NULL;
-  plan_by_rules(batch, slot, profile, plan);
+  bool is_waiting = is_left_waiting(batch, slot, plan);
+  if (!is_waiting) plan_by_rules(batch, slot, rc ? NULL : profile, plan);
   json_decref(profile);
   if (plan->cancel) fence_cancel(slot, plan->cancel);
   if (plan->run) {
@@ -311,7 +343,8 @@ static void begin_batch(struct nm_planner *planner, struct nm_call *take)
   batch->take = take;
   batch->count = take->u.take.count;
   batch->slots = calloc(1, batch->count * (sizeof *batch->slots + sizeof *batch->plans));
-  nm_require(batch->slots != NULL);
+  batch->arena = nm_arena_create(PLANS_ARENA_MAX_BYTES);
+  nm_require(batch->slots != NULL && batch->arena != NULL);
   batch->plans = (struct nm_plan *)(void *)(batch->slots + batch->count);
   for (size_t i = 0; i < batch->count; i++) {
     struct nm_slot *slot = &batch->slots[i];
@@ -381,6 +414,10 @@ static void take(struct nm_planner *planner)
   call->u.take.now_ms = nm_clock_wall_ms();
   call->u.take.max = planner->yield.is_back && planner->take_max > TAKE_MAX_BACK ? TAKE_MAX_BACK
                                                                                  : planner->take_max;
+  if (planner->alone > 0) {
+    planner->alone--;
+    call->u.take.max = 1;
+  }
   planner->is_taking = true;
   planner->is_wanted = false;
   nm_call_submit(call);

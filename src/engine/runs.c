@@ -308,7 +308,8 @@ static void on_set(struct nm_call *call)
 void nm_run_set(struct nm_running *run, enum nm_run_state state, struct nm_text reason)
 {
   struct nm_log_ids ids = nm_run_ids(run);
-  struct nm_call *call = nm_call_create(run->book->engine, NM_STORE_RUN_SET, 4096, on_set, run);
+  struct nm_call *call =
+      nm_call_create(run->book->engine, NM_STORE_RUN_SET, 4096 + reason.len, on_set, run);
   struct nm_store_run_set *set = &call->u.run_set;
   if (state != NM_RUN_ACTIVE)
     nm_log(NM_LOG_WARN, "engine", &ids, "run is %s: %.*s", nm_run_state_name(state),
@@ -317,7 +318,7 @@ void nm_run_set(struct nm_running *run, enum nm_run_state state, struct nm_text 
   set->from_states = 1u << run->row.state;
   set->state = state;
   set->reason = nm_arena_copy(call->u.head.arena, reason);
-  if (!set->reason.ptr) set->reason = NM_TEXT("");
+  nm_require(set->reason.ptr != NULL);
   run->row.state = state;
   run->has_reason = reason.len > 0;
   run->busy++;

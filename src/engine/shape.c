@@ -64,6 +64,7 @@ enum nm_shaped nm_shape_message(const struct nm_shape *shape, const struct nm_ef
                                 struct nm_message *out, struct nm_text *reason)
 {
   *reason = channel_trouble(shape->book, shape->arena, effect->channel_id, effect->channel);
+  if (!reason->ptr) *reason = NM_TEXT("out of memory"); /* an empty one would mean that all is well */
   if (reason->len > 0) return NM_SHAPED_HELD;
   if (is_unwanted(shape->profile, effect->channel)) {
     *reason = nm_arena_printf(shape->arena, "the customer does not allow %s",
@@ -79,6 +80,7 @@ enum nm_shaped nm_shape_message(const struct nm_shape *shape, const struct nm_ef
   out->provider =
       nm_arena_copy(shape->arena, nm_failover_choose(shape->book, effect->channel, out));
   *reason = nm_failover_misfit(shape->book, shape->arena, out, out->provider);
+  if (!reason->ptr || !out->provider.ptr) *reason = NM_TEXT("out of memory");
   return reason->len > 0 ? NM_SHAPED_HELD : NM_SHAPED_MESSAGE;
 }
 
@@ -135,6 +137,7 @@ static void add_expand(struct planning *p, const struct nm_effect *effect)
   const struct nm_book *book = p->shape.book;
   struct nm_text reason =
       channel_trouble(book, p->shape.arena, effect->channel_id, NM_CHANNEL_NONE);
+  if (!reason.ptr) reason = NM_TEXT("out of memory");
   if (effect->channel_id == 0) reason = NM_TEXT("a run needs a ChannelID");
   if (p->plan->run) reason = NM_TEXT("one event can start one run only");
   struct nm_run *run = reason.len == 0 ? nm_arena_alloc(p->shape.arena, sizeof *run) : NULL;
@@ -320,6 +323,7 @@ static bool is_settled_before(struct planning *p)
   if (p->event->kind == NM_EVENT_HOOK) {
     const struct nm_tenant_hook *hook = nm_tenant_find_hook(tenant, p->event->name);
     struct nm_text missing = missing_for_hook(p, hook);
+    if (!missing.ptr) missing = NM_TEXT("out of memory");
     if (missing.len == 0) return false;
     settle_state(plan, hook && hook->hold_inactive ? NM_EVENT_HELD : NM_EVENT_SKIPPED, missing);
     return true;

@@ -11,7 +11,7 @@
 #include "engine/book.h"
 
 enum {
-  ARENA_MAX_BYTES = 64 * 1024 * 1024,
+  ARENA_MAX_BYTES = 256 * 1024 * 1024,
   DENIED_WAIT_MS = 15 * 60 * 1000,
   FAILED_WAIT_MS = 5 * 1000,
   ATTEMPTS_MAX = 600, /* at five minutes at most, half of it on average: more than a day */
@@ -92,6 +92,7 @@ static void note(struct batch *batch, enum nm_batch_state state, int64_t wait_ms
   finish->state = state;
   finish->due_at_ms = nm_clock_wall_ms() + wait_ms;
   finish->reason = nm_arena_copy(call->u.head.arena, nm_text_from(reason));
+  nm_require(finish->reason.ptr != NULL);
   if (state == NM_BATCH_DEAD) {
     nm_metric_add(NM_METRIC_UPDATES_DEAD, (int64_t)batch->take->u.batch_take.count);
     nm_log(NM_LOG_WARN, "engine", &ids, "update batch %lld is dead: %.*s",
@@ -153,6 +154,7 @@ static struct nm_text callback_url(const struct nm_book *book, struct nm_arena *
   nm_keyring_url_secret(engine->env.keyring, book->tenant->name, book->tenant->secret_number,
                         secret);
   struct nm_text app_key = nm_arena_escape(arena, book->tenant->app_key);
+  if (!app_key.ptr) return app_key; /* Optimove's word would find nobody */
   return nm_arena_printf(arena, "%s/optimove/callback/%.*s?k=%s&b=%lld", engine->public_url,
                          NM_TEXT_ARG(app_key), secret, (long long)batch_id);
 }
