@@ -102,11 +102,15 @@ static void judge_status(struct nm_netmera_verdict *out, const struct nm_client_
                          size_t included, size_t groups)
 {
   int64_t code = 0;
-  if (nm_json_parse_any(&out->json, answer->body, NULL) == NM_OK && json_is_object(out->json)) {
+  int rc = nm_json_parse_any(&out->json, answer->body, NULL);
+  if (rc == NM_OK && json_is_object(out->json)) {
     out->error = nm_json_string(out->json, "error");
     if (!nm_json_i64(out->json, "code", &code) || code < 0 || code > 99999) code = 0;
   }
   struct row row = row_for(answer->status, (int)code);
+  /* A 400 sent nothing, whyever: what it says is asked for once more. */
+  if (rc == NM_ENOMEM && answer->status == 400)
+    row = (struct row){ 400, 0, NM_OUTCOME_RETRY, 0, 0, -1, "and no memory to read why" };
   if (row.fault == FAULT_CONTENTS && (code == 2004 || code == 2020) && is_about_people(out->error))
     row.fault = FAULT_PERSONS;
 

@@ -250,6 +250,8 @@ static void send_realtime(struct nm_provider *provider, struct nm_send *send)
   if (!rc && json_object_set(event, "tenant", realtime->tenant))
     rc = NM_ENOMEM;
   char *body = rc ? NULL : json_dumps(event, JSON_COMPACT);
+  if (!rc && !body)
+    rc = NM_ENOMEM;
   json_decref(event);
   if (body)
     post(job, nm_text_from(body));

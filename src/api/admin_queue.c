@@ -150,9 +150,11 @@ static void put_right(struct nm_api *api, struct nm_http_request *request, bool 
   if (!ids) return;
   struct retrying *retrying = nm_arena_alloc(nm_http_arena(request), sizeof *retrying);
   json_t *list_of = json_array();
-  for (size_t i = 0; i < count; i++) json_array_append_new(list_of, json_integer(ids[i]));
+  bool is_whole = true; /* else the owner of the others would not be asked for */
+  for (size_t i = 0; i < count; i++)
+    if (json_array_append_new(list_of, json_integer(ids[i]))) is_whole = false;
   nm_api_audit_note(request, NM_TEXT(""), NM_TEXT(""), list_of);
-  if (!retrying || !list_of) {
+  if (!retrying || !is_whole) {
     json_decref(list_of);
     nm_api_refuse(request, NM_ENOMEM, NULL);
     return;

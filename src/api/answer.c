@@ -52,6 +52,7 @@ void nm_api_refuse(struct nm_http_request *request, int code, const struct nm_er
     { NM_ECONFLICT, 409, "conflict" },  { NM_EUNSUPPORTED, 501, "not_built_yet" },
     { NM_EFULL, 503, "busy" },          { NM_ECLOSED, 503, "stopping" },
     { NM_EIO, 503, "unavailable" },     { NM_ETIMEOUT, 504, "timed_out" },
+    { NM_ENOMEM, 503, "busy" },
   };
   const char *message = err && err->text[0] ? err->text : nm_code_name(code);
   for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
@@ -152,6 +153,10 @@ json_t *nm_api_body(struct nm_http_request *request)
   json_t *body = NULL;
   int rc = nm_json_parse(&body, nm_http_body(request), &err);
   if (rc == NM_OK && json_is_object(body)) return body;
+  if (rc == NM_ENOMEM) {
+    nm_api_refuse_busy(request);
+    return NULL;
+  }
   nm_http_refuse(request, 400, "invalid", rc ? err.text : "the body should be one JSON object",
                  NULL, 0);
   json_decref(body);

@@ -47,6 +47,7 @@ struct nm_api_bulk {
   int tries;
 
   int64_t number; /* of the line at hand, blank ones counted too */
+  int64_t short_at; /* the first one that could not be read for want of memory; 0 = none */
   int64_t bytes, read, created, updated, unchanged, failed, events;
   json_t *errors;
 };

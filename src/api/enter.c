@@ -70,6 +70,13 @@ static void on_ended(struct nm_task *task)
   nm_arena_destroy(audit->request.arena);
 }
 
+/* What could not be kept is said to be so. */
+static struct nm_text keep(struct nm_arena *arena, struct nm_text text)
+{
+  struct nm_text copy = nm_arena_copy(arena, text);
+  return copy.ptr ? copy : NM_TEXT("(no memory to keep this)");
+}
+
 /* Nobody waits for it: what it tells of is done. */
 static void end_line(struct nm_api_caller *caller, int status)
 {
@@ -82,8 +89,8 @@ static void end_line(struct nm_api_caller *caller, int status)
     audit->id = caller->line.id;
     audit->end = (struct nm_store_audit_end){
       .status = status,
-      .was = nm_arena_copy(arena, caller->end.was),
-      .became = status < 300 ? nm_arena_copy(arena, caller->end.became) : NM_TEXT(""),
+      .was = keep(arena, caller->end.was),
+      .became = status < 300 ? keep(arena, caller->end.became) : NM_TEXT(""),
       .details = nm_arena_copy(arena, caller->end.details)
     };
     if (nm_store_submit(caller->api->env.store, &audit->request) == NM_OK)
@@ -136,10 +143,12 @@ void nm_api_audit_note(struct nm_http_request *request, struct nm_text was, stru
   if (!caller || caller->line.id == 0)
     return;
   if (was.len > 0)
-    caller->end.was = nm_arena_copy(arena, was);
+    caller->end.was = keep(arena, was);
   if (became.len > 0)
-    caller->end.became = nm_arena_copy(arena, became);
+    caller->end.became = keep(arena, became);
   struct nm_text text = details ? nm_json_text(arena, details) : NM_TEXT("");
+  if (!text.ptr)
+    text = NM_TEXT("\"no memory to keep this\"");
   if (text.len > DETAILS_MAX_BYTES)
     text = NM_TEXT("\"too much to be kept here\"");
   if (text.len > 0)
@@ -257,6 +266,10 @@ static void check_scope(struct nm_api_caller *caller)
 static void check_role(struct nm_api_caller *caller)
 {
   const struct nm_api_route *route = caller->route;
+  if (!caller->who.ptr) { /* a change is nobody's otherwise */
+    nm_api_refuse(caller->request, NM_ENOMEM, NULL);
+    return;
+  }
   if (caller->role >= route->role) {
     check_scope(caller);
     return;

@@ -122,6 +122,12 @@ struct nm_tenant *nm_api_authenticate(struct nm_api *api, struct nm_http_request
   struct nm_tenant *tenant = nm_tenants_authenticate(
       api->env.tenants, nm_http_param(request, "appKey"),
       nm_http_header(request, "X-netmera-api-key"), nm_http_query(request, "k"));
+  /* A key that was not read for want of memory is no wrong one. */
+  if (nm_arena_has_refused(nm_http_arena(request))) {
+    nm_tenant_unref(tenant);
+    nm_api_refuse_busy(request);
+    return NULL;
+  }
   if (tenant && may_call(tenant, caller)) return tenant;
   if (!tenant) nm_metric_add(NM_METRIC_LOGINS_WITH_WRONG_KEY, 1);
   nm_tenant_unref(tenant);

@@ -113,6 +113,8 @@ static void answer(struct nm_api_bulk *bulk)
 void nm_bulk_give_up(struct nm_api_bulk *bulk)
 {
   int64_t saved = bulk->line_count > 0 ? bulk->lines[0].number - 1 : bulk->number;
+  if (bulk->short_at > 0 && bulk->short_at <= saved)
+    saved = bulk->short_at - 1;
   struct nm_text message = nm_arena_printf(
       nm_http_arena(bulk->http), "not taken from line %lld on; send the rest, or all of it, again",
       (long long)saved + 1);
@@ -184,6 +186,10 @@ static void add_line(struct nm_api_bulk *bulk, struct nm_text text)
   struct nm_text ext_id = rc ? (struct nm_text){ NULL, 0 } : take_ext_id(bulk, patch, number);
   if (rc == NM_OK && ext_id.ptr)
     rc = nm_profile_check(patch, bulk->arena, &field, &err);
+  /* Such a line is not wrong: it is sent again, with those behind it. */
+  bool is_short = rc == NM_ENOMEM || nm_arena_has_refused(bulk->arena);
+  if (is_short && bulk->short_at == 0)
+    bulk->short_at = number;
   if (rc)
     nm_bulk_complain(bulk, number, field, err.text);
   if (rc || !ext_id.ptr) {
@@ -261,6 +267,10 @@ void nm_bulk_work(struct nm_api_bulk *bulk)
 {
   const struct nm_http_pieces pieces = { on_piece, on_lost, bulk };
   gather(bulk);
+  if (bulk->short_at > 0) {
+    nm_bulk_give_up(bulk);
+    return;
+  }
   if (bulk->line_count > 0) {
     nm_bulk_batch(bulk);
     return;

@@ -41,7 +41,9 @@ void nm_api_accept(struct nm_api *api, struct nm_api_arriving *arriving, int64_t
   nm_api_prepare(api, arriving->http, &arriving->accept.request, NM_STORE_ACCEPT, done);
   arriving->accept.arrivals = arrival;
   arriving->accept.count = 1;
-  if (!arrival->identity.ptr || nm_store_submit(api->env.store, &arriving->accept.request))
+  /* Where memory was refused, something of the query may be lacking. */
+  bool is_whole = arrival->identity.ptr && !nm_arena_has_refused(nm_http_arena(arriving->http));
+  if (!is_whole || nm_store_submit(api->env.store, &arriving->accept.request))
     nm_api_refuse_busy(arriving->http);
 }
 

@@ -35,17 +35,20 @@ static bool is_secret(struct nm_text header)
   return false;
 }
 
+/* All that can be kept; NULL without memory. */
 static json_t *read_headers(struct nm_http_request *request)
 {
   json_t *headers = json_object();
   struct nm_text name, value;
   char low[128];
   for (unsigned i = 0; headers && nm_http_header_at(request, i, &name, &value); i++) {
-    if (name.len >= sizeof low || is_secret(name)) continue;
+    if (name.len >= sizeof low || is_secret(name) || !nm_text_is_utf8(value)) continue;
     for (size_t at = 0; at < name.len; at++) low[at] = (char)tolower((unsigned char)name.ptr[at]);
+    if (json_object_getn(headers, low, name.len)) continue; /* twice */
     json_t *text = json_stringn(value.ptr, value.len);
-    if (!text || json_object_getn(headers, low, name.len)) json_decref(text); /* no UTF-8; twice */
-    else (void)json_object_setn_new(headers, low, name.len, text);
+    if (json_object_setn_new(headers, low, name.len, text) == 0) continue;
+    json_decref(headers);
+    return NULL;
   }
   return headers;
 }

@@ -320,7 +320,10 @@ static bool read_body(struct nm_api *api, struct nm_http_request *request, const
   out->created_at_ms = now_ms;
   out->expires_at_ms = life_s ? now_ms + life_s * 1000 : 0;
   out->name = nm_arena_copy(nm_http_arena(request), name);
-  return true;
+  if (out->name.ptr)
+    return true;
+  nm_api_refuse(request, NM_ENOMEM, NULL);
+  return false;
 }
 
 static void invent(struct making *making)

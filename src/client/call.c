@@ -134,6 +134,13 @@ static bool is_header(struct nm_text line)
   return true;
 }
 
+/* An option that is not taken for want of memory would make another request of it. */
+#define SET(call, option, value)                                                                   \
+  do {                                                                                             \
+    if (curl_easy_setopt((call)->easy, option, value) == CURLE_OUT_OF_MEMORY)                      \
+      (call)->is_short = true;                                                                     \
+  } while (0)
+
 static int set_headers(struct call *call, const struct nm_client_call *wanted, struct nm_error *err)
 {
   bool has_type = false, has_agent = false;
@@ -168,14 +175,14 @@ static int set_method(struct call *call, const struct nm_client_call *wanted, st
 
   bool has_body = method[0] == 'P';
   if (!has_body) {
-    curl_easy_setopt(call->easy, CURLOPT_HTTPGET, 1L);
-    if (method[0] == 'H') curl_easy_setopt(call->easy, CURLOPT_NOBODY, 1L);
-    if (method[0] == 'D') curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, method);
+    SET(call, CURLOPT_HTTPGET, 1L);
+    if (method[0] == 'H') SET(call, CURLOPT_NOBODY, 1L);
+    if (method[0] == 'D') SET(call, CURLOPT_CUSTOMREQUEST, method);
     return NM_OK;
   }
-  curl_easy_setopt(call->easy, CURLOPT_POST, 1L);
-  curl_easy_setopt(call->easy, CURLOPT_BUFFERSIZE, (long)POST_BUFFER_BYTES);
-  curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, strcmp(method, "POST") == 0 ? NULL : method);
+  SET(call, CURLOPT_POST, 1L);
+  SET(call, CURLOPT_BUFFERSIZE, (long)POST_BUFFER_BYTES);
+  SET(call, CURLOPT_CUSTOMREQUEST, strcmp(method, "POST") == 0 ? NULL : method);
   return NM_OK;
 }
 
@@ -186,8 +193,8 @@ static int set_body(struct call *call, struct nm_text body, struct nm_error *err
   if (!call->body) return nm_fail(err, NM_ENOMEM, "no memory for a body of %zu bytes", body.len);
   if (body.len > 0) memcpy(call->body, body.ptr, body.len);
   call->body[body.len] = 0;
-  curl_easy_setopt(call->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
-  curl_easy_setopt(call->easy, CURLOPT_POSTFIELDS, call->body);
+  SET(call, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
+  SET(call, CURLOPT_POSTFIELDS, call->body);
   return NM_OK;
 }
 
@@ -196,51 +203,49 @@ static int set_body(struct call *call, struct nm_text body, struct nm_error *err
 static void set_trust(struct call *call)
 {
   const char *file = call->client->ca_file;
-  if (file) curl_easy_setopt(call->easy, CURLOPT_CAINFO, file);
+  if (file) SET(call, CURLOPT_CAINFO, file);
   if (file || nm_client_has_trust_file)
-    curl_easy_setopt(call->easy, CURLOPT_CAPATH, NULL);
-  curl_easy_setopt(call->easy, CURLOPT_SSL_VERIFYPEER, 1L);
-  curl_easy_setopt(call->easy, CURLOPT_SSL_VERIFYHOST, 2L);
-  curl_easy_setopt(call->easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    SET(call, CURLOPT_CAPATH, NULL);
+  SET(call, CURLOPT_SSL_VERIFYPEER, 1L);
+  SET(call, CURLOPT_SSL_VERIFYHOST, 2L);
+  SET(call, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 }
 
 static void set_limits(struct call *call)
 {
-  CURL *easy = call->easy;
   long connect_ms =
       call->timeout_ms < CONNECT_TIMEOUT_MS ? (long)call->timeout_ms : CONNECT_TIMEOUT_MS;
-  curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect_ms);
-  curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+  SET(call, CURLOPT_CONNECTTIMEOUT_MS, connect_ms);
+  SET(call, CURLOPT_NOSIGNAL, 1L);
   /* Without it a call that ends while its name is being resolved waits for the resolver's thread.
    */
-  curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
-  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-  curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-  curl_easy_setopt(easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
-  curl_easy_setopt(easy, CURLOPT_PROXY, "");
-  curl_easy_setopt(easy, CURLOPT_NOPROXY, "*"); /* else the environment is asked for it each time */
-  curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+  SET(call, CURLOPT_QUICK_EXIT, 1L);
+  SET(call, CURLOPT_PROTOCOLS_STR, "http,https");
+  SET(call, CURLOPT_FOLLOWLOCATION, 0L);
+  SET(call, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
+  SET(call, CURLOPT_PROXY, "");
+  SET(call, CURLOPT_NOPROXY, "*"); /* else the environment is asked for it each time */
+  SET(call, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
   set_trust(call);
-  curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)CONNECTION_IDLE_MAX_S);
-  curl_easy_setopt(easy, CURLOPT_MAXLIFETIME_CONN, (long)CONNECTION_AGE_MAX_S);
-  curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
+  SET(call, CURLOPT_MAXAGE_CONN, (long)CONNECTION_IDLE_MAX_S);
+  SET(call, CURLOPT_MAXLIFETIME_CONN, (long)CONNECTION_AGE_MAX_S);
+  SET(call, CURLOPT_TCP_NODELAY, 1L);
 }
 
 static void set_callbacks(struct call *call)
 {
-  CURL *easy = call->easy;
-  curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
-  curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->why);
-  curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
-  curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
-  curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_head);
-  curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
-  curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_socket_wanted);
-  curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, call);
-  curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, nm_client_close_socket);
-  curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, call->client);
-  curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_sending);
-  curl_easy_setopt(easy, CURLOPT_PREREQDATA, call);
+  SET(call, CURLOPT_PRIVATE, call);
+  SET(call, CURLOPT_ERRORBUFFER, call->why);
+  SET(call, CURLOPT_WRITEFUNCTION, on_body);
+  SET(call, CURLOPT_WRITEDATA, call);
+  SET(call, CURLOPT_HEADERFUNCTION, on_head);
+  SET(call, CURLOPT_HEADERDATA, call);
+  SET(call, CURLOPT_OPENSOCKETFUNCTION, on_socket_wanted);
+  SET(call, CURLOPT_OPENSOCKETDATA, call);
+  SET(call, CURLOPT_CLOSESOCKETFUNCTION, nm_client_close_socket);
+  SET(call, CURLOPT_CLOSESOCKETDATA, call->client);
+  SET(call, CURLOPT_PREREQFUNCTION, on_sending);
+  SET(call, CURLOPT_PREREQDATA, call);
 }
 
 static int set_url(struct call *call, struct nm_text url, struct nm_error *err)
@@ -291,6 +296,7 @@ static void forget_shape(struct call *call)
   call->headers = NULL;
   call->url = NULL;
   nm_buffer_clear(&call->shape);
+  call->is_short = false;
 }
 
 static int set_up(struct call *call, const struct nm_client_call *wanted, struct nm_error *err)
@@ -303,11 +309,10 @@ static int set_up(struct call *call, const struct nm_client_call *wanted, struct
   set_callbacks(call);
   /* curl 7.88 has known faults in its HTTP/2 (uploads that spin, GOAWAY taken for a cut answer), so
    * only who needs it asks for it. */
-  curl_easy_setopt(call->easy, CURLOPT_HTTP_VERSION,
-                   wanted->wants_http2 ? (long)CURL_HTTP_VERSION_2TLS
-                                       : (long)CURL_HTTP_VERSION_1_1);
-  if (wanted->wants_http2) curl_easy_setopt(call->easy, CURLOPT_PIPEWAIT, 1L);
-  return NM_OK;
+  SET(call, CURLOPT_HTTP_VERSION,
+      wanted->wants_http2 ? (long)CURL_HTTP_VERSION_2TLS : (long)CURL_HTTP_VERSION_1_1);
+  if (wanted->wants_http2) SET(call, CURLOPT_PIPEWAIT, 1L);
+  return call->is_short ? nm_fail(err, NM_ENOMEM, "no memory for a request") : NM_OK;
 }
 
 int nm_call_prepare(struct call *call, const struct nm_client_call *wanted, struct nm_error *err)

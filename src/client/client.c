@@ -287,6 +287,8 @@ static struct watched *watch(struct nm_client *client, curl_socket_t socket)
   return watched;
 }
 
+/* Never -1: all requests of the client would end, the sent ones with their outcome unknown.  One whose
+ * socket is not watched ends by its time. */
 static int on_socket_changed(CURL *easy, curl_socket_t socket, int what, void *data, void *known)
 {
   struct nm_client *client = data;
@@ -300,14 +302,15 @@ static int on_socket_changed(CURL *easy, curl_socket_t socket, int what, void *d
     return 0;
   }
   if (!watched) watched = watch(client, socket);
-  if (!watched) return -1;
+  if (!watched) return 0;
   if (what != CURL_POLL_OUT) events |= UV_READABLE;
   if (what != CURL_POLL_IN) events |= UV_WRITABLE;
   watched->wanted = events;
   push_later(watched);
   if (watched->armed == events) return 0;
   watched->armed = events;
-  return uv_poll_start(&watched->poll, events, on_ready) ? -1 : 0;
+  uv_poll_start(&watched->poll, events, on_ready);
+  return 0;
 }
 
 curl_socket_t nm_client_make_socket(struct nm_client *client, const struct curl_sockaddr *address,

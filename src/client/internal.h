@@ -26,6 +26,7 @@ struct call {
   bool is_refused;           /* by the URL check, for the reason in guarded; curl never sees it */
   bool is_in_multi;
   bool wants_http2;
+  bool is_short;             /* an option had no memory */
   int requests; /* times that curl began to send it: never more than one is let through */
   bool was_guarded;          /* an address was refused, for the reason in guarded */
   bool was_opened;           /* an address was allowed */

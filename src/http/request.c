@@ -248,6 +248,8 @@ static void admit_to_route(struct nm_http_request *request)
     set_fault(request, 405, "method_not_allowed", "this path does not take this method");
   } else if (!read_params(request)) {
     set_fault(request, 400, "bad_path", "an escape in the path that does not belong there");
+    if (nm_arena_has_refused(request->arena))
+      set_fault(request, 503, "overloaded", "no memory for the request, nothing was stored");
   } else if (!has_good_type(request)) {
     set_fault(request, 415, "unsupported_media_type", name_types(request, route->content_types));
   } else if (request->parser.left > route->body_max_bytes) {

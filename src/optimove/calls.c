@@ -9,7 +9,7 @@
 enum {
   PATH_MAX_BYTES = 8 * 1024,
   PATH_OF_CHANNEL_MAX_BYTES = 96,
-  BODY_MAX_BYTES = 8 * 1024 * 1024,
+  BODY_MAX_BYTES = 256 * 1024 * 1024, /* of as many customers as the store gives at once */
   PAGE_MAX_BYTES = 64 * 1024 * 1024,
   LIST_MAX_BYTES = 4 * 1024 * 1024,
   SAID_MAX_BYTES = 121, /* of what was answered, in a reason */
@@ -79,8 +79,10 @@ void nm_optimove_classify(const struct nm_optimove_call *call, const struct nm_c
     out->end = end_of_status(from->status);
     bool is_counted = call->is_page && nm_optimove_count_rows(from->body, &out->rows) == NM_OK;
     if (out->end == NM_OPTIMOVE_OK && !is_counted) {
-      if (nm_json_parse_any(parsed, from->body, NULL)) *parsed = NULL;
+      int rc = nm_json_parse_any(parsed, from->body, NULL);
+      if (rc) *parsed = NULL;
       out->end = end_of_body(call, from->body, *parsed);
+      if (rc == NM_ENOMEM && is_get) out->end = NM_OPTIMOVE_LATER; /* it may be a good list */
       /* Never the list's end by mistake. */
       if (call->is_page && json_is_array(*parsed)) out->end = NM_OPTIMOVE_REFUSED;
       if (json_is_array(*parsed) || json_is_object(*parsed)) out->body = *parsed;
@@ -260,10 +262,10 @@ int nm_optimove_listeners(struct nm_optimove_account *account, nm_optimove_done 
 
 static json_t *pair_object(int64_t event_type, int64_t channel_id)
 {
-  json_t *body = json_object();
-  json_object_set_new(body, "EventTypeID", json_integer(event_type));
-  if (channel_id) json_object_set_new(body, "ChannelID", json_integer(channel_id));
-  return body;
+  /* Without its ChannelID it would be about all channels. */
+  return channel_id ? json_pack("{s:I,s:I}", "EventTypeID", (json_int_t)event_type, "ChannelID",
+                                (json_int_t)channel_id)
+                    : json_pack("{s:I}", "EventTypeID", (json_int_t)event_type);
 }
 
 int nm_optimove_register(struct nm_optimove_account *account, int64_t event_type,

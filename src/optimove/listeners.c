@@ -58,7 +58,7 @@ struct nm_listener_list nm_listeners_there(const json_t *rows, struct nm_arena *
       found.channel_id = 0;
     found.url = nm_arena_copy(
         arena, (struct nm_text){ json_string_value(url), json_string_length(url) });
-    if (!found.url.ptr) break;
+    if (!found.url.ptr) return (struct nm_listener_list){ NULL, 0 }; /* not half a list */
     list.items[list.count++] = found;
   }
   return list;

@@ -334,12 +334,14 @@ static void on_journal(struct nm_task *task)
         (struct nm_listener){ load->listeners[i].event_type, load->listeners[i].channel_id,
                               load->listeners[i].url };
   struct nm_text *prefixes = nm_arena_alloc(work->arena, (load->count + 1) * sizeof *prefixes);
-  if (prefixes) { /* what the journal calls ours is ours */
-    for (size_t i = 0; i < list.count; i++)
-      prefixes[i] = list.items[i].url;
-    moved->own.prefixes = prefixes;
-    moved->own.prefix_count = list.count;
+  if (!prefixes) { /* nothing would be ours, and the account be forgotten */
+    cannot(moved, "listeners could not be compared", nm_code_name(NM_ENOMEM));
+    return;
   }
+  for (size_t i = 0; i < list.count; i++) /* what the journal calls ours is ours */
+    prefixes[i] = list.items[i].url;
+  moved->own.prefixes = prefixes;
+  moved->own.prefix_count = list.count;
   compare(moved, list);
 }
 

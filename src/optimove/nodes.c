@@ -115,8 +115,9 @@ int nm_nodes_read(struct nm_json_tape *tape, struct nm_text text, struct nm_aren
   struct nm_nodes nodes;
   json_t *tree = NULL;
   if (nm_json_tape_read(tape, text, arena)) return NM_OK;
-  if (nm_json_parse_any(&tree, text, &why)) return nm_fail(err, NM_EINVAL, "is %s", why.text);
-  int rc = NM_OK;
+  int rc = nm_json_parse_any(&tree, text, &why);
+  if (rc == NM_ENOMEM) return nm_fail(err, rc, "out of memory");
+  if (rc) return nm_fail(err, NM_EINVAL, "is %s", why.text);
   if (!json_is_object(tree)) {
     rc = nm_fail(err, NM_EINVAL, "is no object");
   } else if (!nm_nodes_init(&nodes, arena, count_nodes(tree))) {

@@ -216,6 +216,7 @@ static struct nm_listener_list journaled(struct nm_work *work)
                             row->event_type)
           : row->url,
     };
+    if (!list.items[list.count - 1].url.ptr) return (struct nm_listener_list){ NULL, 0 };
   }
   return list;
 }
@@ -355,12 +356,13 @@ static void on_journal(struct nm_task *task)
   work->journal_count = load->count;
   work->prefixes = nm_arena_alloc(work->arena, (load->count + 1) * sizeof *work->prefixes);
   work->wanted = nm_listeners_wanted(&work->what, work->arena);
-  if (!work->prefixes || !work->wanted.items || !derive_secrets(work)) {
+  struct nm_text prefix = nm_listeners_own_prefix(&work->what, work->arena);
+  if (!work->prefixes || !prefix.ptr || !work->wanted.items || !derive_secrets(work)) {
     nm_work_finish(work, NM_ENOMEM);
     return;
   }
   work->own.prefixes = work->prefixes;
-  work->prefixes[work->own.prefix_count++] = nm_listeners_own_prefix(&work->what, work->arena);
+  work->prefixes[work->own.prefix_count++] = prefix;
   for (size_t i = 0; i < load->count; i++)
     work->prefixes[work->own.prefix_count++] = load->listeners[i].url;
   if (work->what.account) look(work);

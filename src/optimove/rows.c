@@ -239,6 +239,9 @@ int nm_optimove_read_row(struct nm_text text, const struct nm_optimove_execution
   if (rc) return rc;
   look(&row);
   found.customer = customer_of(row.known[KEY_CUSTOMER], arena);
+  if (row.known[KEY_CUSTOMER] && row.known[KEY_CUSTOMER]->kind == NM_JSON_INTEGER &&
+      !found.customer.ptr)
+    return nm_fail(err, NM_ENOMEM, "out of memory");
   if (found.customer.len == 0) return nm_fail(err, NM_EINVAL, "has no CustomerID");
   if (!is_id(row.known[KEY_TEMPLATE], &found.template_id)) found.template_id = 0;
   found.is_control_group = is_id(row.known[KEY_ACTION], &action) && action == 1;

@@ -299,9 +299,10 @@ static bool make_room(struct sync *sync)
   return true;
 }
 
+/* rows NULL: there was no memory for them. */
 static void compare(struct sync *sync, const struct row *rows, size_t count)
 {
-  if (!make_room(sync)) {
+  if (!rows || !make_room(sync)) {
     cannot(sync, "templates could not be compared", nm_code_name(NM_ENOMEM));
     return;
   }

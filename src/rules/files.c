@@ -12,7 +12,7 @@
 #include "rules/internal.h"
 #include "script/file.h"
 
-enum { PROBLEMS_MAX_BYTES = 1024 * 1024, FRESH_MS = 1000 };
+enum { PROBLEMS_MAX_BYTES = 1024 * 1024, FRESH_MS = 1000, SHORTAGES_MAX = 20 };
 
 static const struct nm_text extension = { ".lua", 4 };
 static const char library_folder[] = "lib/";
@@ -168,12 +168,13 @@ static void note_uses(struct nm_rules_file *file, const struct nm_rules_librarie
   free_uses(file);
   if (libraries->count == 0) return;
   file->uses = calloc(libraries->count, sizeof *file->uses);
-  for (size_t i = 0; file->uses && i < libraries->count; i++) {
+  nm_require(file->uses != NULL); /* else a change of a library would not be seen */
+  for (size_t i = 0; i < libraries->count; i++) {
     const struct nm_rules_library *item = &libraries->items[i];
     struct nm_rules_use *use = &file->uses[file->use_count];
     size_t room = sizeof library_folder + item->name.len + extension.len;
     use->name = malloc(room);
-    if (!use->name) return;
+    nm_require(use->name != NULL);
     snprintf(use->name, room, "%s%.*s%s", library_folder, NM_TEXT_ARG(item->name), extension.ptr);
     if (item->is_found) nm_rules_digest(item->source, use->digest);
     file->use_count++;
@@ -195,7 +196,7 @@ static void tell_users(struct nm_rules_folder *folder, const struct nm_rules_fil
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-/* True where a library may be half written; nothing was said then. */
+/* True where a library may be half written, or memory did not do; nothing was said then. */
 static bool give_verdict(struct nm_rules_folder *folder, struct nm_rules_file *file,
                          struct nm_text path, struct nm_text source, int64_t still_ms,
                          const struct nm_error *unread)
@@ -205,11 +206,17 @@ static bool give_verdict(struct nm_rules_folder *folder, struct nm_rules_file *f
                                           .still_ms = still_ms, .bundle = source };
   struct nm_rules_verdict verdict = { .file = path, .problems = &problems };
   bool is_moving = false;
+  int rc = problems.arena && libraries.arena ? NM_OK : NM_ENOMEM;
   verdict.tenant = (struct nm_text){ file->name, strlen(file->name) - extension.len };
-  if (problems.arena && libraries.arena) {
-    if (unread) nm_problems_add(&problems, "%s", unread->text);
-    else if (nm_rules_load_file(&verdict.rules, path, source, &libraries, &problems) != NM_OK)
-      verdict.rules = NULL;
+  if (!rc && unread) nm_problems_add(&problems, "%s", unread->text);
+  else if (!rc) rc = nm_rules_load_file(&verdict.rules, path, source, &libraries, &problems);
+  bool is_wordless = !problems.arena || !libraries.arena;
+  bool is_short = rc == NM_ENOMEM && (is_wordless || file->shortages < SHORTAGES_MAX);
+  file->shortages = is_short ? file->shortages + 1 : 0;
+  if (is_short) {
+    is_moving = file->is_stale = true; /* a look finds it, whoever has read it now */
+  } else {
+    if (rc) verdict.rules = NULL;
     is_moving = libraries.is_moving;
     verdict.source = libraries.bundle;
     if (!is_moving) {

@@ -96,7 +96,7 @@ static void look_for_changes(struct nm_rules_folder *folder)
   if (!nm_rules_files_scan(folder)) return;
   for (struct nm_rules_file *file = folder->files; file; file = file->next) {
     if (file->is_waiting || !nm_rules_file_mark(folder, file, &mark)) continue;
-    if (!file->was_read || file->is_fresh || !nm_rules_mark_equal(&mark, &file->mark))
+    if (!file->was_read || file->is_fresh || file->is_stale || !nm_rules_mark_equal(&mark, &file->mark))
       wait_for(folder, file);
   }
 }
@@ -113,6 +113,15 @@ void nm_rules_folder_look(struct nm_rules_folder *folder, bool all)
   if (!nm_rules_files_scan(folder)) return;
   for (struct nm_rules_file *file = folder->files; file && !folder->is_closing; file = file->next)
     (void)nm_rules_file_read(folder, file, all, 0);
+}
+
+void nm_rules_folder_again(struct nm_rules_folder *folder, struct nm_text tenant)
+{
+  for (struct nm_rules_file *file = folder->files; file; file = file->next) {
+    struct nm_text name = nm_text_from(file->name);
+    if (!file->is_library && name.len == tenant.len + 4 && nm_text_starts_with(name, tenant))
+      file->is_stale = true;
+  }
 }
 
 /* ---- open and close -------------------------------------------------------------------------- */

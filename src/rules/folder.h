@@ -34,7 +34,8 @@ struct nm_rules_file {
   struct nm_rules_mark mark;  /* when it was last read */
   bool was_read;
   bool is_fresh;              /* read so soon after its change that another may hide */
-  bool is_waiting;            /* for stillness */
+  bool is_waiting;            /* for stillness, or for memory */
+  int shortages;              /* in a row: it could not be proven for want of memory */
   struct nm_rules_mark waiting_mark;
   int64_t changed_at_ms;      /* monotonic */
   char digest[NM_RULES_DIGEST_BYTES + 1]; /* of what was given on last; "" = unreadable */
@@ -78,8 +79,9 @@ bool nm_rules_file_mark(const struct nm_rules_folder *folder, const struct nm_ru
 bool nm_rules_mark_equal(const struct nm_rules_mark *a, const struct nm_rules_mark *b);
 
 /* Reads it and gives its verdict, if its digest or that of a library is a new one (or `always`); a
- * library's news are verdicts of those who use it.  With still_ms > 0 nothing is given on, and true
- * returned, where a library changed within that time: it may be half written. */
+ * library's news are verdicts of those who use it.  Nothing is given on, and true returned, with
+ * still_ms > 0 where a library changed within that time (it may be half written), and, for the first
+ * times, where memory did not do: it is to be read again. */
 bool nm_rules_file_read(struct nm_rules_folder *folder, struct nm_rules_file *file, bool always,
                         int64_t still_ms);
 

@@ -121,6 +121,9 @@ static void on_saved(struct nm_task *task)
       save->asked->end(save->asked, rc, request->rc ? &request->error : NULL, NULL);
     }
     nm_generation_unref(save->generation);
+    bool is_for_later = request->rc == NM_EFULL || request->rc == NM_ENOMEM;
+    if (is_for_later && !save->asked && keeper->folder && !keeper->is_closing)
+      nm_rules_folder_again(keeper->folder, nm_text_from(save->file->name));
   }
   nm_arena_destroy(save->request.request.arena);
   free(save);

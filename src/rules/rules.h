@@ -186,5 +186,8 @@ nm_rules_folder_open(struct nm_rules_folder **out, uv_loop_t *loop, struct nm_te
  * on_verdict is called from inside. */
 void nm_rules_folder_look(struct nm_rules_folder *folder, bool all);
 
+/* What came of this tenant's file could not be kept: it is proven again by the next look. */
+void nm_rules_folder_again(struct nm_rules_folder *folder, struct nm_text tenant);
+
 void nm_rules_folder_close(struct nm_rules_folder *folder, void (*on_closed)(void *data),
                            void *data);
