@@ -199,6 +199,27 @@ describe("an event on Netmera's side", function()
     assert.equal(0, story.optimove.ledger().updates.calls)
   end)
 
+  -- A buffer of 512 bytes once held it, and what lay behind the buffer went out too.
+  it("goes by a key of any length", function()
+    local world = require("spec.support.world")
+    local key = ("k"):rep(700)
+    story = { optimove = world.optimove({ "--key", key }), netmera = world.netmera() }
+    story.daemon = daemon.folder().start()
+    function story.close()
+      story.daemon.stop()
+      story.optimove.close()
+      story.netmera.close()
+      story.daemon.remove()
+    end
+    story.daemon.apply(story)
+    story.daemon.write("tenants/acme.lua", (story.daemon.read("tenants/acme.lua"):gsub("optimove%-key", key, 1)))
+    local applied = story.daemon.cli("tenant", "apply", "tenants/acme.lua")
+    assert.equal(0, applied.code, applied.out .. applied.err)
+    fire({ purchase("C1", 7) })
+    story.optimove.reaches("values=1")
+    assert.equal("7", tostring(value_of("C1", "LAST_PURCHASE_TOTAL")))
+  end)
+
   it("goes by a second key where the first one may not call that function", function()
     local world = require("spec.support.world")
     story = { optimove = world.optimove({ "--thirdparty-key", "third-key" }), netmera = world.netmera() }

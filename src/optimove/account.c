@@ -22,10 +22,14 @@ enum {
   KEY_PART_MIN_BYTES = 4,
 };
 
+static const char KEY_NAME[] = "X-API-KEY: ";
+
 struct nm_optimove_account {
   struct nm_optimove_account *next;
   struct nm_optimove *optimove;
-  char *base_url, *api_key;
+  char *base_url;
+  char *key_line; /* of a request's head */
+  const char *api_key; /* the end of it */
   int64_t timeout_ms; /* of a call; as the tenant that asked last has set it */
   struct nm_optimove_call *first[NM_URGENCIES], *last[NM_URGENCIES];
   size_t waiting;
@@ -67,12 +71,14 @@ static void on_timer(uv_timer_t *timer)
   pump(timer->data);
 }
 
-static char *copy_text(struct nm_text text)
+static char *copy_behind(const char *before, struct nm_text text)
 {
-  char *copy = malloc(text.len + 1);
+  size_t len = strlen(before);
+  char *copy = malloc(len + text.len + 1);
   if (!copy) return NULL;
-  if (text.len > 0) memcpy(copy, text.ptr, text.len);
-  copy[text.len] = '\0';
+  memcpy(copy, before, len);
+  if (text.len > 0) memcpy(copy + len, text.ptr, text.len);
+  copy[len + text.len] = '\0';
   return copy;
 }
 
@@ -81,14 +87,15 @@ static struct nm_optimove_account *create_account(struct nm_optimove *optimove,
 {
   struct nm_optimove_account *account = calloc(1, sizeof *account);
   if (!account) return NULL;
-  account->base_url = copy_text(base_url);
-  account->api_key = copy_text(api_key);
-  if (!account->base_url || !account->api_key) {
+  account->base_url = copy_behind("", base_url);
+  account->key_line = copy_behind(KEY_NAME, api_key);
+  if (!account->base_url || !account->key_line) {
     free(account->base_url);
-    free(account->api_key);
+    free(account->key_line);
     free(account);
     return NULL;
   }
+  account->api_key = account->key_line + strlen(KEY_NAME);
   account->optimove = optimove;
   account->next = optimove->accounts;
   optimove->accounts = account;
@@ -141,9 +148,9 @@ const char *nm_optimove_admin_key_name(const struct nm_tenant *tenant)
 
 static void destroy_account(struct nm_optimove_account *account)
 {
-  sodium_memzero(account->api_key, strlen(account->api_key));
+  sodium_memzero(account->key_line, strlen(account->key_line));
   free(account->base_url);
-  free(account->api_key);
+  free(account->key_line);
   free(account);
 }
 
@@ -320,9 +327,7 @@ static void start_call(struct nm_optimove_call *call)
 {
   struct nm_optimove_account *account = call->account;
   struct nm_error error;
-  char key_line[512];
-  int len = snprintf(key_line, sizeof key_line, "X-API-KEY: %s", account->api_key);
-  const struct nm_text headers[] = { { key_line, (size_t)len },
+  const struct nm_text headers[] = { nm_text_from(account->key_line),
                                      NM_TEXT("Accept: application/json"),
                                      NM_TEXT("Content-Type: application/json") };
   struct nm_client_call http = { .method = call->method, .url = call->url, .headers = headers,
