@@ -199,11 +199,10 @@ describe("an event on Netmera's side", function()
     assert.equal(0, story.optimove.ledger().updates.calls)
   end)
 
-  -- A buffer of 512 bytes once held it, and what lay behind the buffer went out too.
-  it("goes by a key of any length", function()
+  --- A story whose Optimove takes other keys.
+  local function begin_with(optimove_options)
     local world = require("spec.support.world")
-    local key = ("k"):rep(700)
-    story = { optimove = world.optimove({ "--key", key }), netmera = world.netmera() }
+    story = { optimove = world.optimove(optimove_options), netmera = world.netmera() }
     story.daemon = daemon.folder().start()
     function story.close()
       story.daemon.stop()
@@ -212,6 +211,12 @@ describe("an event on Netmera's side", function()
       story.daemon.remove()
     end
     story.daemon.apply(story)
+  end
+
+  -- A buffer of 512 bytes once held it, and what lay behind the buffer went out too.
+  it("goes by a key of any length", function()
+    local key = ("k"):rep(700)
+    begin_with({ "--key", key })
     story.daemon.write("tenants/acme.lua", (story.daemon.read("tenants/acme.lua"):gsub("optimove%-key", key, 1)))
     local applied = story.daemon.cli("tenant", "apply", "tenants/acme.lua")
     assert.equal(0, applied.code, applied.out .. applied.err)
@@ -221,21 +226,12 @@ describe("an event on Netmera's side", function()
   end)
 
   it("goes by a second key where the first one may not call that function", function()
-    local world = require("spec.support.world")
-    story = { optimove = world.optimove({ "--thirdparty-key", "third-key" }), netmera = world.netmera() }
-    story.daemon = daemon.folder().start()
+    begin_with({ "--thirdparty-key", "third-key" })
     local function apply(keys)
       story.daemon.write("tenants/acme.lua", (story.daemon.read("tenants/acme.lua")
         :gsub('apiKey = "optimove%-key",', keys, 1)))
       return story.daemon.cli("tenant", "apply", "tenants/acme.lua")
     end
-    function story.close()
-      story.daemon.stop()
-      story.optimove.close()
-      story.netmera.close()
-      story.daemon.remove()
-    end
-    story.daemon.apply(story)
     apply('apiKey = "third-key",')
     fire({ purchase("C1", 7) })
     loop.await("the refusal in the log", function()
